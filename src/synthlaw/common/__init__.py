@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files, digests, seeds, numbers, progress. Imports no room."""

@@ -1,0 +1,25 @@
+"""Errors that a user can act on. The command line turns them into exit statuses, never tracebacks."""
+
+from __future__ import annotations
+
+
+class SynthlawError(Exception):
+    """The work failed or is incomplete: says what and how much. Exit status 1."""
+
+    exit_status = 1
+
+
+class UsageError(SynthlawError):
+    """Wrong use or a bad file: names the place, what was found, what would be right. Exit status 2."""
+
+    exit_status = 2
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is needed; names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed. "
+            f"Install it with: pip install 'synthlaw[{extra}]'"
+        )

@@ -1,0 +1,119 @@
+"""Progress on standard error: a live bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as RichTask
+from rich.text import Text
+
+from synthlaw.common.numbers import format_count, format_seconds
+
+console = Console(stderr=True, highlight=False)
+"""Everything that is not a command's answer is printed here."""
+
+LINE_EVERY_SECONDS = 5.0
+
+
+class Meter:
+    """One piece of work being counted. Subclasses draw it."""
+
+    def __init__(self, label: str, total: float, unit: str) -> None:
+        self.label, self.total, self.unit = label, total, unit
+        self.done = 0.0
+        self.note = ""
+        self.started = time.monotonic()
+
+    def advance(self, amount: float = 1.0, note: str | None = None) -> None:
+        """Count `amount` more units of work; `note` is shown beside the bar."""
+        self.done += amount
+        if note is not None:
+            self.note = note
+        self._draw()
+
+    def update(self, done: float, note: str | None = None) -> None:
+        """Set the units done so far."""
+        self.advance(done - self.done, note)
+
+    def rate(self) -> float:
+        """Units per second since the start."""
+        return self.done / max(time.monotonic() - self.started, 1e-9)
+
+    def _draw(self) -> None:
+        """Show the state; the silent meter shows nothing."""
+
+
+class _LineMeter(Meter):
+    """For logs and pipes: a plain line at most every few seconds."""
+
+    def __init__(self, label: str, total: float, unit: str) -> None:
+        super().__init__(label, total, unit)
+        self._last = self.started
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if now - self._last < LINE_EVERY_SECONDS:
+            return
+        self._last = now
+        rate = self.rate()
+        left = (self.total - self.done) / rate if rate > 0 else float("inf")
+        remaining = format_seconds(left) if left < 1e8 else "unknown time"
+        console.print(
+            f"  {self.label}: {100 * self.done / max(self.total, 1e-9):.0f}% "
+            f"({format_count(rate)} {self.unit}/s, {remaining} left) {self.note}".rstrip(),
+            markup=False,
+        )
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: RichTask) -> Text:
+        speed = task.fields["meter"].rate()
+        return Text(f"{format_count(speed)} {task.fields['unit']}/s", style="cyan")
+
+
+class _BarMeter(Meter):
+    def __init__(self, label: str, total: float, unit: str, progress: Progress) -> None:
+        super().__init__(label, total, unit)
+        self._progress = progress
+        self._task = progress.add_task(label, total=total, unit=unit, note="", meter=self)
+
+    def _draw(self) -> None:
+        self._progress.update(self._task, completed=self.done, note=self.note)
+
+
+@contextmanager
+def meter(label: str, total: float, unit: str, *, show: bool = True) -> Iterator[Meter]:
+    """Count `total` units of work under `label`; shows rate and remaining time."""
+    if not show:
+        yield Meter(label, total, unit)
+    elif not console.is_terminal:
+        yield _LineMeter(label, total, unit)
+    else:
+        columns = (
+            TextColumn("  {task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            yield _BarMeter(label, total, unit, progress)
+
+
+def say(text: str) -> None:
+    """One line of news on standard error."""
+    console.print(text, markup=False)
+    sys.stderr.flush()
