@@ -1,4 +1,4 @@
-"""Errors that a user can act on. The command line turns them into exit statuses, never tracebacks."""
+"""Errors that a user can act on; the command line turns them into exit statuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class SynthlawError(Exception):
 
 
 class UsageError(SynthlawError):
-    """Wrong use or a bad file: names the place, what was found, what would be right. Exit status 2."""
+    """Wrong use or a bad file: names place, what was found, what would be right. Exit status 2."""
 
     exit_status = 2
 

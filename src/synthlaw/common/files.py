@@ -44,7 +44,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill; on success it is synced and takes the place of `path`, else removed."""
+    """Give a folder to fill; on success it is synced and replaces `path`, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
     try:

@@ -1,0 +1,128 @@
+"""The document: the artifact that the corpus and generate rooms hand on.
+
+Parquet (zstd) or JSONL (plain, .gz, .zst) with `id` and `text`; every other column is kept in
+`fields`. A datatrove document (its `metadata` and `media`) passes through without loss.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import atomic_path
+
+JSONL_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".ndjson")
+PARQUET_ENDINGS = (".parquet",)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with its identity; `fields` holds every further column as read."""
+
+    id: str
+    text: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """The document as one flat row, id and text first."""
+        return {"id": self.id, "text": self.text, **self.fields}
+
+
+def document_from_row(row: dict[str, Any], place: str) -> Document:
+    """A row as a document. Raises UsageError, naming `place`, when id or text is unusable."""
+    text = row.get("text")
+    if not isinstance(text, str):
+        found = "no 'text'" if "text" not in row else f"'text' of type {type(text).__name__}"
+        raise UsageError(f"{place}: found {found}; expected a string column 'text'")
+    # Lone surrogates come in through JSON escapes and no file can hold them as UTF-8.
+    clean = text.encode("utf-8", "replace").decode("utf-8")
+    identity = row.get("id")
+    name = str(identity) if identity is not None else place
+    return Document(name, clean, {k: v for k, v in row.items() if k not in ("id", "text")})
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """Documents of one JSONL or Parquet file, in file order; memory is one batch.
+
+    Raises UsageError naming the file and line for anything that is not a document.
+    """
+    name = path.name.lower()
+    if name.endswith(PARQUET_ENDINGS):
+        yield from _read_parquet(path)
+    elif name.endswith(JSONL_ENDINGS):
+        yield from _read_jsonl(path)
+    else:
+        raise UsageError(
+            f"{path}: found the ending '{path.suffix}'; expected one of "
+            f"{', '.join(JSONL_ENDINGS + PARQUET_ENDINGS)}"
+        )
+
+
+def _read_parquet(path: Path) -> Iterator[Document]:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UsageError(f"{path}: not a readable Parquet file ({error})") from error
+    number = 0
+    for batch in file.iter_batches(batch_size=1024):
+        for row in batch.to_pylist():
+            number += 1
+            yield document_from_row(row, f"{path}:row {number}")
+
+
+def _read_jsonl(path: Path) -> Iterator[Document]:
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            pending = b""
+            number = 0
+            while block := stream.read(1 << 20):
+                *lines, pending = (pending + block).split(b"\n")
+                for line in lines:
+                    number += 1
+                    yield from _parse_line(line, f"{path}:{number}")
+            yield from _parse_line(pending, f"{path}:{number + 1}")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read to its end ({error})") from error
+
+
+def _parse_line(line: bytes, place: str) -> Iterator[Document]:
+    if not line.strip():
+        return
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UsageError(f"{place}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{place}: found a JSON {type(row).__name__}; expected an object")
+    yield document_from_row(row, place)
+
+
+def write_documents(path: Path, documents: Iterable[Document]) -> int:
+    """Write documents atomically as Parquet (zstd) or JSONL by `path`'s ending; returns how many.
+
+    The bytes depend on the documents alone.
+    """
+    rows = [document.row() for document in documents]
+    with atomic_path(path) as aside:
+        if path.name.endswith(PARQUET_ENDINGS):
+            pq.write_table(_table(rows), aside, compression="zstd")
+        else:
+            compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+            with pa.output_stream(str(aside), compression=compression) as stream:
+                for row in rows:
+                    stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    return len(rows)
+
+
+def _table(rows: list[dict[str, Any]]) -> pa.Table:
+    if rows:
+        columns = dict.fromkeys(key for row in rows for key in row)
+        return pa.table({key: [row.get(key) for row in rows] for key in columns})
+    return pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
