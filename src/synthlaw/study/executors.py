@@ -1,0 +1,139 @@
+"""Executors: where the runs of a grid are executed. `local`: worker processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from synthlaw.study.runs import RunTask
+
+OnProgress = Callable[[float], None]
+OnDone = Callable[[RunTask, list[str]], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that could not be executed, and why."""
+
+    run: str
+    message: str
+
+
+class Executor(Protocol):
+    """Executes tasks; returns the failures. Other tasks go on when one fails."""
+
+    def run(
+        self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
+    ) -> list[Failure]:
+        """Execute every task. `on_progress` is given FLOPs as they are spent."""
+        ...
+
+
+@dataclass
+class _Worker:
+    """A live worker process and the task that it is busy with."""
+
+    process: subprocess.Popen[str]
+    task: RunTask | None = None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+
+    def give(self, task: RunTask) -> None:
+        self.task = task
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(task.model_dump_json() + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return  # its end arrives as an event of its own
+
+    def why_it_died(self) -> str:
+        """What the exit status and the last lines of its log say."""
+        status = self.process.wait()
+        last = next((line for line in reversed(self.tail) if line.strip()), "no output")
+        if status < 0:
+            hint = " (out of memory is the usual reason)" if status == -9 else ""
+            return f"worker killed by signal {-status}{hint}; last output: {last.strip()}"
+        return f"worker ended with status {status}; last output: {last.strip()}"
+
+
+class LocalExecutor:
+    """`workers` processes with `threads` CPU threads each, on this machine."""
+
+    def __init__(self, workers: int | None, threads: int) -> None:
+        self.threads = threads
+        self.workers = workers or max(1, (os.cpu_count() or 1) // threads)
+
+    def run(
+        self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
+    ) -> list[Failure]:
+        """See `Executor.run`. The largest tasks go first, which keeps all workers busy longest."""
+        waiting = deque(sorted(tasks, key=lambda task: -task.config.flops))
+        events: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+        failures: list[Failure] = []
+        live: list[_Worker] = []
+        try:
+            for _ in range(min(self.workers, len(waiting))):
+                live.append(self._start(events))
+                live[-1].give(waiting.popleft())
+            while any(worker.task is not None for worker in live):
+                worker, event = events.get()
+                if event is not None and event["event"] == "progress":
+                    on_progress(event["flops"])
+                    continue
+                task, worker.task = worker.task, None
+                if task is None:
+                    continue
+                if event is None:
+                    failures.append(Failure(task.name, worker.why_it_died()))
+                    live.remove(worker)
+                    worker = self._start(events)
+                    live.append(worker)
+                elif event["event"] == "failed":
+                    failures.append(Failure(task.name, event["message"]))
+                else:
+                    on_done(task, event["made"])
+                if waiting:
+                    worker.give(waiting.popleft())
+        finally:
+            for worker in live:
+                worker.process.kill()
+                worker.process.wait()
+        return failures
+
+    def _start(self, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]]) -> _Worker:
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
+        environment["MKL_NUM_THREADS"] = str(self.threads)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "synthlaw.study.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
+        )
+        worker = _Worker(process)
+        threading.Thread(target=_listen, args=(worker, events), daemon=True).start()
+        threading.Thread(target=_keep_tail, args=(worker,), daemon=True).start()
+        return worker
+
+
+def _listen(worker: _Worker, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]]) -> None:
+    assert worker.process.stdout is not None
+    for line in worker.process.stdout:
+        events.put((worker, json.loads(line)))
+    events.put((worker, None))
+
+
+def _keep_tail(worker: _Worker) -> None:
+    assert worker.process.stderr is not None
+    for line in worker.process.stderr:
+        worker.tail.append(line)

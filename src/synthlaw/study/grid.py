@@ -1,0 +1,101 @@
+"""The grid of a study: which runs there are, each with its configuration, by arithmetic alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.numbers import format_count
+from synthlaw.common.seeds import derive_seed
+from synthlaw.study.spec import NATURAL, Study
+from synthlaw.tokens.shares import ShareSchedule
+from synthlaw.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: a mixture at a size, a budget and a seed."""
+
+    name: str
+    mixture: str
+    size: str
+    seed: int
+    config: TrainingConfig
+    data_seed: int
+
+    @property
+    def windows(self) -> int:
+        """Windows that the run reads."""
+        return self.config.steps * self.config.rows
+
+
+def runs_of(study: Study, vocab: int) -> list[Run]:
+    """Every run of the grid, the cheapest first.
+
+    The data order depends on the run's seed alone: runs of one seed that share a source read it
+    in the same order, so that mixtures and budgets are compared on the same text.
+    """
+    runs = []
+    for mixture in study.mixtures:
+        for size, budget, seed in _cells(study):
+            runs.append(
+                Run(
+                    name=f"{mixture}-{size}-{format_count(budget)}-s{seed}",
+                    mixture=mixture,
+                    size=size,
+                    seed=seed,
+                    config=_config(study, size, budget, seed, vocab),
+                    data_seed=derive_seed(study.seed, "data", seed),
+                )
+            )
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(f"ladder.budgets: two runs would be called {twice[0]}; budgets too close")
+    return sorted(runs, key=lambda run: (run.config.flops, run.name))
+
+
+def _cells(study: Study) -> list[tuple[str, float, int]]:
+    ladder = study.ladder
+    return [(z, b, s) for z in ladder.sizes for b in ladder.budgets for s in ladder.seeds]
+
+
+def _config(study: Study, size: str, budget: float, seed: int, vocab: int) -> TrainingConfig:
+    part = study.training
+    return TrainingConfig(
+        shape=study.ladder.sizes[size].shape(vocab),
+        context=part.context,
+        batch_tokens=int(part.batch_tokens),
+        budget=round(budget),
+        # Runs of one seed and size start from the same weights, whatever the mixture.
+        seed=derive_seed(study.seed, "init", seed),
+        peak_lr=part.learning_rate,
+        warmup=part.warmup,
+        min_lr_ratio=part.min_lr_ratio,
+        weight_decay=part.weight_decay,
+        clip=part.clip,
+        dtype=part.dtype,
+        micro_batch=part.micro_batch,
+        compile=part.compile,
+        threads=study.execution.threads,
+        keep_optimizer=False,
+    )
+
+
+def tokens_needed(study: Study, runs: list[Run]) -> dict[str, int]:
+    """Unique tokens that each source must hold for the grid without exceeding `max_epochs`."""
+    windows: dict[str, int] = {}
+    for mixture, shares in study.mixtures.items():
+        schedule = ShareSchedule(shares)
+        largest = max(run.windows for run in runs if run.mixture == mixture)
+        for source, count in schedule.counts(largest).items():
+            windows[source] = max(windows.get(source, 0), count)
+    context, epochs = study.training.context, study.ladder.max_epochs
+    # One token more than whole windows: the last window's last target.
+    return {s: int(-(-n // epochs)) * context + 1 for s, n in windows.items()}
+
+
+def synthetic_part(shares: dict[str, float]) -> tuple[str, float]:
+    """The synthetic type of a mixture ('' if none, names joined by + if several) and its share."""
+    kinds = [name for name, share in shares.items() if name != NATURAL and share > 0]
+    return "+".join(sorted(kinds)), sum(shares[name] for name in kinds)

@@ -1,0 +1,104 @@
+"""From a YAML file to a validated `Study`; every error names the file, the line and the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from synthlaw.common.errors import UsageError
+from synthlaw.study.spec import Study
+
+
+def load_study(path: Path) -> Study:
+    """The study in `path`. Raises UsageError with one line per mistake found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; `synthlaw init {path}` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
+    return parse_study(text, str(path))
+
+
+def parse_study(text: str, name: str) -> Study:
+    """The study in `text`; `name` is what errors call it."""
+    try:
+        value = yaml.safe_load(text)
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(value, dict) or tree is None:
+        raise UsageError(f"{name}: found {type(value).__name__}; expected keys such as 'natural:'")
+    try:
+        return Study.model_validate(value)
+    except ValidationError as error:
+        lines = [_explain(dict(mistake), name, tree) for mistake in error.errors()]
+        raise UsageError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(mistake: dict[str, Any], name: str, tree: yaml.Node) -> str:
+    location = [part for part in mistake["loc"] if part != "[key]"]
+    line = _line_of(tree, location)
+    key = ".".join(str(part) for part in location) or "the study"
+    place = f"{name}:{line}: {key}"
+    if mistake["type"] == "extra_forbidden":
+        known = _keys_beside(location)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+        return f"{place}: unknown key; {hint}"
+    if mistake["type"] == "missing":
+        return f"{place}: this key is required and is missing"
+    message = str(mistake["msg"]).removeprefix("Value error, ")
+    shown = mistake.get("input")
+    if mistake["type"] != "value_error" and not isinstance(shown, dict | list | BaseModel):
+        message = f"found {shown!r}; {message[:1].lower()}{message[1:]}"
+    return f"{place}: {message}"
+
+
+def _line_of(node: yaml.Node, location: Sequence[Any]) -> int:
+    """Line (from 1) of the deepest part of `location` that the file has."""
+    line = node.start_mark.line + 1
+    for part in location:
+        child = None
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, child = key.start_mark.line + 1, value
+        elif isinstance(node, yaml.SequenceNode) and part in range(len(node.value)):
+            child = node.value[part]
+            line = child.start_mark.line + 1
+        if child is None:  # e.g. the element number that we added to a lone mapping
+            continue
+        node = child
+    return line
+
+
+def _keys_beside(location: Sequence[Any]) -> list[str]:
+    """Keys that the model at the parent of `location` knows."""
+    model: Any = Study
+    for part in location[:-1]:
+        if isinstance(part, int) or not _is_model(model):
+            continue
+        field = model.model_fields.get(str(part))
+        model = _inner_model(field.annotation) if field is not None else model
+    return list(model.model_fields) if _is_model(model) else []
+
+
+def _inner_model(annotation: Any) -> Any:
+    """The model inside an annotation such as list[Model] or dict[str, Model]."""
+    if _is_model(annotation):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _inner_model(argument)
+        if _is_model(found):
+            return found
+    return annotation
+
+
+def _is_model(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseModel)

@@ -1,0 +1,151 @@
+"""One run of the grid from end to end: train, then score, each left as an artifact.
+
+`execute` is what every executor calls, in this process or on another machine that shares the
+study folder. It is idempotent: what is finished is found, what was interrupted is resumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from synthlaw.common.files import read_json, write_json
+from synthlaw.study.store import Artifact, Store
+from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.sampler import MixtureSampler
+from synthlaw.training.config import TrainingConfig
+
+EVALUATION_VERSION = 1
+TRAINING_STAGE_VERSION = 1
+
+
+class RunTask(BaseModel):
+    """All that a worker needs to execute one run; travels as JSON.
+
+    root: the study folder. sources, domains: folders of token sets. scoring: window and BOS
+    policy of the evaluation. train: False scores the untrained model instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+    name: str
+    config: TrainingConfig
+    shares: dict[str, float]
+    sources: dict[str, Path]
+    data_seed: int
+    max_epochs: float
+    domains: dict[str, Path]
+    max_tokens: int
+    train: bool = True
+
+    def sampler(self) -> MixtureSampler:
+        """The run's windows."""
+        return MixtureSampler(
+            {name: TokenDataset(path) for name, path in self.sources.items()},
+            self.shares,
+            context=self.config.context,
+            seed=self.data_seed,
+            max_epochs=self.max_epochs,
+        )
+
+    def training_key(self, store: Store) -> str:
+        """Key of the trained model; of the untrained one when `train` is off."""
+        inputs: dict[str, Any] = {"config": self.config.identity(), "train": self.train}
+        if self.train:
+            inputs["sampler"] = self.sampler().identity()
+        return store.key("training", TRAINING_STAGE_VERSION, inputs)
+
+    def evaluation_key(self, store: Store, model: str) -> str:
+        """Key of the scores of the model whose content digest is `model`."""
+        inputs = {
+            "model": model,
+            "domains": {n: TokenDataset(p).identity for n, p in self.domains.items()},
+            "max_tokens": self.max_tokens,
+            "window": self.config.context,
+            "dtype": self.config.dtype,
+        }
+        return store.key("evaluation", EVALUATION_VERSION, inputs)
+
+
+def find_finished(task: RunTask, store: Store) -> tuple[Artifact, Artifact | None] | None:
+    """The run's training and evaluation artifacts if it needs no more work.
+
+    A diverged run has no evaluation: it is finished, and stays out of every fit.
+    """
+    if not task.train:
+        model = "untrained:" + task.training_key(store)
+        scores = store.find("evaluation", task.name, task.evaluation_key(store, model))
+        return None if scores is None else (scores, scores)
+    trained = store.find("training", task.name, task.training_key(store))
+    if trained is None:
+        return None
+    if read_json(trained.file("result.json"))["status"] == "diverged":
+        return trained, None
+    key = task.evaluation_key(store, trained.content)
+    scores = store.find("evaluation", task.name, key)
+    return None if scores is None else (trained, scores)
+
+
+def execute(task: RunTask, report: Callable[[float], None]) -> list[str]:
+    """Do what is left of the run; `report` is given FLOPs as they are spent. Returns news.
+
+    The list names the artifacts made, such as 'training/CC-0.1M-50k-s0'.
+    """
+    store = Store(task.root)
+    if not task.train:
+        model = "untrained:" + task.training_key(store)
+        _evaluate(task, store, model, None)
+        return store.made
+    trained = _train(task, store, report)
+    if read_json(trained.file("result.json"))["status"] == "finished":
+        _evaluate(task, store, trained.content, trained.file("model"))
+    return store.made
+
+
+def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Artifact:
+    from synthlaw.training.loop import TrainingProgress, train
+
+    key = task.training_key(store)
+    found = store.find("training", task.name, key)
+    if found is not None:
+        report(task.config.flops)
+        return found
+    work = store.work("training", task.name, key)
+    seen = 0
+
+    def on_progress(progress: TrainingProgress) -> None:
+        nonlocal seen
+        report(task.config.flops * (progress.tokens - seen) / task.config.tokens)
+        seen = progress.tokens
+
+    result = train(task.config, task.sampler(), work, on_progress=on_progress)
+    return store.adopt("training", task.name, key, result.seconds)
+
+
+def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:
+    from synthlaw.evaluation.domains import score_dataset
+    from synthlaw.training.checkpoint import load_model
+    from synthlaw.training.loop import initial_model
+
+    key = task.evaluation_key(store, model)
+    if store.find("evaluation", task.name, key) is not None:
+        return
+    llama = load_model(folder) if folder is not None else initial_model(task.config)
+    with store.making("evaluation", task.name, key) as aside:
+        summary = {}
+        for name, path in task.domains.items():
+            scores = score_dataset(
+                llama,
+                TokenDataset(path),
+                window=task.config.context,
+                max_tokens=task.max_tokens,
+                dtype=task.config.dtype,
+            )
+            np.savez(aside / f"{name}.npz", nll=scores.nll, tokens=scores.tokens)
+            summary[name] = scores.summary()
+        write_json(aside / "scores.json", summary)

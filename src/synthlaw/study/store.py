@@ -1,0 +1,164 @@
+"""The artifact store: finished work, each piece in a folder keyed by all that determines it.
+
+    artifacts/<stage>/<name>-<key>/    the files, and artifact.json, which lists and signs them
+    work/<stage>/<name>-<key>/         unfinished work that may be resumed (checkpoints)
+
+A key is the digest of the stage's code version, its configuration and the *contents* of its
+inputs. A folder takes its name by one rename after everything in it is on disk, so what has a
+name is finished. When an input is remade with the same bytes, nothing below it is remade.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.digest import digest_of, file_digest
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.files import ASIDE, atomic_folder, read_json, write_json
+
+MARKER = "artifact.json"
+KEY_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished piece of work. `content` is the digest of its files, for keys downstream."""
+
+    stage: str
+    name: str
+    path: Path
+    content: str
+    seconds: float
+
+    def file(self, name: str) -> Path:
+        """One of its files."""
+        return self.path / name
+
+
+class Store:
+    """Artifacts of one study folder."""
+
+    def __init__(self, root: Path, *, verify: bool = False) -> None:
+        self.root = root
+        self.verify = verify
+        self.made: list[str] = []
+        self.kept: list[str] = []
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process. Raises UsageError when another process holds it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("a+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                stream.seek(0)
+                holder = stream.read().strip() or "another process"
+                raise UsageError(
+                    f"{self.root}: in use by {holder}; wait for it, or give another --out"
+                ) from None
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()}")
+            stream.flush()
+            self._sweep()
+            yield
+
+    def _sweep(self) -> None:
+        """Remove what a killed process was writing; it never had a name."""
+        for aside in [
+            *self.root.glob(f"{ASIDE}*"),
+            *self.root.glob(f"*/{ASIDE}*"),
+            *self.root.glob(f"artifacts/*/{ASIDE}*"),
+        ]:
+            if aside.is_dir():
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                aside.unlink(missing_ok=True)
+
+    def key(self, stage: str, version: int, inputs: Mapping[str, Any]) -> str:
+        """The key of work in `stage` (code version `version`) on `inputs` (JSON values)."""
+        return digest_of({"stage": stage, "version": version, "inputs": dict(inputs)})
+
+    def find(self, stage: str, name: str, key: str) -> Artifact | None:
+        """The finished artifact, or None; a damaged one is removed, so that it is made again."""
+        path = self._place("artifacts", stage, name, key)
+        if not path.exists():
+            return None
+        try:
+            marker = read_json(path / MARKER)
+            if marker["key"] != key:
+                raise ValueError("its key is another")
+            for file, facts in marker["files"].items():
+                self._check(path / file, facts)
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(path)
+            return None
+        self.kept.append(f"{stage}/{name}")
+        return Artifact(stage, name, path, digest_of(_digests(marker["files"])), marker["seconds"])
+
+    def _check(self, path: Path, facts: Mapping[str, Any]) -> None:
+        if path.stat().st_size != facts["size"]:
+            raise ValueError(f"{path}: size differs")
+        if self.verify and file_digest(path) != facts["sha256"]:
+            raise ValueError(f"{path}: bytes differ")
+
+    @contextmanager
+    def making(self, stage: str, name: str, key: str) -> Iterator[Path]:
+        """A folder to fill; on success it becomes the artifact."""
+        started = time.monotonic()
+        with atomic_folder(self._place("artifacts", stage, name, key)) as aside:
+            yield aside
+            self._sign(aside, stage, name, key, time.monotonic() - started)
+
+    def adopt(self, stage: str, name: str, key: str, seconds: float) -> Artifact:
+        """Make the work folder of (stage, name, key), now finished, the artifact."""
+        work = self.work(stage, name, key)
+        self._sign(work, stage, name, key, seconds)
+        target = self._place("artifacts", stage, name, key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        work.replace(target)
+        return self.require(stage, name, key)
+
+    def require(self, stage: str, name: str, key: str) -> Artifact:
+        """The artifact that was just made."""
+        found = self.find(stage, name, key)
+        if found is None:
+            raise SynthlawError(f"{stage}/{name}: was written but cannot be read back")
+        self.kept.pop()
+        return found
+
+    def work(self, stage: str, name: str, key: str) -> Path:
+        """The folder for unfinished work of (stage, name, key)."""
+        return self._place("work", stage, name, key)
+
+    def _sign(self, folder: Path, stage: str, name: str, key: str, seconds: float) -> None:
+        files = {
+            str(path.relative_to(folder)): {
+                "size": path.stat().st_size,
+                "sha256": file_digest(path),
+            }
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name != MARKER
+        }
+        write_json(
+            folder / MARKER,
+            {"stage": stage, "name": name, "key": key, "seconds": seconds, "files": files},
+        )
+        self.made.append(f"{stage}/{name}")
+
+    def _place(self, kind: str, stage: str, name: str, key: str) -> Path:
+        return self.root / kind / stage / f"{name}-{key[:KEY_DIGITS]}"
+
+
+def _digests(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {name: str(facts["sha256"]) for name, facts in files.items()}
