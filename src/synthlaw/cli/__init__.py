@@ -1,0 +1,1 @@
+"""The commands: thin. They parse, call and print."""

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import bz2
 import re
-from xml.etree import ElementTree
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.packages import PackagedFile, packaged_file
@@ -63,10 +63,8 @@ def read_embedded(name: str) -> Iterator[Document]:
     Raises UsageError for an unknown name, SynthlawError when the text cannot be fetched.
     """
     if name not in _READERS:
-        raise UsageError(
-            f"embedded text {name!r} does not exist; expected one of {', '.join(embedded_names())}"
-        )
-    yield from _READERS[name]()
+        raise UsageError(_unknown(name))
+    yield from _READERS[name][1]()
 
 
 def _read_wikipedia() -> Iterator[Document]:
@@ -140,8 +138,20 @@ def _read_news() -> Iterator[Document]:
             yield Document(f"news/{number:03d}", line.strip())
 
 
-_READERS: dict[str, Callable[[], Iterator[Document]]] = {
-    "wikipedia": _read_wikipedia,
-    "addresses": _read_addresses,
-    "news": _read_news,
+_READERS: dict[str, tuple[PackagedFile, Callable[[], Iterator[Document]]]] = {
+    "wikipedia": (WIKIPEDIA, _read_wikipedia),
+    "addresses": (ADDRESSES_WHEEL, _read_addresses),
+    "news": (NEWS, _read_news),
 }
+
+
+def embedded_digest(name: str) -> str:
+    """Digest of the published file that an embedded text is read from; UsageError if unknown."""
+    if name not in _READERS:
+        raise UsageError(_unknown(name))
+    return _READERS[name][0].sha256
+
+
+def _unknown(name: str) -> str:
+    known = ", ".join(embedded_names())
+    return f"embedded text {name!r} does not exist; expected one of {known}"

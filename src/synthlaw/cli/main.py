@@ -1,0 +1,95 @@
+"""The program `synthlaw`: its commands, and how errors leave it.
+
+Exit status: 0 done; 1 the work failed or is incomplete; 2 wrong use or a bad file; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import warnings
+
+import click
+
+from synthlaw import __version__
+from synthlaw.common.errors import SynthlawError
+
+COMMANDS = {
+    "demo": ("synthlaw.cli.study", "demo", "The whole study on embedded text and model."),
+    "init": ("synthlaw.cli.study", "init", "Write an annotated study file."),
+    "plan": ("synthlaw.cli.study", "plan", "What a study will cost, before anything is spent."),
+    "run": ("synthlaw.cli.study", "run", "Run a study; resumable."),
+    "status": ("synthlaw.cli.study", "status", "What is done, failed and left in a study folder."),
+    "prepare": ("synthlaw.cli.stages", "prepare", "Natural text to training documents."),
+    "generate": ("synthlaw.cli.generate", "generate", "Documents to synthetic documents."),
+    "tokenize": ("synthlaw.cli.stages", "tokenize", "Documents to a token set."),
+    "mix": ("synthlaw.cli.stages", "mix", "Realised shares and epochs of a mixture."),
+    "train": ("synthlaw.cli.stages", "train", "Train one model on one mixture."),
+    "evaluate": ("synthlaw.cli.stages", "evaluate", "Score a model on documents."),
+    "export": ("synthlaw.cli.stages", "export", "A trained model as a Hugging Face folder."),
+    "fit": ("synthlaw.cli.laws", "fit", "Fit scaling laws to a table of runs."),
+    "recommend": ("synthlaw.cli.laws", "recommend", "Which synthetic type, what share, how sure."),
+    "report": ("synthlaw.cli.report", "report", "Draw the page of a study folder."),
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module when it is called: `fit` never waits for torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="synthlaw")
+def cli() -> None:
+    """Measure, before you pay for it, what synthetic data will do to your pre-training run.
+
+    \b
+    Start here:
+      synthlaw demo                     a whole study on this machine, in minutes
+      synthlaw init study.yaml          a study file of your own
+      synthlaw plan study.yaml          its cost
+      synthlaw run study.yaml           run it
+      synthlaw fit runs.csv --law data  laws for runs from any trainer
+    """
+
+
+def main() -> None:
+    """Entry point: runs the program and turns errors into exit statuses, never tracebacks."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if not os.environ.get("SYNTHLAW_DEBUG"):
+        warnings.simplefilter("ignore")
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        print("stopped; what is finished is kept, run again to go on", file=sys.stderr)
+        sys.exit(130)
+    except SynthlawError as error:
+        if os.environ.get("SYNTHLAW_DEBUG"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        os._exit(141)  # the reader went away; nothing is left to say
+
+
+if __name__ == "__main__":
+    main()

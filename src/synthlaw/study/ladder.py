@@ -1,0 +1,144 @@
+"""The ladder: every run of the grid trained and scored, through an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.files import read_json
+from synthlaw.common.progress import meter
+from synthlaw.study.executors import Executor
+from synthlaw.study.grid import Run
+from synthlaw.study.runs import RunTask, find_finished
+from synthlaw.study.store import Artifact
+from synthlaw.study.workspace import Workspace
+from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.sampler import MixtureSampler, SourceUse
+
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run with its result (`result.json`) and its scores by domain; None when it diverged."""
+
+    run: Run
+    result: Mapping[str, Any]
+    scores: Mapping[str, Any] | None
+    evaluation: Path | None
+
+
+def tasks_of(
+    space: Workspace,
+    runs: list[Run],
+    sources: Mapping[str, Artifact],
+    domains: Mapping[str, Artifact],
+) -> dict[str, RunTask]:
+    """The grid as tasks by run name, and one task per size and seed for the untrained models."""
+    study = space.study
+    tasks: dict[str, RunTask] = {}
+    for run in runs:
+        shares = {name: share for name, share in study.mixtures[run.mixture].items() if share > 0}
+        tasks[run.name] = RunTask(
+            root=space.root,
+            name=run.name,
+            config=run.config,
+            shares=shares,
+            sources={name: sources[name].path for name in shares},
+            data_seed=run.data_seed,
+            max_epochs=study.ladder.max_epochs,
+            domains={name: artifact.path for name, artifact in domains.items()},
+            max_tokens=study.evaluation.max_tokens,
+        )
+        name = f"{UNTRAINED}-{run.size}-s{run.seed}"
+        if name not in tasks:
+            # The smallest budget stands for all: what is not trained does not depend on it.
+            tasks[name] = tasks[run.name].model_copy(update={"name": name, "train": False})
+    return tasks
+
+
+def check_budgets(
+    space: Workspace, runs: list[Run], sources: Mapping[str, Artifact]
+) -> dict[str, list[SourceUse]]:
+    """What every run reads of its sources. Raises UsageError for a budget beyond the data."""
+    uses: dict[str, list[SourceUse]] = {}
+    sets = {name: TokenDataset(artifact.path) for name, artifact in sources.items()}
+    study = space.study
+    for run in runs:
+        sampler = MixtureSampler(
+            sets,
+            study.mixtures[run.mixture],
+            context=study.training.context,
+            seed=run.data_seed,
+            max_epochs=study.ladder.max_epochs,
+        )
+        try:
+            sampler.check(run.windows)
+        except UsageError as error:
+            raise UsageError(f"ladder.budgets: run {run.name}: {error}") from None
+        uses[run.name] = sampler.use(run.windows)
+    return uses
+
+
+def train_and_score(
+    space: Workspace, runs: list[Run], tasks: Mapping[str, RunTask], executor: Executor
+) -> list[str]:
+    """Execute what is not finished. Returns the artifacts made.
+
+    Raises SynthlawError naming every run that failed, after all others are done.
+    """
+    waiting = [task for task in tasks.values() if find_finished(task, space.store) is None]
+    made: list[str] = []
+    if not waiting:
+        return made
+    total = sum(task.config.flops for task in waiting if task.train)
+    done = 0
+    with meter("training", max(total, 1.0), "FLOP") as bar:
+
+        def on_progress(flops: float) -> None:
+            bar.advance(flops)
+
+        def on_done(task: RunTask, artifacts: list[str]) -> None:
+            nonlocal done
+            done += 1
+            made.extend(artifacts)
+            bar.advance(0.0, f"{done}/{len(waiting)} runs")
+
+        failures = executor.run(waiting, on_progress, on_done)
+    if failures:
+        listed = "\n".join(f"  {failure.run}: {failure.message}" for failure in failures)
+        raise SynthlawError(
+            f"{len(failures)} of {len(waiting)} runs failed; the others are done and kept. "
+            f"Run again to try these once more:\n{listed}"
+        )
+    return made
+
+
+def collect(
+    space: Workspace, runs: list[Run], tasks: Mapping[str, RunTask]
+) -> tuple[list[Finished], dict[str, Mapping[str, Any]]]:
+    """Results and scores of every run; and the untrained models' scores by size and seed."""
+    finished = []
+    for run in runs:
+        found = find_finished(tasks[run.name], space.store)
+        if found is None:
+            raise SynthlawError(f"run {run.name} is not finished")
+        trained, evaluated = found
+        finished.append(
+            Finished(
+                run=run,
+                result=read_json(trained.file("result.json")),
+                scores=read_json(evaluated.file("scores.json")) if evaluated else None,
+                evaluation=evaluated.path if evaluated else None,
+            )
+        )
+    untrained = {}
+    for name, task in tasks.items():
+        if not task.train:
+            found = find_finished(task, space.store)
+            if found is not None and found[1] is not None:
+                untrained[name] = read_json(found[1].file("scores.json"))
+    return finished, untrained

@@ -1,0 +1,179 @@
+"""The natural half of a study: documents, tokenizer, token sets of natural text and domains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import read_json, write_json
+from synthlaw.common.seeds import derive_seed
+from synthlaw.corpus.documents import Document, read_documents, write_documents
+from synthlaw.corpus.embedded import embedded_digest, read_embedded
+from synthlaw.corpus.prepare import prepare
+from synthlaw.corpus.readers import find_files, read_files
+from synthlaw.study.spec import NATURAL, TextSource
+from synthlaw.study.store import Artifact
+from synthlaw.study.workspace import Workspace
+from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
+
+CORPUS_VERSION = 1
+TOKENIZER_VERSION = 1
+TOKENS_VERSION = 1
+
+
+def check_sources(space: Workspace) -> None:
+    """Raise UsageError now if a path of the study file leads nowhere, before anything is made."""
+    for place, source in _named_sources(space):
+        try:
+            _inputs(space, source)
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+
+
+def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
+    for number, source in enumerate(space.study.natural):
+        yield f"natural.{number}", source
+    for name, source in space.study.evaluation.domains.items():
+        yield f"evaluation.domains.{name}", source
+
+
+def _inputs(space: Workspace, source: TextSource) -> dict[str, Any]:
+    """What determines the documents of a source: digests of its files, and how many are taken."""
+    if source.embedded is not None:
+        digest: Any = embedded_digest(source.embedded)
+    else:
+        files = find_files(str(source.path), space.base)
+        digest = [[path.name, space.digests.of(path)] for path in files]
+    return {"files": digest, "documents": source.documents}
+
+
+def _read(space: Workspace, source: TextSource) -> Iterator[Document]:
+    if source.embedded is not None:
+        documents: Iterable[Document] = read_embedded(source.embedded)
+    else:
+        documents = read_files(find_files(str(source.path), space.base))
+    if source.documents is not None:
+        documents = choose(list(documents), source.documents, space.study.seed)
+    yield from documents
+
+
+def choose(documents: list[Document], count: int, seed: int) -> list[Document]:
+    """`count` documents chosen by seed and identity, in their own order."""
+    ranked = sorted(range(len(documents)), key=lambda i: derive_seed(seed, documents[i].id))
+    return [documents[i] for i in sorted(ranked[:count])]
+
+
+def make_corpus(space: Workspace) -> Artifact:
+    """The natural documents: training.parquet, held_out.parquet, counts.json.
+
+    Raises UsageError when no usable document is left.
+    """
+    study, store = space.study, space.store
+    inputs = {
+        "sources": [_inputs(space, source) for source in study.natural],
+        "corpus": study.corpus.model_dump(),
+        "seed": study.seed,
+    }
+    key = store.key("corpus", CORPUS_VERSION, inputs)
+    found = store.find("corpus", NATURAL, key)
+    if found is not None:
+        return found
+    documents = (doc for source in study.natural for doc in _read(space, source))
+    ready = prepare(
+        documents,
+        held_out=study.corpus.held_out,
+        max_words=study.corpus.max_words,
+        seed=study.seed,
+    )
+    if not ready.training:
+        why = "; ".join(f"{count} with {reason}" for reason, count in ready.left_out.items())
+        raise UsageError(
+            f"natural: no usable document was found ({why or 'the files are empty'}); expected "
+            "documents with a 'text' of at least 20 words"
+        )
+    with store.making("corpus", NATURAL, key) as aside:
+        write_documents(aside / "training.parquet", ready.training)
+        write_documents(aside / "held_out.parquet", ready.held_out)
+        counts = {
+            "training": len(ready.training),
+            "held_out": len(ready.held_out),
+            "words": sum(len(doc.text.split()) for doc in ready.training),
+            "left_out": ready.left_out,
+        }
+        write_json(aside / "counts.json", counts)
+    return store.require("corpus", NATURAL, key)
+
+
+def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
+    """The documents of one evaluation domain: documents.parquet.
+
+    The domain 'natural' is the natural text's own held-out share.
+    """
+    study, store = space.study, space.store
+    source = study.evaluation.domains.get(name)
+    inputs = {
+        "source": corpus.content if source is None else _inputs(space, source),
+        "documents": study.evaluation.documents,
+        "seed": study.seed,
+    }
+    key = store.key("corpus", CORPUS_VERSION, inputs)
+    found = store.find("corpus", f"domain-{name}", key)
+    if found is not None:
+        return found
+    if source is None:
+        documents = list(read_documents(corpus.file("held_out.parquet")))
+    else:
+        everything = prepare(_read(space, source), held_out=0.0, max_words=0, seed=study.seed)
+        documents = everything.training
+    if not documents:
+        raise UsageError(f"evaluation.domains.{name}: no usable document was found")
+    with store.making("corpus", f"domain-{name}", key) as aside:
+        chosen = choose(documents, study.evaluation.documents, study.seed)
+        write_documents(aside / "documents.parquet", chosen)
+    return store.require("corpus", f"domain-{name}", key)
+
+
+def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
+    """The study's tokenizer: its own file, or a BPE trained on the natural training text."""
+    spec, store = space.study.tokenizer, space.store
+    if spec.path is not None:
+        return Tokenizer(space.study.place(spec.path, space.base))
+    assert spec.vocab is not None
+    key = store.key("tokens", TOKENIZER_VERSION, {"text": corpus.content, "vocab": spec.vocab})
+    found = store.find("tokens", "tokenizer", key)
+    if found is None:
+        with store.making("tokens", "tokenizer", key) as aside:
+            train_bpe(texts_of(corpus.file("training.parquet")), spec.vocab, aside / TOKENIZER_FILE)
+        found = store.require("tokens", "tokenizer", key)
+    return Tokenizer(found.file(TOKENIZER_FILE))
+
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def make_tokens(
+    space: Workspace, name: str, texts: Iterable[str], inputs: Any, tokenizer: Tokenizer
+) -> Artifact:
+    """The token set `name` of `texts`; `inputs` is what determines the texts."""
+    from synthlaw.tokens.dataset import write_dataset
+
+    store = space.store
+    key = store.key("tokens", TOKENS_VERSION, {"texts": inputs, "tokenizer": tokenizer.digest})
+    found = store.find("tokens", name, key)
+    if found is None:
+        with store.making("tokens", name, key) as aside:
+            write_dataset(aside, texts, tokenizer)
+        found = store.require("tokens", name, key)
+    return found
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Texts of a document file."""
+    return (document.text for document in read_documents(path))
+
+
+def corpus_counts(corpus: Artifact) -> dict[str, Any]:
+    """What `make_corpus` counted."""
+    return dict(read_json(corpus.file("counts.json")))

@@ -1,0 +1,147 @@
+"""What a study will cost before anything is spent: runs, FLOPs, tokens, hours, disk, memory.
+
+Counts are exact arithmetic on the study file. Durations need a speed: the plan states the speeds
+that it assumes, and which of them were measured in this study folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.files import read_json
+from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.study.grid import Run, runs_of, synthetic_part, tokens_needed
+from synthlaw.study.spec import NATURAL, Study
+from synthlaw.training.presets import LLAMA3_VOCAB
+
+BYTES_PER_TRAINED_PARAM = 16
+"""fp32 weights, gradients and two moments (AdamW), 4 bytes each."""
+
+BYTES_PER_TOKEN_BPE = 4.0
+"""English text per token of a byte-level BPE: 4,096 to 128k entries give 3.4 to 4.6 (measured
+on the demo's text and stated by Llama 3); used for sizes on disk only."""
+
+ASSUMED_FLOPS = 20e9
+"""FLOP per second of one worker with one CPU thread, when no run of this folder was measured.
+A tiny model on one 2023 server core reaches 10 to 40 GFLOP/s; a GPU 1e14 and more."""
+
+ASSUMED_GENERATION = 200.0
+"""Completion tokens per second of the embedded engine on two cores, when none was measured."""
+
+
+def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
+    """The plan as one JSON document. `folder`: a study folder whose measured speeds to use."""
+    vocab = study.tokenizer.vocab or LLAMA3_VOCAB
+    runs = runs_of(study, vocab)
+    need = tokens_needed(study, runs)
+    speeds = _speeds(folder)
+    flops = sum(run.config.flops for run in runs)
+    synthetic = {name: count for name, count in need.items() if name != NATURAL}
+    workers = study.execution.workers or 2
+    training_seconds = flops / (speeds["flops_per_second"] * workers)
+    generation_seconds = sum(synthetic.values()) / speeds["generated_tokens_per_second"]
+    return {
+        "study": study.name,
+        "runs": len(runs),
+        "sizes": [_size(study, name, vocab) for name in study.ladder.sizes],
+        "budgets": study.ladder.budgets,
+        "mixtures": [_mixture(name, shares) for name, shares in study.mixtures.items()],
+        "seeds": study.ladder.seeds,
+        "training": {
+            "tokens": sum(run.config.tokens for run in runs),
+            "flops": flops,
+            "seconds": training_seconds,
+            "workers": workers,
+            "worker_hours": training_seconds * workers / 3600,
+        },
+        "natural_tokens_needed": need.get(NATURAL, 0),
+        "tokens_to_generate": synthetic,
+        "generation_seconds": generation_seconds,
+        "disk_bytes": _disk(runs, need),
+        "memory_bytes_per_worker": max(_memory(run) for run in runs),
+        "speeds": speeds,
+    }
+
+
+def _size(study: Study, name: str, vocab: int) -> dict[str, Any]:
+    shape = study.ladder.sizes[name].shape(vocab)
+    return {
+        "size": name,
+        "dim": shape.dim,
+        "layers": shape.layers,
+        "heads": shape.heads,
+        "params": shape.params,
+        "params_total": shape.params_total,
+    }
+
+
+def _mixture(name: str, shares: dict[str, float]) -> dict[str, Any]:
+    kind, ratio = synthetic_part(shares)
+    return {"mixture": name, "shares": shares, "synthetic_type": kind, "synthetic_ratio": ratio}
+
+
+def _disk(runs: list[Run], need: dict[str, int]) -> float:
+    """Models (fp32), one checkpoint with moments per worker, token sets and texts."""
+    models = sum(4 * run.config.shape.params_total for run in runs)
+    checkpoint = max(12 * run.config.shape.params_total for run in runs)
+    tokens = sum(need.values())
+    return models + checkpoint + tokens * (4 + BYTES_PER_TOKEN_BPE)
+
+
+def _memory(run: Run) -> float:
+    """Weights, gradients, moments and the activations of one micro-batch; a rough upper figure.
+
+    Activations: about 34 bytes per token, layer and width unit in bf16 autocast without
+    recomputation (Korthikanti et al. 2022, section 4), which leaves out the attention matrix
+    that the fused kernel never stores.
+    """
+    shape, config = run.config.shape, run.config
+    rows = config.micro_batch or config.rows
+    activations = 34.0 * rows * config.context * shape.dim * shape.layers
+    return BYTES_PER_TRAINED_PARAM * shape.params_total + activations
+
+
+def _speeds(folder: Path | None) -> dict[str, Any]:
+    """Speeds measured in `folder` by an earlier run of it, else the assumed ones."""
+    measured: dict[str, Any] = {}
+    if folder is not None and (folder / "speeds.json").exists():
+        measured = dict(read_json(folder / "speeds.json"))
+    return {
+        "flops_per_second": measured.get("flops_per_second", ASSUMED_FLOPS),
+        "generated_tokens_per_second": measured.get(
+            "generated_tokens_per_second", ASSUMED_GENERATION
+        ),
+        "measured": sorted(measured),
+    }
+
+
+def plan_lines(plan: dict[str, Any]) -> list[str]:
+    """The plan for people."""
+    training = plan["training"]
+    sizes = ", ".join(
+        f"{s['size']} ({format_count(s['params'])} non-embedding, "
+        f"{format_count(s['params_total'])} in all)"
+        for s in plan["sizes"]
+    )
+    generated = ", ".join(
+        f"{name} {format_count(count)}" for name, count in plan["tokens_to_generate"].items()
+    )
+    measured = plan["speeds"]["measured"]
+    basis = "measured in this folder" if measured else "assumed, not measured"
+    return [
+        f"runs          {plan['runs']}: {len(plan['mixtures'])} mixtures x {len(plan['sizes'])} "
+        f"sizes x {len(plan['budgets'])} budgets x {len(plan['seeds'])} seeds",
+        f"sizes         {sizes}",
+        f"budgets       {', '.join(format_count(b) for b in plan['budgets'])} tokens",
+        f"training      {format_count(training['tokens'])} tokens, "
+        f"{format_count(training['flops'])} FLOP",
+        f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed",
+        f"to generate   {generated or 'nothing'} tokens",
+        f"time          generation {format_seconds(plan['generation_seconds'])}, training "
+        f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
+        f"{basis}: {format_count(plan['speeds']['flops_per_second'])} FLOP/s a worker, "
+        f"{format_count(plan['speeds']['generated_tokens_per_second'])} generated tokens/s)",
+        f"disk          {format_count(plan['disk_bytes'])}B; memory "
+        f"{format_count(plan['memory_bytes_per_worker'])}B a worker",
+    ]

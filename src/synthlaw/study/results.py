@@ -1,0 +1,161 @@
+"""The tables and facts of a study that people and other programs read: runs.csv and its company."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthlaw.common.files import atomic_path, write_json, write_text
+from synthlaw.common.seeds import derive_seed
+from synthlaw.study.grid import synthetic_part
+from synthlaw.study.ladder import Finished
+from synthlaw.study.spec import NATURAL
+from synthlaw.study.store import Artifact
+from synthlaw.study.workspace import Workspace
+from synthlaw.tokens.sampler import SourceUse
+
+EVALUATION_RESAMPLES = 1000
+
+
+def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -> None:
+    """`runs.csv` and `runs.parquet`: one row per run, losses in nats per token.
+
+    `loss` is the mean of the domains' losses per token, every domain with the same weight, as the
+    paper averages over its domains (A.2.3). A diverged run has no losses.
+    """
+    rows = [_row(space, item, generator) for item in finished]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(space.root / "runs.csv", stream.getvalue())
+    with atomic_path(space.root / "runs.parquet") as aside:
+        table = pa.table({key: [row.get(key) for row in rows] for key in columns})
+        pq.write_table(table, aside, compression="zstd")
+
+
+def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
+    run, result = item.run, item.result
+    kind, ratio = synthetic_part(space.study.mixtures[run.mixture])
+    losses = {f"loss/{name}": s["loss"] for name, s in (item.scores or {}).items()}
+    return {
+        "run": run.name,
+        "mixture": run.mixture,
+        "params": run.config.shape.params,
+        "tokens": result["tokens"],
+        "loss": math.fsum(losses.values()) / len(losses) if losses else None,
+        "seed": run.seed,
+        "synthetic_type": kind,
+        "synthetic_ratio": round(ratio, 12),
+        "generator": generator if kind else "",
+        "params_total": run.config.shape.params_total,
+        "flops": result["flops"],
+        "status": "done" if item.scores is not None else "diverged",
+        **losses,
+    }
+
+
+def write_mixtures(
+    space: Workspace, finished: Sequence[Finished], uses: Mapping[str, Sequence[SourceUse]]
+) -> None:
+    """`mixtures.json`: realised shares and epochs of every source, by mixture and budget."""
+    listed: dict[tuple[str, int], dict[str, Any]] = {}
+    for item in finished:
+        place = (item.run.mixture, item.run.config.tokens)
+        listed[place] = {
+            "mixture": place[0],
+            "tokens": place[1],
+            "sources": [
+                {
+                    "source": use.source,
+                    "share_asked": use.share_asked,
+                    "share_realised": use.share_realised,
+                    "tokens": use.tokens,
+                    "epochs": use.epochs,
+                }
+                for use in uses[item.run.name]
+            ],
+        }
+    write_json(space.root / "mixtures.json", [listed[place] for place in sorted(listed)])
+
+
+def write_evaluation(
+    space: Workspace,
+    finished: Sequence[Finished],
+    untrained: Mapping[str, Mapping[str, Any]],
+    domains: Mapping[str, int],
+) -> None:
+    """`evaluation.json`: domains, untrained losses by size, and each run's interval by domain.
+
+    domains: documents of each. Intervals are 90%, by bootstrap over documents.
+    """
+    first = next(iter(untrained.values()), {})
+    facts = [
+        {
+            "domain": name,
+            "documents": documents,
+            "tokens": first.get(name, {}).get("tokens"),
+            "kind": "held-out" if name == NATURAL else "not in training",
+            "untrained_loss": first.get(name, {}).get("loss"),
+        }
+        for name, documents in domains.items()
+    ]
+    intervals = [
+        {"run": item.run.name, "domain": name, "loss": s["loss"], **_interval(space, item, name)}
+        for item in finished
+        if item.scores is not None
+        for name, s in item.scores.items()
+    ]
+    losses = {name: {d: s["loss"] for d, s in scores.items()} for name, scores in untrained.items()}
+    write_json(
+        space.root / "evaluation.json",
+        {"domains": facts, "untrained": losses, "intervals": intervals},
+    )
+
+
+def _interval(space: Workspace, item: Finished, domain: str) -> dict[str, float]:
+    assert item.evaluation is not None
+    with np.load(item.evaluation / f"{domain}.npz", allow_pickle=False) as arrays:
+        nll, tokens = arrays["nll"], arrays["tokens"]
+    # One seed for all runs: their intervals rest on the same resamples of documents.
+    rng = np.random.default_rng(derive_seed(space.study.seed, "documents", domain))
+    draws = rng.integers(0, len(nll), (EVALUATION_RESAMPLES, len(nll)))
+    losses = nll[draws].sum(1) / np.maximum(tokens[draws].sum(1), 1)
+    low, high = np.quantile(losses, [0.05, 0.95])
+    return {"low": float(low), "high": float(high)}
+
+
+def write_facts(space: Workspace, timed: Mapping[str, Sequence[Artifact]]) -> None:
+    """`timings.json` (seconds of work by stage, as first done) and `machine.json`."""
+    timings = [
+        {"stage": stage, "seconds": round(math.fsum(a.seconds for a in artifacts), 2)}
+        for stage, artifacts in timed.items()
+    ]
+    write_json(space.root / "timings.json", timings)
+    packages = ("synthlaw", "torch", "numpy", "tokenizers", "openvino-genai")
+    machine = {
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in packages},
+    }
+    write_json(space.root / "machine.json", machine)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,47 @@
+"""What the stages of one study share: its file, its folder, its store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthlaw.common.progress import say
+from synthlaw.study.digests import InputDigests
+from synthlaw.study.spec import Study
+from synthlaw.study.store import Store
+
+STAGES = ("corpus", "generate", "tokens", "training", "evaluation", "laws", "report")
+"""The stages in order; `--until` names one of them."""
+
+
+@dataclass
+class Workspace:
+    """A study being run. `base`: the folder that relative paths in the study file start from."""
+
+    study: Study
+    base: Path
+    store: Store
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The study folder."""
+        return self.store.root
+
+    @property
+    def digests(self) -> InputDigests:
+        """Digests of input files."""
+        return InputDigests(self.root / "inputs.json")
+
+    @contextmanager
+    def stage(self, name: str, what: str) -> Iterator[None]:
+        """Announce a stage and keep its time."""
+        say(f"[{STAGES.index(name) + 1}/{len(STAGES)}] {name}: {what}")
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
