@@ -1,0 +1,229 @@
+"""A fitted law: coefficients with intervals and warnings, predictions, and its JSON form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthlaw.common.errors import UsageError
+from synthlaw.laws.catalogue import form_named
+from synthlaw.laws.forms import Form
+from synthlaw.laws.uncertainty import LEVEL, interval
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Something a reader must know before believing a number; `code` is stable."""
+
+    code: str
+    message: str
+
+    def to_json(self) -> dict[str, str]:
+        """As plain data."""
+        return {"code": self.code, "message": self.message}
+
+
+@dataclass
+class LawFit:
+    """One law of one mixture (or of one synthetic type, for a ratio law).
+
+    coefficients: for sizes in `unit` (counts divided by 1e9 by default).
+    at: the variables that the law does not see, in `unit`, where its runs hold them fixed.
+    ranges: smallest and largest value of each variable among the runs, as plain counts.
+    noise: residual spread, log of loss for log objectives, else nats per token.
+    replicates: refits on resampled runs [count, coefficients], in the order of `coefficients`.
+    """
+
+    mixture: str
+    law: str
+    form: Form
+    coefficients: dict[str, float]
+    unit: dict[str, float]
+    points: int
+    objective: str
+    value: float
+    at: dict[str, float] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    synthetic_type: str = ""
+    ratio: float | None = None
+    noise: float = 0.0
+    degrees: int = 0
+    level: float = LEVEL
+    method: str = "none"
+    replicates: Array | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    holdout: dict[str, Any] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    warnings: list[Caution] = field(default_factory=list)
+
+    @property
+    def vector(self) -> Array:
+        """The coefficients in order [K + P]."""
+        return np.array(list(self.coefficients.values()))
+
+    @property
+    def count_free(self) -> int:
+        """Number of coefficients that the fit chose."""
+        return self.points - self.degrees if self.degrees > 0 else len(self.coefficients)
+
+    def reads(self, variable: str) -> bool:
+        """Whether the law depends on `variable` (params, tokens, ratio, unique_tokens)."""
+        return variable in self.form.inputs
+
+    def predict(self, **inputs: float | Array) -> Array:
+        """Expected loss (nats per token) at plain counts, e.g. predict(params=7e9, tokens=2e12).
+
+        Inputs broadcast; those that the law does not read are ignored. Raises UsageError when one
+        that it reads is missing.
+        """
+        result: Array = self.evaluate(self.vector[None], inputs)[0]
+        return result
+
+    def predict_replicates(self, **inputs: float | Array) -> Array:
+        """Expected losses of every replicate: [count, points]; [1, points] without replicates."""
+        vectors = self.vector[None] if self.replicates is None else self.replicates
+        return self.evaluate(vectors, inputs)
+
+    def evaluate(self, vectors: Array, inputs: Mapping[str, float | Array]) -> Array:
+        """Losses [vectors, points] of coefficient vectors [vectors, K + P] at plain counts."""
+        missing = [name for name in self.form.inputs if name not in inputs]
+        if missing:
+            raise UsageError(
+                f"{self.law} law of '{self.mixture}': found no {', '.join(missing)}; "
+                f"expected a value for each of {', '.join(self.form.inputs)}"
+            )
+        arrays = np.broadcast_arrays(
+            *[np.atleast_1d(np.asarray(inputs[n], dtype=float)) for n in self.form.inputs]
+        )
+        bound = self.form.bind(
+            dict(zip(self.form.inputs, arrays, strict=True)), self.unit_of(self.form.inputs)
+        )
+        K = len(self.form.linear)
+        columns = bound.columns(vectors[:, K:])
+        result: Array = np.matmul(vectors[:, None, :K], columns)[:, 0]
+        return result
+
+    def unit_of(self, names: Sequence[str]) -> dict[str, float]:
+        """The unit of each size variable in `names`; unique tokens share the tokens' unit."""
+        units = {**self.unit, "unique_tokens": self.unit.get("tokens", 1.0)}
+        return {name: units[name] for name in names if name in units}
+
+    def interval_of(self, values: Array) -> tuple[float, float]:
+        """Interval of a quantity computed from each replicate [count], at the fit's level."""
+        low, high = interval(values, self.level, self.method, self.points, self.count_free)
+        return float(low), float(high)
+
+    def interval_of_many(self, values: Array) -> tuple[Array, Array]:
+        """Intervals of quantities computed from each replicate [count, quantities]."""
+        low, high = interval(values, self.level, self.method, self.points, self.count_free)
+        return low, high
+
+    def prediction(self, seed: int = 0, **inputs: float) -> dict[str, Any]:
+        """Expected loss with its interval, and the interval of a single run's loss.
+
+        The first covers the law's uncertainty; the second adds the spread between runs.
+        """
+        loss = float(self.predict(**inputs)[0])
+        if self.replicates is None:
+            return {"loss": loss, "interval": None, "run_interval": None}
+        values = self.predict_replicates(**inputs)[:, 0]
+        generator = np.random.default_rng(seed)
+        draws = generator.standard_normal(len(values)) * self.noise
+        log = self.objective in ("log-huber", "lad")
+        single = values * np.exp(draws) if log else values + draws
+        return {
+            "loss": loss,
+            "interval": list(self.interval_of(values)),
+            "run_interval": list(self.interval_of(single)),
+        }
+
+    def extrapolation(self, **inputs: float) -> dict[str, float]:
+        """How far each variable lies beyond the runs: as a factor, 1 inside their range."""
+        factors = {}
+        for name, value in inputs.items():
+            if name in self.ranges and name in self.form.inputs and name != "ratio":
+                low, high = self.ranges[name]
+                factors[name] = max(value / high, low / value, 1.0)
+        return factors
+
+    def to_json(self, *, replicates: int = 0) -> dict[str, Any]:
+        """The contract's dictionary; `replicates` > 0 adds so many of them, for `recommend`."""
+        result: dict[str, Any] = {
+            "mixture": self.mixture,
+            "law": self.law,
+            "form": self.form.name,
+            "coefficients": dict(self.coefficients),
+            "unit": dict(self.unit),
+            "at": dict(self.at),
+            "points": self.points,
+            "degrees_of_freedom": self.degrees,
+            "objective": self.objective,
+            "value": self.value,
+            "noise": self.noise,
+            "intervals": {name: _finite_pair(pair) for name, pair in self.intervals.items()},
+            "level": self.level,
+            "interval_method": self.method,
+            "ranges": {name: list(pair) for name, pair in self.ranges.items()},
+            "synthetic_type": self.synthetic_type,
+            "synthetic_ratio": self.ratio,
+            "holdout": self.holdout,
+            **self.details,
+            "warnings": [caution.to_json() for caution in self.warnings],
+        }
+        if replicates and self.replicates is not None:
+            kept = self.replicates[:replicates]
+            result["replicates"] = [[float(f"{v:.8g}") for v in row] for row in kept]
+        return result
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], place: str) -> LawFit:
+        """A law back from its JSON form. Raises UsageError naming `place` and what is wrong."""
+        try:
+            form = form_named(str(data.get("form", data["law"])))
+            coefficients = {
+                name: float(data["coefficients"][name]) for name in [*form.linear, *form.shape]
+            }
+            kept = data.get("replicates")
+            return cls(
+                mixture=str(data["mixture"]),
+                law=str(data["law"]),
+                form=form,
+                coefficients=coefficients,
+                unit={k: float(v) for k, v in data["unit"].items()},
+                points=int(data.get("points", 0)),
+                objective=str(data.get("objective", "log-huber")),
+                value=float(data.get("value") or 0.0),
+                at={k: float(v) for k, v in data.get("at", {}).items()},
+                ranges={k: (float(v[0]), float(v[1])) for k, v in data.get("ranges", {}).items()},
+                synthetic_type=str(data.get("synthetic_type", "")),
+                ratio=_optional(data.get("synthetic_ratio")),
+                noise=float(data.get("noise", 0.0)),
+                degrees=int(data.get("degrees_of_freedom", 0)),
+                level=float(data.get("level", LEVEL)),
+                method=str(data.get("interval_method", "none")),
+                replicates=np.array(kept, dtype=float) if kept else None,
+                intervals={k: (v[0], v[1]) for k, v in data.get("intervals", {}).items() if v},
+                holdout=data.get("holdout"),
+                warnings=[Caution(w["code"], w["message"]) for w in data.get("warnings", [])],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise UsageError(
+                f"{place}: found {type(error).__name__} {error}; expected a law as "
+                "'synthlaw fit --out' writes it"
+            ) from None
+
+
+def _optional(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _finite_pair(pair: tuple[float, float]) -> list[float | None]:
+    """JSON has no infinity: an open end becomes null."""
+    return [value if math.isfinite(value) else None for value in pair]

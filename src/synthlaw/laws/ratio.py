@@ -1,0 +1,127 @@
+"""The good share of synthetic data at (N, D): the minimum of a ratio law's curve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthlaw.common.errors import UsageError
+from synthlaw.laws.lawfit import LawFit
+
+Array = NDArray[np.float64]
+
+GRID = np.linspace(0.0, 1.0, 501)
+"""Shares at which curves are compared; the minimum is then refined by a parabola."""
+
+
+def curve(law: LawFit, shares: Array | None = None, **sizes: float) -> dict[str, Array]:
+    """Expected loss against the share: {"ratio", "loss", "low", "high"}, each [shares]."""
+    ratio = GRID if shares is None else np.asarray(shares, dtype=float)
+    _require_ratio(law)
+    loss = law.predict(ratio=ratio, **sizes)
+    low = high = loss
+    if law.replicates is not None:
+        table = law.predict_replicates(ratio=ratio, **sizes)
+        low, high = law.interval_of_many(table)
+    return {"ratio": ratio, "loss": loss, "low": low, "high": high}
+
+
+def best_ratio(law: LawFit, *, largest: float = 1.0, **sizes: float) -> dict[str, Any]:
+    """The share from 0 to `largest` with the lowest expected loss at `sizes` (plain counts).
+
+    "interval" covers the minimum; "as_good" is the region around it where the loss is not
+    significantly higher than at the minimum; "gain" is the loss saved against share 0.
+    Raises UsageError for a law without a share.
+    """
+    _require_ratio(law)
+    if not 0 < largest <= 1:
+        raise UsageError(f"largest share: found {largest!r}; expected a number above 0, up to 1")
+    grid = GRID * largest
+    losses = law.predict(ratio=grid, **sizes)[None]
+    best = float(minima(grid, losses)[0])
+    result: dict[str, Any] = {
+        "ratio": best,
+        "interval": None,
+        "as_good": None,
+        "loss": float(law.predict(ratio=best, **sizes)[0]),
+        "gain": float(losses[0, 0] - losses[0].min()),
+        "gain_interval": None,
+        "at_edge": best <= 1e-9 or best >= largest - 1e-9,
+    }
+    if law.replicates is None:
+        return result
+    table = law.predict_replicates(ratio=grid, **sizes)
+    result["interval"] = list(law.interval_of(minima(grid, table)))
+    here = law.predict_replicates(ratio=best, **sizes)
+    low, _ = law.interval_of_many(table - here)
+    good = _region(low <= 0, int(np.argmin(np.abs(grid - best))))
+    result["as_good"] = [float(grid[good[0]]), float(grid[good[1]])]
+    result["gain_interval"] = list(law.interval_of(table[:, 0] - table.min(axis=1)))
+    return result
+
+
+def movement(law: LawFit, variable: str, **sizes: float) -> dict[str, Any]:
+    """How the best share changes as `variable` goes from its smallest to its largest run."""
+    _require_ratio(law)
+    if variable not in law.form.inputs:
+        raise UsageError(f"the {law.form.name} law of '{law.mixture}' does not read {variable}")
+    low, high = law.ranges[variable]
+    ends = [
+        minima(
+            GRID,
+            np.concatenate(
+                [
+                    law.predict(ratio=GRID, **{**sizes, variable: value})[None],
+                    law.predict_replicates(ratio=GRID, **{**sizes, variable: value}),
+                ]
+            ),
+        )
+        for value in (low, high)
+    ]
+    change = ends[1] - ends[0]
+    known = law.replicates is not None
+    return {
+        "variable": variable,
+        "from": low,
+        "to": high,
+        "ratio_from": float(ends[0][0]),
+        "ratio_to": float(ends[1][0]),
+        "change": float(change[0]),
+        "interval": list(law.interval_of(change[1:])) if known else None,
+    }
+
+
+def minima(grid: Array, table: Array) -> Array:
+    """Where each row of `table` [rows, shares] is smallest, refined by a parabola inside."""
+    j = np.argmin(table, axis=1)
+    inner = np.clip(j, 1, len(grid) - 2)
+    rows = np.arange(len(table))
+    left, middle, right = (table[rows, inner + k] for k in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = np.where(bend > 0, 0.5 * (left - right) / bend, 0.0)
+    step = grid[1] - grid[0]
+    refined = grid[inner] + np.clip(shift, -1, 1) * step
+    edge = (j == 0) | (j == len(grid) - 1)
+    result: Array = np.where(edge, grid[j], refined)
+    return result
+
+
+def _region(good: NDArray[np.bool_], start: int) -> tuple[int, int]:
+    """The run of true values around `start`, which counts as true."""
+    first = last = start
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last < len(good) - 1 and good[last + 1]:
+        last += 1
+    return first, last
+
+
+def _require_ratio(law: LawFit) -> None:
+    if not law.reads("ratio"):
+        raise UsageError(
+            f"the {law.law} law of '{law.mixture}' has no synthetic share; "
+            "expected a law fitted with --law ratio"
+        )
