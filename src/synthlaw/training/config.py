@@ -1,0 +1,113 @@
+"""The configuration of one training run: the paper's Table 2 as defaults. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from synthlaw.training.presets import ModelShape, training_flops
+from synthlaw.training.schedule import CosineSchedule
+
+TRAINING_VERSION = 1
+"""Raised when the same configuration would train to other weights; part of the identity."""
+
+OPERATIONAL = frozenset(
+    {
+        "micro_batch",
+        "compile",
+        "device",
+        "threads",
+        "checkpoint_every_steps",
+        "checkpoint_every_seconds",
+        "keep_last",
+        "keep_optimizer",
+    }
+)
+"""Fields that say how a run is executed, not what it computes: results agree up to rounding."""
+
+
+class TrainingConfig(BaseModel):
+    """One run. Tokens are counted as predicted positions: a row of `context` + 1 gives `context`.
+
+    shape: the model. context: positions per row. batch_tokens: tokens per optimizer step, a
+    multiple of `context`. budget: training tokens wanted; the run takes `steps` whole steps, the
+    nearest number, and realises `tokens`. micro_batch: rows per forward pass, 0 for the whole
+    batch at once. warmup: share of steps. decay_on: 'all' as Lingua does, or 'matrices' to spare
+    the norm gains. compile: torch.compile, worth it when a run lasts minutes. threads: CPU
+    threads, 0 to leave torch's setting. A checkpoint is taken after whichever comes first of
+    `checkpoint_every_steps` and `checkpoint_every_seconds` (0 turns either off).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: ModelShape
+    context: int = Field(default=4096, gt=0)
+    batch_tokens: int = Field(default=1 << 20, gt=0)
+    budget: int = Field(gt=0)
+    seed: int = 0
+
+    peak_lr: float = Field(default=3e-4, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    min_lr_ratio: float = Field(default=1e-6, ge=0, le=1)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    decay_on: Literal["all", "matrices"] = "all"
+    clip: float = Field(default=1.0, gt=0)
+    dtype: Literal["bf16", "fp32"] = "bf16"
+
+    micro_batch: int = Field(default=0, ge=0)
+    compile: bool = False
+    device: str = "auto"
+    threads: int = Field(default=0, ge=0)
+    checkpoint_every_steps: int = Field(default=0, ge=0)
+    checkpoint_every_seconds: float = Field(default=60.0, ge=0)
+    keep_last: int = Field(default=1, ge=1)
+    keep_optimizer: bool = True
+
+    @model_validator(mode="after")
+    def _check_batch(self) -> Self:
+        if self.batch_tokens % self.context:
+            near = max(1, round(self.batch_tokens / self.context)) * self.context
+            raise ValueError(
+                f"batch_tokens: found {self.batch_tokens}; expected a multiple of "
+                f"context {self.context}, such as {near}"
+            )
+        if self.micro_batch and self.rows % self.micro_batch:
+            raise ValueError(
+                f"micro_batch: found {self.micro_batch}; expected a divisor of the batch's "
+                f"{self.rows} rows (batch_tokens / context)"
+            )
+        return self
+
+    @property
+    def rows(self) -> int:
+        """Rows per optimizer step."""
+        return self.batch_tokens // self.context
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps, at least one: the whole number nearest to budget / batch_tokens."""
+        return max(1, int(self.budget / self.batch_tokens + 0.5))
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens that the run really takes."""
+        return self.steps * self.batch_tokens
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of the whole run: see `presets.flops_per_token`."""
+        return training_flops(self.shape, self.tokens, self.context)
+
+    @property
+    def schedule(self) -> CosineSchedule:
+        """Learning rate by step."""
+        return CosineSchedule(self.peak_lr, self.steps, self.warmup, self.min_lr_ratio)
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the trained weights up to rounding: all but the operational fields."""
+        values = self.model_dump(mode="json", exclude=set(OPERATIONAL))
+        return {"training_version": TRAINING_VERSION, **values}

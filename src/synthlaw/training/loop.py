@@ -1,0 +1,309 @@
+"""One training run: from a configuration and a sampler to weights, a log and a result.
+
+    sampler.batch(step) ─► micro-batches ─► loss, gradient ─► finite? ─► clip ─► AdamW ─► log
+                                                                └► diverged, nothing is updated
+
+The state of a run is its weights, its moments and one integer, the number of updates: the
+sampler, the schedule and the initialisation are pure functions, and nothing draws random numbers
+while training. A killed run resumes from its last checkpoint with the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.files import ASIDE, read_json, write_json
+from synthlaw.training.checkpoint import (
+    CheckpointState,
+    keep_last,
+    load_checkpoint,
+    save_checkpoint,
+    saved_steps,
+    step_folder,
+)
+from synthlaw.training.config import TrainingConfig
+from synthlaw.training.device import autocast, choose_device, cpu_threads
+from synthlaw.training.metrics import MetricsLog, read_metrics
+from synthlaw.training.model import Llama, initialise
+from synthlaw.training.optimizer import build_optimizer
+from synthlaw.training.presets import training_flops
+
+MODEL_FOLDER = "model"
+CHECKPOINTS_FOLDER = "checkpoints"
+METRICS_FILE = "metrics.jsonl"
+RESULT_FILE = "result.json"
+
+
+class BatchSampler(Protocol):
+    """Where training tokens come from."""
+
+    def batch(self, step: int, rows: int) -> np.ndarray:
+        """Token ids int64 [rows, context + 1] of one optimizer step; a pure function."""
+        ...
+
+    def identity(self) -> str:
+        """Digest of everything that determines the batches."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """News after a step. loss: nats per token of the step's batch."""
+
+    step: int
+    steps: int
+    tokens: int
+    loss: float
+    tokens_per_second: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended; also `result.json` in its folder, written last.
+
+    status: 'finished', or 'diverged' when a loss or gradient stopped being finite; `steps` and
+    `tokens` are then what was trained before. loss: mean training loss of the last steps (a tenth
+    of them, at most 100), nats per token. seconds: spent training, all attempts that counted.
+    model: folder of the trained weights; None when the run diverged.
+    """
+
+    status: Literal["finished", "diverged"]
+    steps: int
+    tokens: int
+    params: int
+    params_total: int
+    flops: float
+    loss: float
+    seconds: float
+    message: str
+    model: Path | None
+
+
+def initial_model(config: TrainingConfig) -> Llama:
+    """The untrained model that `train` starts from, on the CPU in fp32."""
+    model = Llama(config.shape)
+    initialise(model, config.seed)
+    return model
+
+
+def train(
+    config: TrainingConfig,
+    sampler: BatchSampler,
+    out: Path,
+    *,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+) -> TrainingResult:
+    """Train, or resume, or return the result of a run that `out` already holds.
+
+    `out` gets metrics.jsonl, checkpoints/ while training, model/ (weights; moments too with
+    `config.keep_optimizer`) and result.json. A run that diverges keeps its last checkpoint.
+    Raises UsageError when `out` holds another run (it names what differs) or the device is not
+    there; SynthlawError when the disk refuses a checkpoint.
+    """
+    identity = {"config": config.identity(), "sampler": sampler.identity()}
+    done = finished_result(out, identity)
+    if done is not None:
+        return done
+    with cpu_threads(config.threads):
+        run = _Run(config, sampler, out, identity)
+        run.resume()
+        return run.to_the_end(on_progress or (lambda progress: None))
+
+
+def finished_result(out: Path, identity: dict[str, Any]) -> TrainingResult | None:
+    """The result in `out`, None when there is none yet; UsageError when it is another run's."""
+    path = out / RESULT_FILE
+    if not path.exists():
+        return None
+    values = read_json(path)
+    _check_same_run(values.pop("identity"), identity, out)
+    values["model"] = out / values["model"] if values["model"] else None
+    values["loss"] = math.nan if values["loss"] is None else values["loss"]
+    return TrainingResult(**values)
+
+
+def _check_same_run(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
+    if found == wanted:
+        return
+    old, new = {**found, **found["config"]}, {**wanted, **wanted["config"]}
+    names = sorted(set(old) | set(new))
+    changed = [n for n in names if n != "config" and old.get(n) != new.get(n)]
+    said = "; ".join(f"{n}: found {old.get(n)!r}, now {new.get(n)!r}" for n in changed)
+    raise UsageError(f"{out}: holds another run ({said}); choose another folder or remove this one")
+
+
+class _Run:
+    """The mutable state of one run in progress."""
+
+    def __init__(
+        self, config: TrainingConfig, sampler: BatchSampler, out: Path, identity: dict[str, Any]
+    ) -> None:
+        self.config, self.sampler, self.out, self.identity = config, sampler, out, identity
+        self.checkpoints = out / CHECKPOINTS_FOLDER
+        self.device = choose_device(config.device)
+        self.model = initial_model(config).to(self.device)
+        self.optimizer = build_optimizer(self.model, config)
+        self.loss_of: Callable[..., torch.Tensor] = self.model.summed_loss
+        if config.compile:
+            self.loss_of = torch.compile(self.model.summed_loss)
+        self.step = 0
+        self.seconds = 0.0
+
+    def resume(self) -> None:
+        """Continue from the newest checkpoint, if any; clear what a kill left half written."""
+        for leftover in [*self.out.glob(f"{ASIDE}*"), *self.checkpoints.glob(f"{ASIDE}*")]:
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
+        steps = saved_steps(self.checkpoints)
+        if not steps:
+            return
+        folder = step_folder(self.checkpoints, steps[-1])
+        state = load_checkpoint(folder, self.model, self.optimizer)
+        _check_same_run(state.identity, self.identity, self.out)
+        self.step, self.seconds = state.step, state.seconds
+
+    def to_the_end(self, on_progress: Callable[[TrainingProgress], None]) -> TrainingResult:
+        """Take the remaining steps and write the result."""
+        config = self.config
+        self.out.mkdir(parents=True, exist_ok=True)
+        saved_at = (self.step, time.monotonic())
+        with MetricsLog(self.out / METRICS_FILE, self.step) as log:
+            while self.step < config.steps:
+                started = time.monotonic()
+                rate = config.schedule.rate(self.step)
+                loss, norm = self.update(rate)
+                if not (math.isfinite(loss) and math.isfinite(norm)):
+                    return self.diverged(loss, norm)
+                seconds = time.monotonic() - started
+                self.step += 1
+                self.seconds += seconds
+                speed = config.batch_tokens / max(seconds, 1e-9)
+                tokens = self.step * config.batch_tokens
+                row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm}
+                log.write({**row, "lr": rate, "tokens_per_second": round(speed, 1)})
+                on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
+                if self.step < config.steps and self.checkpoint_is_due(*saved_at):
+                    log.sync()
+                    self.checkpoint()
+                    saved_at = (self.step, time.monotonic())
+            log.sync()
+        return self.finished()
+
+    def update(self, rate: float) -> tuple[float, float]:
+        """One optimizer step: (loss in nats per token, gradient norm before clipping).
+
+        When either is not finite nothing was updated.
+        """
+        config = self.config
+        rows = self.batch()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = torch.zeros((), device=self.device)
+        for part in torch.split(rows, config.micro_batch or config.rows):
+            with autocast(self.device, config.dtype):
+                share = self.loss_of(part[:, :-1], part[:, 1:]) / config.batch_tokens
+            torch.autograd.backward(share)
+            loss += share.detach()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        values = float(loss), float(norm)
+        if all(map(math.isfinite, values)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+        return values
+
+    def batch(self) -> torch.Tensor:
+        """The rows of this step, checked: int64 [rows, context + 1] on the device."""
+        config = self.config
+        rows = self.sampler.batch(self.step, config.rows)
+        expected = (config.rows, config.context + 1)
+        if rows.shape != expected:
+            raise SynthlawError(
+                f"sampler, step {self.step}: found a batch of shape {rows.shape}; "
+                f"expected {expected} (rows, context + 1)"
+            )
+        low, high = int(rows.min()), int(rows.max())
+        if low < 0 or high >= config.shape.vocab:
+            raise UsageError(
+                f"sampler, step {self.step}: found token ids from {low} to {high}; expected "
+                f"0 to {config.shape.vocab - 1}, the model's vocabulary"
+            )
+        return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.int64)).to(self.device)
+
+    def checkpoint_is_due(self, step: int, moment: float) -> bool:
+        """Whether enough happened since the checkpoint at `step`, taken at `moment`."""
+        config = self.config
+        by_step = config.checkpoint_every_steps
+        by_time = config.checkpoint_every_seconds
+        return bool(
+            (by_step and self.step - step >= by_step)
+            or (by_time and time.monotonic() - moment >= by_time)
+        )
+
+    def checkpoint(self) -> None:
+        """Save everything a resumed run needs, then drop older checkpoints."""
+        folder = step_folder(self.checkpoints, self.step)
+        save_checkpoint(folder, self.model, self.state(), self.optimizer)
+        keep_last(self.checkpoints, self.config.keep_last)
+
+    def state(self) -> CheckpointState:
+        """Where the run stands now."""
+        tokens = self.step * self.config.batch_tokens
+        return CheckpointState(self.step, tokens, self.seconds, self.identity)
+
+    def finished(self) -> TrainingResult:
+        """Write the weights, then the result, then drop the checkpoints."""
+        kept = self.optimizer if self.config.keep_optimizer else None
+        save_checkpoint(self.out / MODEL_FOLDER, self.model, self.state(), kept)
+        result = self.result("finished", f"{self.step} steps")
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        return result
+
+    def diverged(self, loss: float, norm: float) -> TrainingResult:
+        """Record a run that stopped before an update that would have ruined its weights."""
+        saved = saved_steps(self.checkpoints)
+        kept = f"the checkpoint after step {saved[-1]} is kept" if saved else "no checkpoint yet"
+        message = (
+            f"step {self.step + 1}: found loss {loss} and gradient norm {norm}, not both finite; "
+            f"stopped before the update ({kept})"
+        )
+        return self.result("diverged", message)
+
+    def result(self, status: Literal["finished", "diverged"], message: str) -> TrainingResult:
+        """The result as it stands, written to the run's folder."""
+        shape, tokens = self.config.shape, self.step * self.config.batch_tokens
+        result = TrainingResult(
+            status=status,
+            steps=self.step,
+            tokens=tokens,
+            params=shape.params,
+            params_total=shape.params_total,
+            flops=training_flops(shape, tokens, self.config.context),
+            loss=_recent_loss(self.out / METRICS_FILE),
+            seconds=self.seconds,
+            message=message,
+            model=self.out / MODEL_FOLDER if status == "finished" else None,
+        )
+        values: dict[str, Any] = {**vars(result), "identity": self.identity}
+        values["loss"] = result.loss if math.isfinite(result.loss) else None
+        values["model"] = MODEL_FOLDER if result.model else None
+        write_json(self.out / RESULT_FILE, values)
+        return result
+
+
+def _recent_loss(path: Path) -> float:
+    """Mean loss of the last tenth of the logged steps, at most 100; NaN when there is none."""
+    losses = [row["loss"] for row in read_metrics(path)]
+    count = min(100, max(1, len(losses) // 10))
+    return float(np.mean(losses[-count:])) if losses else math.nan

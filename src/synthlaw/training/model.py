@@ -1,0 +1,163 @@
+"""A Llama 3 style decoder: RMSNorm, rotary positions, SwiGLU, tied embedding and output head.
+
+Parameter names are those of Hugging Face's Llama without the leading `model.`, and the rotary
+halves are laid out as there, so export is a rename. The module knows nothing of devices,
+precision or parallelism: autocast, compilation and sharding are put around it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from torch import Tensor, nn
+
+from synthlaw.common.seeds import derive_seed
+from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
+from synthlaw.training.presets import ModelShape
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, computed in fp32 (Zhang and Sennrich 2019)."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return (wide * scale).to(x.dtype) * self.weight
+
+
+def rotary_tables(context: int, shape: ModelShape, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [context, head_dim] in fp32; the second half repeats the first."""
+    half = torch.arange(0, shape.head_dim, 2, dtype=torch.float32, device=device)
+    frequencies = 1.0 / (shape.rope_theta ** (half / shape.head_dim))
+    positions = torch.arange(context, dtype=torch.float32, device=device)
+    angles = torch.outer(positions, frequencies).repeat(1, 2)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (i, i + head_dim/2) of x [batch, heads, context, head_dim] by position."""
+    left, right = x.chunk(2, dim=-1)
+    turned = torch.cat((-right, left), dim=-1)
+    return x * cos + turned * sin
+
+
+class Attention(nn.Module):
+    """Causal multi-head self-attention with rotary positions."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.heads, self.head_dim = shape.heads, shape.head_dim
+        self.q_proj = nn.Linear(shape.dim, shape.dim, bias=False)
+        self.k_proj = nn.Linear(shape.dim, shape.dim, bias=False)
+        self.v_proj = nn.Linear(shape.dim, shape.dim, bias=False)
+        self.o_proj = nn.Linear(shape.dim, shape.dim, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        batch, context, dim = x.shape
+
+        def split(y: Tensor) -> Tensor:
+            return y.view(batch, context, self.heads, self.head_dim).transpose(1, 2)
+
+        query, key, value = split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
+        cos, sin = cos.to(query.dtype), sin.to(query.dtype)
+        mixed = F.scaled_dot_product_attention(
+            rotate(query, cos, sin), rotate(key, cos, sin), value, is_causal=True
+        )
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, context, dim))
+        return out
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)) (Shazeer 2020)."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.dim, shape.hidden, bias=False)
+        self.up_proj = nn.Linear(shape.dim, shape.hidden, bias=False)
+        self.down_proj = nn.Linear(shape.hidden, shape.dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+        return out
+
+
+class Block(nn.Module):
+    """One layer: attention, then the feed-forward network, each around a residual."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(shape.dim, shape.norm_eps)
+        self.self_attn = Attention(shape)
+        self.post_attention_layernorm = RMSNorm(shape.dim, shape.norm_eps)
+        self.mlp = SwiGLU(shape)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+        out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return out
+
+
+class Llama(nn.Module):
+    """The decoder. Weights are fp32 and uninitialised noise until `initialise` or a load."""
+
+    def __init__(self, shape: ModelShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.embed_tokens = nn.Embedding(shape.vocab, shape.dim)
+        self.layers = nn.ModuleList(Block(shape) for _ in range(shape.layers))
+        self.norm = RMSNorm(shape.dim, shape.norm_eps)
+
+    def states(self, tokens: Tensor) -> Tensor:
+        """Hidden states after the last norm, [batch, context, dim], for tokens [batch, context]."""
+        x = self.embed_tokens(tokens)
+        cos, sin = rotary_tables(tokens.shape[1], self.shape, tokens.device)
+        for layer in self.layers:
+            x = layer(x, cos, sin)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits [batch, context, vocab]. For inspection; training uses `summed_loss`."""
+        return F.linear(self.states(tokens), self.embed_tokens.weight)
+
+    def summed_loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Sum of cross-entropies in nats over [batch, context]; logits never exist whole."""
+        states = self.states(tokens).flatten(0, 1)
+        return summed_cross_entropy(states, self.embed_tokens.weight, targets.flatten())
+
+    @torch.no_grad()
+    def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of each target in nats, fp32 [batch, context], without gradient."""
+        states = self.states(tokens).flatten(0, 1)
+        losses = token_cross_entropy(states, self.embed_tokens.weight, targets.flatten())
+        return losses.view(targets.shape)
+
+
+@torch.no_grad()
+def initialise(model: Llama, seed: int) -> None:
+    """Draw the weights as Lingua does, which the paper trained with: a function of `seed` alone.
+
+    Every matrix is a normal cut at three deviations with deviation 1/sqrt(inputs): dim for the
+    embedding, queries, keys, values, gate and up; hidden for down. Norm gains are 1. Lingua's
+    optional division by depth is off there by default, and here. With the tied head the first
+    logits have deviation near 1, so the untrained loss is about ln(vocab) + 0.5 nats per token.
+
+    Each matrix has its own stream named after it, drawn on the CPU: neither the device nor the
+    order of modules changes the weights, and two depths share the weights of common layers.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            parameter.fill_(1.0)
+            continue
+        std = 1 / math.sqrt(parameter.shape[1])
+        generator = torch.Generator().manual_seed(derive_seed(seed, "weights", name))
+        drawn = torch.empty(parameter.shape, dtype=torch.float32)
+        nn.init.trunc_normal_(drawn, 0.0, std, -3 * std, 3 * std, generator=generator)
+        parameter.copy_(drawn)

@@ -1,0 +1,139 @@
+"""The model against transformers' Llama, and its loss against the plain formula."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from synthlaw.training import loss as loss_module
+from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
+from synthlaw.training.model import Llama, initialise
+from synthlaw.training.presets import PAPER_PRESETS, ModelShape, preset
+
+
+def oracle_of(model: Llama) -> LlamaForCausalLM:
+    shape = model.shape
+    config = LlamaConfig(
+        vocab_size=shape.vocab,
+        hidden_size=shape.dim,
+        intermediate_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        rms_norm_eps=shape.norm_eps,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        attn_implementation="sdpa",
+    )
+    oracle = LlamaForCausalLM(config)
+    weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    report = oracle.load_state_dict(weights, strict=False)
+    assert report.missing_keys == ["lm_head.weight"]
+    assert not report.unexpected_keys
+    return oracle
+
+
+def shrunk(name: str) -> ModelShape:
+    """The preset with its head count and SwiGLU proportion, few layers, heads of 8."""
+    full = preset(name)
+    dim = 8 * full.heads
+    return ModelShape(
+        dim=dim, layers=2, heads=full.heads, vocab=301, hidden=round(full.hidden * dim / full.dim)
+    )
+
+
+@pytest.mark.parametrize("shape", [shrunk(name) for name in PAPER_PRESETS], ids=PAPER_PRESETS)
+def test_loss_and_gradients_equal_transformers(shape: ModelShape) -> None:
+    model = Llama(shape)
+    initialise(model, 1)
+    oracle = oracle_of(model)
+    tokens = torch.randint(shape.vocab, (3, 65), generator=torch.Generator().manual_seed(2))
+
+    loss = model.summed_loss(tokens[:, :-1], tokens[:, 1:]) / (3 * 64)
+    loss.backward()
+    expected = oracle(tokens, labels=tokens).loss
+    expected.backward()
+
+    assert abs(float(loss.detach()) / float(expected.detach()) - 1) <= 1e-6
+    theirs = {name.removeprefix("model."): p.grad for name, p in oracle.named_parameters()}
+    for name, parameter in model.named_parameters():
+        gap = (parameter.grad - theirs[name]).norm() / theirs[name].norm()
+        assert gap <= 1e-6, name
+
+
+def test_logits_equal_transformers() -> None:
+    model = Llama(preset("0.1M", vocab=300))
+    initialise(model, 3)
+    tokens = torch.randint(300, (2, 40), generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(model(tokens), oracle_of(model)(tokens).logits)
+
+
+def test_later_tokens_do_not_change_earlier_losses() -> None:
+    model = Llama(preset("0.1M", vocab=300))
+    initialise(model, 3)
+    tokens = torch.randint(300, (1, 33), generator=torch.Generator().manual_seed(2))
+    changed = tokens.clone()
+    changed[0, 20:] = 0
+    before = model.token_losses(tokens[:, :-1], tokens[:, 1:])
+    after = model.token_losses(changed[:, :-1], changed[:, 1:])
+    torch.testing.assert_close(before[0, :19], after[0, :19])
+    assert (before[0, 19:] != after[0, 19:]).all()
+
+
+@pytest.mark.parametrize("tokens", [1, 16, 17, 100])
+def test_blocked_loss_equals_plain(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "BLOCK_LOGITS", 16 * 50)
+    generator = torch.Generator().manual_seed(tokens)
+    hidden = torch.randn(tokens, 12, generator=generator, dtype=torch.float64).requires_grad_()
+    head = torch.randn(50, 12, generator=generator, dtype=torch.float64).requires_grad_()
+    targets = torch.randint(50, (tokens,), generator=generator)
+
+    plain = F.cross_entropy(hidden @ head.T, targets, reduction="sum")
+    wanted = torch.autograd.grad(plain * 0.3, (hidden, head))
+    found = summed_cross_entropy(hidden, head, targets)
+    grads = torch.autograd.grad(found * 0.3, (hidden, head))
+
+    torch.testing.assert_close(found.double(), plain, rtol=1e-6, atol=0)
+    for ours, theirs in zip(grads, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+    each = token_cross_entropy(hidden, head, targets)
+    torch.testing.assert_close(
+        each.double(),
+        F.cross_entropy(hidden @ head.T, targets, reduction="none"),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_initialisation_is_a_function_of_the_seed() -> None:
+    shape = preset("0.3M", vocab=500)
+    first, second, other = Llama(shape), Llama(shape), Llama(shape)
+    initialise(first, 5)
+    torch.rand(7)
+    initialise(second, 5)
+    initialise(other, 6)
+    for (name, a), b, c in zip(
+        first.named_parameters(), second.parameters(), other.parameters(), strict=True
+    ):
+        assert torch.equal(a, b)
+        if a.dim() == 1:
+            assert torch.equal(a, torch.ones_like(a))
+            continue
+        assert not torch.equal(a, c)
+        # A normal cut at three deviations keeps 0.9866 of its deviation.
+        assert float(a.detach().std()) == pytest.approx(0.9866 / math.sqrt(a.shape[1]), rel=0.05), (
+            name
+        )
+
+
+def test_untrained_loss_is_near_uniform() -> None:
+    shape = preset("0.3M", vocab=1000)
+    model = Llama(shape)
+    initialise(model, 5)
+    tokens = torch.randint(1000, (4, 65), generator=torch.Generator().manual_seed(2))
+    loss = model.token_losses(tokens[:, :-1], tokens[:, 1:]).mean()
+    assert math.log(1000) < float(loss) < math.log(1000) + 0.8
