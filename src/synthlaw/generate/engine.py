@@ -1,0 +1,179 @@
+"""What an engine is: a language model that answers requests and owns the tokenizer that counts.
+
+Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol).
+A new one implements `Engine` and joins `make_engine`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from synthlaw.common.errors import SynthlawError, UsageError
+
+ENGINE_KINDS = ("embedded", "openai")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. The defaults are the paper's (appendix B.3 and A.1.2).
+
+    temperature: 0 is greedy. top_k: 0 is off. repetition_penalty: 1 is off. max_tokens: longest
+    completion, in the engine's tokens.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        """Raises UsageError naming the value that is out of range."""
+        checks = (
+            ("temperature", self.temperature, 0 <= self.temperature <= 10, "0 to 10"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0, at most 1"),
+            ("top_k", self.top_k, self.top_k >= 0, "0 (off) or more"),
+            (
+                "repetition_penalty",
+                self.repetition_penalty,
+                0 < self.repetition_penalty <= 10,
+                "above 0, at most 10 (1 is off)",
+            ),
+            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
+        )
+        for name, value, good, expected in checks:
+            if not good:
+                raise UsageError(f"{name}: found {value}; expected {expected}")
+
+    def record(self) -> dict[str, float | int]:
+        """Every setting by name, for provenance and digests."""
+        return asdict(self)
+
+    def as_json(self) -> str:
+        """The settings as one line of JSON with sorted keys."""
+        return json.dumps(self.record(), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to make: a system and a user turn, how to sample, and the seed."""
+
+    prompt: str
+    system: str
+    sampling: Sampling
+    seed: int
+
+    def record(self) -> dict[str, Any]:
+        """What was asked, for a failure's report."""
+        return {
+            "system": self.system,
+            "prompt": self.prompt,
+            "sampling": self.sampling.record(),
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model wrote. Token counts are the engine's own; the end token is not counted.
+
+    finish_reason: `stop` (the model ended) or `length` (max_tokens reached), or the server's word.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class RequestFailedError(SynthlawError):
+    """The engine would not answer one request; the others are unaffected.
+
+    reason: a short name that can be counted (`http-400`, `bad-answer`, `prompt-too-long`).
+    response: what the engine said, cut to a readable length.
+    """
+
+    def __init__(self, reason: str, response: str = "") -> None:
+        super().__init__(f"{reason}: {response[:300]}" if response else reason)
+        self.reason = reason
+        self.response = response[:4000]
+
+
+class Engine(Protocol):
+    """A language model. Used within `async with`; one event loop at a time.
+
+    `concurrency` is how many requests keep it busy: more are queued, fewer leave it idle.
+    """
+
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight that saturate the engine."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the answers besides the request: kind, model, its digest, tokenizer."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The generator's name for the provenance column."""
+        ...
+
+    def plain(self, text: str) -> str:
+        """`text` such that no part of it acts as a control word of the model's chat template."""
+        ...
+
+    async def truncate(self, text: str, tokens: int) -> str:
+        """The longest prefix of `text` of at most `tokens` of the engine's tokens."""
+        ...
+
+    async def count_tokens(self, text: str) -> int:
+        """Length of `text` in the engine's tokens."""
+        ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. Raises RequestFailedError when this request cannot be answered."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def make_engine(
+    kind: str,
+    *,
+    model: str | None = None,
+    base_urls: Sequence[str] = (),
+    concurrency: int | None = None,
+    tokenizer: str | None = None,
+    threads: int | None = None,
+) -> Engine:
+    """An engine by kind. Raises UsageError for a kind or a setting that does not exist.
+
+    model: for `embedded` a GGUF file (default: the packaged SmolLM2-135M-Instruct), for `openai`
+    the name the server knows (default: what the server lists first). base_urls, tokenizer: of
+    `openai` only. threads: of `embedded` only (default: every core).
+    """
+    if kind == "embedded":
+        from synthlaw.generate.embedded import EmbeddedEngine
+
+        if base_urls:
+            raise UsageError("engine 'embedded': found a base URL; use the engine 'openai' for it")
+        return EmbeddedEngine(model=model, concurrency=concurrency or 32, threads=threads)
+    if kind == "openai":
+        from synthlaw.generate.openai import OpenAIEngine
+
+        return OpenAIEngine(
+            base_urls=base_urls, model=model, concurrency=concurrency or 64, tokenizer=tokenizer
+        )
+    raise UsageError(f"engine: found {kind!r}; expected one of {', '.join(ENGINE_KINDS)}")

@@ -1,0 +1,201 @@
+"""The post-filter: named rules, each of which sees one completion and may say why to drop it.
+
+The paper (appendix B.3) drops outputs that are far too short or far too long for their type. The
+other rules catch what small or confused generators write. Which rules apply to a step is said in
+its recipe; every drop is counted under the rule's name and the text is set aside for reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from synthlaw.generate.engine import Completion
+
+SHORTEST_TOKENS = 50
+"""Fewer tokens than this are dropped: the paper's example, appendix B.3."""
+
+LONGEST_OVER_TARGET = 3.0
+"""Times the target length beyond which a text is dropped; the paper gives no figure."""
+
+LOOP_WORDS, LOOP_TIMES = 8, 4
+ECHO_WORDS = 8
+LATIN_SHARE = 0.8
+STOP_WORD_SHARE = 0.1
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_STOP_WORDS = frozenset(
+    _WORD.findall(
+        "the of and to in a is that for it as was with be by on not he his but at are this have from "
+        "or had an they which one you were her all she there would their we him been has when who "
+        "will more no if out so what up said about into than them can only other new some could these "
+        "may do then its also any how our your my i"
+    )
+)
+_REFUSAL = re.compile(
+    r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"
+    r"|\bi(?:['’]m| am) sorry,? but\b"
+    r"|\bi(?:['’]m| am) (?:unable|not able) to\b"
+    r"|\bi (?:cannot|can not|can['’]t) (?:assist|help|provide|fulfil|complete|comply|rephrase|"
+    r"write|create|generate|access|continue)\b",
+    re.IGNORECASE,
+)
+_REFUSAL_WITHIN_CHARACTERS = 300
+_QUESTION = re.compile(r"^[\W\d_]*(?:question|q)\W{0,3}\d*\W*:\W*(?=\w)", re.I | re.M)
+_ANSWER = re.compile(r"^[\W\d_]*(?:answer|a)\W{0,3}\d*\W*:\W*(?=\w)", re.I | re.M)
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_CHAPTER = re.compile(rf"\bchapter\W{{1,3}}(\d{{1,4}}|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A completion with what a rule may compare it to.
+
+    source: the document as the prompt held it. template: the fixed pieces of the prompt, in order.
+    target_tokens: length hoped for, None when the recipe names none. chapters: how many the recipe
+    asks for, 0 when it has none.
+    """
+
+    completion: Completion
+    source: str
+    template: Sequence[str]
+    target_tokens: int | None = None
+    chapters: int = 0
+
+    @property
+    def text(self) -> str:
+        """What the model wrote."""
+        return self.completion.text
+
+
+Rule = Callable[[Candidate], str | None]
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words: letters and digits with inner apostrophes."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def _empty(candidate: Candidate) -> str | None:
+    return None if any(map(str.isalnum, candidate.text)) else "no letter or digit"
+
+
+def _short(candidate: Candidate) -> str | None:
+    found = candidate.completion.completion_tokens
+    return f"{found} tokens, fewer than {SHORTEST_TOKENS}" if found < SHORTEST_TOKENS else None
+
+
+def _long(candidate: Candidate) -> str | None:
+    if candidate.target_tokens is None:
+        return None
+    found = candidate.completion.completion_tokens
+    limit = LONGEST_OVER_TARGET * candidate.target_tokens
+    return f"{found} tokens, more than {limit:.0f}" if found > limit else None
+
+
+def _echo(candidate: Candidate) -> str | None:
+    """Eight words in a row of the prompt's own sentences, which the document does not hold."""
+    written = " ".join(words_of(candidate.text))
+    source = " ".join(words_of(candidate.source))
+    for piece in candidate.template:
+        words = words_of(piece)
+        for start in range(len(words) - ECHO_WORDS + 1):
+            phrase = " ".join(words[start : start + ECHO_WORDS])
+            if phrase in written and phrase not in source:
+                return f"repeats the prompt: {phrase!r}"
+    return None
+
+
+def _refusal(candidate: Candidate) -> str | None:
+    found = _REFUSAL.search(candidate.text[:_REFUSAL_WITHIN_CHARACTERS])
+    if found is None or found[0].lower() in candidate.source.lower():
+        return None
+    return f"refuses: {found[0]!r}"
+
+
+def _loop(candidate: Candidate) -> str | None:
+    words = words_of(candidate.text)
+    if candidate.text and len(words) * 40 < len(candidate.text):
+        # Text without spaces: characters in eights stand for words.
+        words = [candidate.text[at : at + 8] for at in range(0, len(candidate.text) - 7, 8)]
+    grams = Counter(zip(*(words[shift:] for shift in range(LOOP_WORDS)), strict=False))
+    if not grams:
+        return None
+    gram, times = grams.most_common(1)[0]
+    return f"{times} times: {' '.join(gram)!r}" if times >= LOOP_TIMES else None
+
+
+def _unfinished(candidate: Candidate) -> str | None:
+    if candidate.completion.finish_reason != "length":
+        return None
+    return f"cut off at {candidate.completion.completion_tokens} tokens"
+
+
+def _language(candidate: Candidate) -> str | None:
+    letters = [letter for letter in candidate.text if letter.isalpha()]
+    share = sum(map(str.isascii, letters)) / max(len(letters), 1)
+    if share < LATIN_SHARE:
+        return f"{share:.0%} of the letters are ASCII"
+    words = words_of(candidate.text)
+    if len(words) < 30:
+        return None
+    common = sum(word in _STOP_WORDS for word in words) / len(words)
+    return f"{common:.0%} of the words are common English" if common < STOP_WORD_SHARE else None
+
+
+def _pairs(candidate: Candidate) -> str | None:
+    """At least one question tag with words after it, and later an answer tag with words."""
+    question = _QUESTION.search(candidate.text)
+    if question is None:
+        return "no 'Question:' followed by words"
+    if _ANSWER.search(candidate.text, question.end()) is None:
+        return "no 'Answer:' followed by words after a question"
+    return None
+
+
+def chapters_named(text: str, chapters: int) -> set[int]:
+    """Which of the chapters 1 to `chapters` an outline names (`Chapter 3`, `Chapter Three`)."""
+    found = (match[1].lower() for match in _CHAPTER.finditer(text))
+    numbers = {_NUMBERS.index(word) + 1 if word in _NUMBERS else int(word) for word in found}
+    return {number for number in numbers if 1 <= number <= chapters}
+
+
+def _chapters(candidate: Candidate) -> str | None:
+    named = len(chapters_named(candidate.text, candidate.chapters))
+    if 2 * named >= candidate.chapters:
+        return None
+    return f"{named} of {candidate.chapters} chapters are named"
+
+
+RULES: dict[str, Rule] = {
+    "empty": _empty,
+    "short": _short,
+    "long": _long,
+    "echo": _echo,
+    "refusal": _refusal,
+    "loop": _loop,
+    "unfinished": _unfinished,
+    "language": _language,
+    "pairs": _pairs,
+    "chapters": _chapters,
+}
+"""Every rule by name: returns why to drop, or None."""
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a completion is set aside: the rule's name, and what it saw."""
+
+    rule: str
+    detail: str
+
+
+def first_drop(candidate: Candidate, rules: Sequence[str]) -> Drop | None:
+    """The first rule, in the order given, that drops the candidate; None when all let it pass."""
+    for name in rules:
+        detail = RULES[name](candidate)
+        if detail is not None:
+            return Drop(name, detail)
+    return None

@@ -1,0 +1,347 @@
+"""Any server that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp, TGI, a hosted service.
+
+Several base URLs share the work: a request goes to the server with the fewest requests of ours in
+flight. What went wrong is told by exception type and status code, never by words in a message:
+
+- no connection: the server is down; requests wait for it, nothing is lost or counted as failed;
+- timeout, dropped connection, 408, 429, 5xx, a body that is no answer: tried again later, with
+  exponential backoff and jitter, or when `Retry-After` says; after `attempts` the request failed;
+- 401, 403, 404: the key, the URL or the model is wrong: the run stops;
+- any other 4xx: this request is refused; it failed and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.progress import say
+from synthlaw.generate.chat import defuse
+from synthlaw.generate.counting import EstimateCounter, FileCounter, ServerCounter, TokenCounter
+from synthlaw.generate.engine import Completion, Request, RequestFailedError
+
+KEY_VARIABLES = ("SYNTHLAW_API_KEY", "OPENAI_API_KEY")
+"""Environment variables that may hold the key, the first that is set; it is never shown."""
+
+TRY_AGAIN = frozenset({408, 425, 429})
+WRONG_SETUP = frozenset({401, 403, 404})
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When to try again. Times in seconds.
+
+    attempts: tries per request that the server saw. first, longest: backoff before the second try
+    and its ceiling; each wait is drawn between half and the whole. patience: how long every server
+    may be out of reach before the run stops.
+    """
+
+    attempts: int = 8
+    first: float = 0.5
+    longest: float = 60.0
+    timeout: float = 600.0
+    connect_timeout: float = 10.0
+    patience: float = 3600.0
+
+    def wait(self, tries: int, jitter: random.Random) -> float:
+        """Seconds before the next try, after `tries` tries."""
+        whole = min(self.longest, self.first * 2.0 ** min(tries - 1, 30))
+        return whole * (0.5 + 0.5 * jitter.random())
+
+
+@dataclass
+class _Server:
+    """One base URL and what is known of it."""
+
+    url: str
+    in_flight: int = 0
+    down_tries: int = 0
+    down_until: float = 0.0
+    probing: bool = field(default=False)
+
+
+class _AnswerError(Exception):
+    """A try that failed; `wait` is what the server asked for, in seconds."""
+
+    def __init__(self, reason: str, response: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.response, self.wait = reason, response, wait
+
+
+def server_url(text: str) -> str:
+    """A base URL ending in its version path; `/v1` is added to a bare host.
+
+    Raises UsageError when it is no http or https URL.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UsageError(f"base URL: found {text!r}; expected one like http://localhost:8000/v1")
+    if parts.path in ("", "/"):
+        return f"{parts.scheme}://{parts.netloc}/v1"
+    return text.rstrip("/")
+
+
+class OpenAIEngine:
+    """Requests to one or more servers that serve the same model."""
+
+    def __init__(
+        self,
+        *,
+        base_urls: Sequence[str],
+        model: str | None = None,
+        concurrency: int = 64,
+        tokenizer: str | None = None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        """model: None for the first that the first server lists. concurrency: requests in flight
+        over all servers. tokenizer: path of a tokenizer.json; None asks the server (vLLM answers)
+        and else estimates. Raises UsageError for a URL or file that cannot be right.
+        """
+        if not base_urls:
+            raise UsageError(
+                "engine 'openai': found no base URL; give one like http://localhost:8000/v1"
+            )
+        if concurrency < 1:
+            raise UsageError(f"concurrency: found {concurrency}; expected 1 or more")
+        self._servers = [_Server(server_url(url)) for url in dict.fromkeys(base_urls)]
+        self._model, self._concurrency = model, concurrency
+        self._retry = retry or RetryPolicy()
+        self._counter: TokenCounter | None = FileCounter(Path(tokenizer)) if tokenizer else None
+        self._jitter = random.Random()
+        self._client: httpx.AsyncClient | None = None
+        self._places: asyncio.Semaphore | None = None
+        self._said_down = False
+
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight over all servers."""
+        return self._concurrency
+
+    @property
+    def label(self) -> str:
+        """The model's name as the server knows it."""
+        return f"openai:{self._model}"
+
+    def identity(self) -> dict[str, Any]:
+        """Model and way of counting; not the URL, so that a run may move to other machines."""
+        counter = self._counter.identity() if self._counter else {}
+        return {"kind": "openai", "model": self._model, "tokenizer": counter}
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """Requests in flight by base URL."""
+        return {server.url: server.in_flight for server in self._servers}
+
+    def plain(self, text: str) -> str:
+        """Text with a space inside every known control word: the server tokenizes, not we."""
+        return defuse(text)
+
+    async def __aenter__(self) -> Self:
+        headers = {}
+        for variable in KEY_VARIABLES:
+            if os.environ.get(variable):
+                headers["Authorization"] = f"Bearer {os.environ[variable]}"
+                break
+        limits = httpx.Limits(
+            max_connections=self._concurrency + 8, max_keepalive_connections=self._concurrency + 8
+        )
+        timeout = httpx.Timeout(self._retry.timeout, connect=self._retry.connect_timeout, pool=None)
+        self._client = httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
+        self._places = asyncio.Semaphore(self._concurrency)
+        if self._model is None:
+            self._model = await self._first_model()
+        if self._counter is None:
+            root = self._servers[0].url.removesuffix("/v1")
+            asked = ServerCounter(self._client, root, self._model)
+            self._counter = asked if await asked.works() else EstimateCounter()
+            if isinstance(self._counter, EstimateCounter):
+                say(
+                    "  the server does not count tokens; taking 4 bytes for one "
+                    "(a tokenizer.json file counts exactly)"
+                )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def count_tokens(self, text: str) -> int:
+        """Tokens in `text`, as counted for this engine."""
+        assert self._counter is not None, "the engine is not entered"
+        return await self._counter.count(text)
+
+    async def truncate(self, text: str, tokens: int) -> str:
+        """The longest prefix of `text` of at most `tokens` tokens."""
+        assert self._counter is not None, "the engine is not entered"
+        return await self._counter.truncate(text, tokens)
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request, trying again as the module says.
+
+        Raises RequestFailedError for this request alone, SynthlawError when the run must stop.
+        """
+        assert self._places is not None, "the engine is not entered"
+        async with self._places:
+            tries = 0
+            while True:
+                server = await self._choose()
+                try:
+                    answer = await self._post(server, _body(self._model, request))
+                except _AnswerError as error:
+                    tries += 1
+                    if tries >= self._retry.attempts:
+                        raise RequestFailedError(error.reason, error.response) from error
+                    wait = self._retry.wait(tries, self._jitter)
+                    await asyncio.sleep(max(wait, error.wait or 0.0))
+                    continue
+                if answer is not None:
+                    return await self._completion(request, answer)
+
+    async def _choose(self) -> _Server:
+        """The reachable server with the fewest requests in flight; waits while none is."""
+        began = time.monotonic()
+        while True:
+            now = time.monotonic()
+            free = [s for s in self._servers if s.down_until <= now and not s.probing]
+            if free:
+                server = min(free, key=lambda s: s.in_flight)
+                # A server that was down is tried with one request before the others follow.
+                server.probing = server.down_tries > 0
+                return server
+            if now - began > self._retry.patience:
+                raise SynthlawError(
+                    f"no server could be reached for {self._retry.patience:.0f} s: "
+                    f"{', '.join(s.url for s in self._servers)}. Start it and run again: "
+                    "what was answered is kept"
+                )
+            await asyncio.sleep(0.05)
+
+    async def _post(self, server: _Server, body: dict[str, Any]) -> dict[str, Any] | None:
+        """One try; None when the server could not be reached. Raises _AnswerError."""
+        assert self._client is not None, "the engine is not entered"
+        server.in_flight += 1
+        try:
+            response = await self._client.post(f"{server.url}/chat/completions", json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            self._is_down(server, error)
+            return None
+        except httpx.TransportError as error:
+            raise _AnswerError(type(error).__name__, str(error)) from error
+        finally:
+            server.in_flight -= 1
+            server.probing = False
+        if server.down_tries:
+            say(f"  {server.url} answers again")
+        server.down_tries, server.down_until, self._said_down = 0, 0.0, False
+        return _checked(response)
+
+    def _is_down(self, server: _Server, error: Exception) -> None:
+        server.down_tries += 1
+        wait = self._retry.wait(server.down_tries, self._jitter)
+        server.down_until = time.monotonic() + wait
+        if server.down_tries == 1:
+            say(f"  {server.url} cannot be reached ({type(error).__name__}); waiting for it")
+
+    async def _completion(self, request: Request, answer: dict[str, Any]) -> Completion:
+        choice = answer["choices"][0]
+        text = choice["message"]["content"]
+        usage = answer.get("usage") or {}
+        prompt_tokens = usage.get("prompt_tokens")
+        completion_tokens = usage.get("completion_tokens")
+        if prompt_tokens is None:
+            prompt_tokens = await self.count_tokens(request.system + request.prompt)
+        if completion_tokens is None:
+            completion_tokens = await self.count_tokens(text)
+        reason = str(choice.get("finish_reason") or "stop")
+        return Completion(text, reason, int(prompt_tokens), int(completion_tokens))
+
+    async def _first_model(self) -> str:
+        assert self._client is not None
+        url = f"{self._servers[0].url}/models"
+        try:
+            response = (await self._client.get(url)).raise_for_status()
+            return str(response.json()["data"][0]["id"])
+        except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise UsageError(
+                f"{url}: the server does not list a model ({type(error).__name__}); "
+                "name one, and see that the URL is right"
+            ) from error
+
+
+def _body(model: str | None, request: Request) -> dict[str, Any]:
+    sampling = request.sampling
+    messages = [{"role": "user", "content": request.prompt}]
+    if request.system:
+        messages.insert(0, {"role": "system", "content": request.system})
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": messages,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": request.seed,
+    }
+    # Not in OpenAI's own protocol, so sent only when asked for.
+    if sampling.top_k:
+        body["top_k"] = sampling.top_k
+    if sampling.repetition_penalty != 1.0:
+        body["repetition_penalty"] = sampling.repetition_penalty
+    return body
+
+
+def _checked(response: httpx.Response) -> dict[str, Any]:
+    """The answer's JSON. Raises _AnswerError to try again, others to stop."""
+    status = response.status_code
+    if status in WRONG_SETUP:
+        raise SynthlawError(
+            f"{response.request.url}: the server answers {status}; "
+            f"{'the model or the URL is not there' if status == 404 else 'the key is refused'} "
+            f"(keys are read from {' or '.join(KEY_VARIABLES)}): {response.text[:300]}"
+        )
+    if status in TRY_AGAIN or status >= 500:
+        wait = _retry_after(response.headers.get("retry-after"))
+        raise _AnswerError(f"http-{status}", response.text, wait)
+    if status != 200:
+        raise RequestFailedError(f"http-{status}", response.text)
+    try:
+        answer: dict[str, Any] = json.loads(response.content)
+        good = isinstance(answer["choices"][0]["message"]["content"], str)
+    except (ValueError, KeyError, IndexError, TypeError):
+        good = False
+    if not good:
+        raise _AnswerError("bad-answer", response.text)
+    return answer
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds from a Retry-After header: a number or a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
