@@ -28,10 +28,10 @@ STOP_WORD_SHARE = 0.1
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _STOP_WORDS = frozenset(
     _WORD.findall(
-        "the of and to in a is that for it as was with be by on not he his but at are this have from "
-        "or had an they which one you were her all she there would their we him been has when who "
-        "will more no if out so what up said about into than them can only other new some could these "
-        "may do then its also any how our your my i"
+        "the of and to in a is that for it as was with be by on not he his but at are this "
+        "have from or had an they which one you were her all she there would their we him "
+        "been has when who will more no if out so what up said about into than them can only "
+        "other new some could these may do then its also any how our your my i"
     )
 )
 _REFUSAL = re.compile(

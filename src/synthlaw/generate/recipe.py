@@ -110,6 +110,10 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _slots_have_values(self) -> Self:
         known = set(_BUILT_IN)
+        names = [step.name for step in self.steps]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the step names {twice} are used twice")
         for step in self.steps:
             unknown = sorted(step.names_used() - known)
             if unknown:
@@ -119,11 +123,11 @@ class Recipe(BaseModel):
                 )
             if step.repeat == "chapters" and not self.chapters:
                 raise ValueError(f"step '{step.name}' repeats by chapter; set 'chapters'")
-            if step.name in known:
-                raise ValueError(f"the step name '{step.name}' is taken; choose another")
             if "audience" in step.names_used() and not self.audiences:
                 raise ValueError(f"step '{step.name}' names an audience; set 'audiences'")
             if step.repeat == "once":
+                if step.name in known:
+                    raise ValueError(f"the step name '{step.name}' is taken; choose another")
                 known.add(step.name)
         if all(step.keep == "aside" for step in self.steps):
             raise ValueError("no step keeps its completions as documents")
@@ -210,4 +214,4 @@ def _parse(content: str, place: str) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the recipe"
-        raise UsageError(f"{place}: {key}: {first['msg']}") from error
+        raise UsageError(f"{place}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
