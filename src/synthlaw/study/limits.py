@@ -1,0 +1,62 @@
+"""What a study cannot show, said from its own facts."""
+
+from __future__ import annotations
+
+from synthlaw.common.numbers import format_count
+from synthlaw.study.spec import Study
+
+PAPER_SMALLEST_PARAMS = 27.9e6
+"""Non-embedding parameters of the paper's 100M model (Table 1)."""
+
+PAPER_SMALLEST_TOKENS = 1e9
+"""Smallest data budget of the paper (section 4.1.3)."""
+
+WEAK_GENERATOR = "SmolLM2-135M-Instruct"
+
+
+def limits_of(study: Study) -> list[str]:
+    """Sentences for the page; the most important first."""
+    vocab = study.tokenizer.vocab or 4096
+    params = max(size.shape(vocab).params for size in study.ladder.sizes.values())
+    tokens = max(study.ladder.budgets)
+    found = []
+    if params < PAPER_SMALLEST_PARAMS or tokens < PAPER_SMALLEST_TOKENS:
+        found.append(
+            f"The largest model here has {format_count(params)} non-embedding parameters and the "
+            f"largest budget is {format_count(tokens)} tokens; the paper starts at 27.9M and 1B. "
+            "The order of the mixtures changes with scale (the paper's own curves cross), so this "
+            "answer holds at this scale and must not be carried to another."
+        )
+    if study.generate.recipes and study.generate.engine.kind == "embedded":
+        found.append(
+            f"The synthetic text was written by {WEAK_GENERATOR}, quantised to 4 bits. The paper "
+            "wrote its text with a 7B model and found that a 3B generator is already worse than an "
+            "8B one: a better generator may well reverse what is seen here."
+        )
+    if any(source.embedded for source in study.natural):
+        found.append(
+            "The natural text is edited English from Python packages (an encyclopedia, addresses), "
+            "not web text. Rephrasing helps web text partly because web text is unclean; that "
+            "effect cannot appear here."
+        )
+    if len(study.ladder.seeds) == 1:
+        found.append(
+            "Every run was made with one seed. Intervals rest on the scatter of the runs about "
+            "their laws; noise between seeds is not measured apart."
+        )
+    if len(study.ladder.sizes) < 4 or len(study.ladder.budgets) < 5:
+        found.append(
+            f"With {len(study.ladder.sizes)} sizes and {len(study.ladder.budgets)} budgets the "
+            "exponents and floors of the laws are weakly determined: read the intervals, not the "
+            "coefficients."
+        )
+    changed = [n for n, u in study.generate.recipes.items() if u.chapters not in (None, 10)]
+    if changed:
+        found.append(f"Textbooks ({', '.join(changed)}) have fewer chapters than the paper's ten.")
+    sampling = study.generate.sampling
+    if study.generate.recipes and (sampling.temperature, sampling.top_p) != (0.7, 0.95):
+        found.append(
+            f"Synthetic text was sampled at temperature {sampling.temperature:g} and top-p "
+            f"{sampling.top_p:g}; the paper used 0.7 and 0.95."
+        )
+    return found

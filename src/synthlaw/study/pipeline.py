@@ -1,0 +1,208 @@
+"""The pipeline: a study from its file to its page, every stage skipped that is done already.
+
+    corpus ─► (tokenizer) ─► generate ─► tokens ─► training + evaluation ─► laws ─► report
+
+Training and evaluation are done together, run by run, by the executor; `until: training` and
+`until: evaluation` both stop after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import write_json, write_text
+from synthlaw.common.numbers import format_count
+from synthlaw.common.progress import say
+from synthlaw.corpus.documents import read_documents
+from synthlaw.study.answer import make_answer
+from synthlaw.study.domains import make_domain, make_domain_tokens
+from synthlaw.study.executors import Executor, LocalExecutor
+from synthlaw.study.generation import note_speeds, write_generation
+from synthlaw.study.grid import Run, runs_of, tokens_needed
+from synthlaw.study.ladder import check_budgets, collect, tasks_of, train_and_score
+from synthlaw.study.load import parse_study
+from synthlaw.study.natural import (
+    check_sources,
+    corpus_counts,
+    make_corpus,
+    make_tokenizer,
+    make_tokens,
+    texts_of,
+)
+from synthlaw.study.page import make_page
+from synthlaw.study.plan import plan_study
+from synthlaw.study.results import write_evaluation, write_facts, write_mixtures, write_runs
+from synthlaw.study.runs import RunTask, find_finished
+from synthlaw.study.shards import KEPT
+from synthlaw.study.spec import NATURAL
+from synthlaw.study.store import Artifact, Store
+from synthlaw.study.synthetic import Synthetic, check_recipes, make_synthetic
+from synthlaw.study.workspace import STAGES, Workspace
+from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.tokenizer import Tokenizer
+
+STUDY_FILE = "study.yaml"
+EXECUTORS: dict[str, Callable[[int | None, int], Executor]] = {"local": LocalExecutor}
+
+
+@dataclass
+class Outcome:
+    """What a call of `run_study` did: artifacts made, artifacts found done, the page if drawn."""
+
+    made: list[str] = field(default_factory=list)
+    kept: int = 0
+    page: Path | None = None
+
+
+@dataclass
+class _Data:
+    """Everything that runs read."""
+
+    tokenizer: Tokenizer
+    corpus: Artifact
+    sources: dict[str, Artifact]
+    domains: dict[str, Artifact]
+
+
+def run_study(
+    text: str,
+    name: str,
+    base: Path,
+    out: Path,
+    *,
+    executor: str = "local",
+    until: str = STAGES[-1],
+    verify: bool = False,
+) -> Outcome:
+    """Run the study whose file holds `text`, or what is left of it, in the folder `out`.
+
+    name: what errors call the file. base: where its relative paths start. until: the last stage
+    to do. verify: compare every kept file with its SHA-256, not only its size.
+    Raises UsageError for a mistake in the study (nothing half-made is left that a rerun would
+    trust) and SynthlawError when work failed.
+    """
+    study = parse_study(text, name)
+    space = Workspace(study, base, Store(out, verify=verify))
+    try:
+        check_recipes(space)
+        check_sources(space)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    with space.store.locked():
+        write_text(out / STUDY_FILE, text)
+        write_json(out / "plan.json", plan_study(study, out))
+        page = _run_stages(space, name, executor, STAGES.index(until))
+    return Outcome(space.store.made, len(space.store.kept), page)
+
+
+def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:
+    try:
+        data = _natural(space)
+        runs = runs_of(space.study, data.tokenizer.vocab)
+        needed = tokens_needed(space.study, runs)
+        _check_natural(data, needed)
+        if last < STAGES.index("generate"):
+            return None
+        synthetic = _generate(space, data, needed)
+        if last < STAGES.index("tokens"):
+            return None
+        uses = check_budgets(space, runs, data.sources)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    if last < STAGES.index("training"):
+        return None
+    tasks = tasks_of(space, runs, data.sources, data.domains)
+    with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
+        workers = EXECUTORS[executor](space.study.execution.workers, space.study.execution.threads)
+        space.store.made += train_and_score(space, runs, tasks, workers)
+    finished, untrained = collect(space, runs, tasks)
+    documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
+    write_runs(space, finished, synthetic.engine.label)
+    write_mixtures(space, finished, uses)
+    write_evaluation(space, finished, untrained, documents)
+    spent = sum(item.result["seconds"] for item in finished)
+    if spent > 0:
+        flops = sum(item.result["flops"] for item in finished)
+        note_speeds(space, flops_per_second=flops / spent)
+    write_facts(space, _timed(space, data, synthetic, runs, tasks))
+    if last < STAGES.index("laws"):
+        return None
+    with space.stage("laws", "data, model and joint law of every mixture"):
+        make_answer(space)
+    if last < STAGES.index("report"):
+        return None
+    with space.stage("report", "the page"):
+        return make_page(space)
+
+
+def _natural(space: Workspace) -> _Data:
+    study = space.study
+    with space.stage("corpus", "natural documents and held-out domains"):
+        corpus = make_corpus(space)
+        counts = corpus_counts(corpus)
+        say(
+            f"  {counts['training']:,} documents to train on ({format_count(counts['words'])} "
+            f"words), {counts['held_out']:,} held out"
+            + "".join(f", {n:,} left out: {why}" for why, n in counts["left_out"].items())
+        )
+        names = list(study.evaluation.domains)
+        if counts["held_out"] and NATURAL not in names:
+            names.insert(0, NATURAL)
+        if not names:
+            raise UsageError("evaluation: no domain and no held-out text; raise corpus.held_out")
+        documents = {name: make_domain(space, name, corpus) for name in names}
+    tokenizer = make_tokenizer(space, corpus)
+    path = corpus.file("training.parquet")
+    natural = make_tokens(space, NATURAL, texts_of(path), corpus.content, tokenizer)
+    domains = {n: make_domain_tokens(space, n, d, tokenizer) for n, d in documents.items()}
+    return _Data(tokenizer, corpus, {NATURAL: natural}, domains)
+
+
+def _check_natural(data: _Data, needed: dict[str, int]) -> None:
+    """Budgets beyond the natural data are an error before anything is generated."""
+    have = TokenDataset(data.sources[NATURAL].path).manifest.tokens
+    if needed.get(NATURAL, 0) > have:
+        raise UsageError(
+            f"ladder.budgets: the largest budget needs {needed[NATURAL]:,} natural tokens and the "
+            f"natural text holds {have:,}; lower the budgets, bring more text, or allow repetition "
+            "with ladder.max_epochs"
+        )
+
+
+def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Synthetic:
+    wanted = {name: needed[name] for name in space.study.generate.recipes if name in needed}
+    listed = ", ".join(f"{name} {format_count(count)}" for name, count in wanted.items())
+    with space.stage("generate", f"{listed or 'nothing'} tokens wanted"):
+        documents = list(read_documents(data.corpus.file("training.parquet")))
+        synthetic = make_synthetic(space, wanted, documents, data.tokenizer)
+        write_generation(space, synthetic, {document.id: document for document in documents})
+    with space.stage("tokens", "token sets of every source"):
+        for name, shards in synthetic.sources.items():
+            texts = (text for shard in shards for text in texts_of(shard.file(KEPT)))
+            content = [shard.content for shard in shards]
+            data.sources[name] = make_tokens(space, name, texts, content, data.tokenizer)
+        for name, artifact in data.sources.items():
+            manifest = TokenDataset(artifact.path).manifest
+            say(f"  {name}: {manifest.tokens:,} tokens in {manifest.documents:,} documents")
+    return synthetic
+
+
+def _timed(
+    space: Workspace,
+    data: _Data,
+    synthetic: Synthetic,
+    runs: list[Run],
+    tasks: dict[str, RunTask],
+) -> dict[str, list[Artifact]]:
+    shards = [shard for source in synthetic.sources.values() for shard in source]
+    found = [find_finished(tasks[run.name], space.store) for run in runs]
+    return {
+        "corpus": [data.corpus],
+        "generate": shards,
+        "tokens": [*data.sources.values(), *data.domains.values()],
+        "training": [pair[0] for pair in found if pair],
+        "evaluation": [pair[1] for pair in found if pair and pair[1]],
+    }

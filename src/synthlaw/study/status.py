@@ -1,0 +1,95 @@
+"""What is done, running and left in a study folder, read from outside and without touching it."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import read_json
+from synthlaw.study.grid import runs_of
+from synthlaw.study.load import load_study
+from synthlaw.study.store import MARKER
+from synthlaw.training.presets import LLAMA3_VOCAB
+
+
+def study_status(folder: Path) -> dict[str, Any]:
+    """The state of a study folder as one JSON document.
+
+    Raises UsageError when `folder` holds no study.
+    """
+    path = folder / "study.yaml"
+    if not path.exists():
+        raise UsageError(f"{folder}: holds no study.yaml; expected a folder that `run` has made")
+    study = load_study(path)
+    runs = runs_of(study, study.tokenizer.vocab or LLAMA3_VOCAB)
+    trained, scored = _names(folder, "training"), _names(folder, "evaluation")
+    results = _results(folder)
+    diverged = sorted(name for name, status in results.items() if status == "diverged")
+    started = {p.name.rpartition("-")[0] for p in folder.glob("work/training/*")}
+    left = [run.name for run in runs if run.name not in trained]
+    return {
+        "study": study.name,
+        "running": _locked(folder),
+        "runs": {
+            "planned": len(runs),
+            "done": sum(run.name in trained and run.name in scored for run in runs),
+            "diverged": diverged,
+            "interrupted_or_running": sorted(started & set(left)),
+            "left": len(left),
+        },
+        "shards": len(_names(folder, "generate")),
+        "artifacts": {s.name: len(_names(folder, s.name)) for s in _stages(folder)},
+        "page": str(folder / "report" / "index.html")
+        if (folder / "report" / "index.html").exists()
+        else None,
+    }
+
+
+def _stages(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "artifacts").glob("*") if path.is_dir())
+
+
+def _names(folder: Path, stage: str) -> set[str]:
+    """Names of the finished artifacts of a stage."""
+    markers = (folder / "artifacts" / stage).glob(f"*/{MARKER}")
+    return {marker.parent.name.rpartition("-")[0] for marker in markers}
+
+
+def _results(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in (folder / "artifacts" / "training").glob("*/result.json"):
+        found[path.parent.name.rpartition("-")[0]] = str(read_json(path)["status"])
+    return found
+
+
+def _locked(folder: Path) -> bool:
+    lock = folder / ".lock"
+    if not lock.exists():
+        return False
+    with lock.open("r") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        fcntl.flock(stream, fcntl.LOCK_UN)
+    return False
+
+
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """The state for people."""
+    runs = status["runs"]
+    lines = [
+        f"study      {status['study']}: {'running now' if status['running'] else 'not running'}",
+        f"runs       {runs['done']} of {runs['planned']} done, {runs['left']} left"
+        + (f", {len(runs['diverged'])} diverged" if runs["diverged"] else "")
+        + (
+            f", {len(runs['interrupted_or_running'])} begun"
+            if runs["interrupted_or_running"]
+            else ""
+        ),
+        f"shards     {status['shards']} of synthetic text",
+        f"page       {status['page'] or 'not drawn yet'}",
+    ]
+    return lines

@@ -1,0 +1,269 @@
+"""The synthetic half of a study: sources of generated text, as large as the budgets need.
+
+Source documents are the natural training documents in one seeded order, the same for every
+recipe, cut to shards of fixed size. A shard is one artifact. A source is the shortest run of
+shards, from the first on, whose kept text holds the tokens that the grid reads (or as many
+documents as the study file says), so it does not depend on which shard was done first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.progress import Meter, meter
+from synthlaw.common.seeds import derive_seed
+from synthlaw.corpus.documents import Document
+from synthlaw.generate.engine import Engine, Sampling, make_engine
+from synthlaw.generate.recipe import Recipe, load_recipe
+from synthlaw.generate.runner import Progress, Settings, generate_documents
+from synthlaw.study.shards import Shard, find_shard, shard_key, write_shard
+from synthlaw.study.store import Artifact
+from synthlaw.study.workspace import Workspace
+from synthlaw.tokens.tokenizer import Tokenizer
+
+FIRST_GUESS_TOKENS = 200
+"""Kept tokens expected of a source document before the first shard of a recipe is done."""
+
+MOST_FAILED = 0.05
+"""Share of a shard's documents (one at least) that may fail for good; they are recorded."""
+
+
+@dataclass
+class Source:
+    """One recipe's text while it is made. `need`: tokens wanted, in the study's tokens."""
+
+    name: str
+    settings: Settings
+    need: int
+    limit: int
+    fixed: bool
+    launched: int = 0
+    done: dict[int, Shard] = field(default_factory=dict)
+    flying: dict[int, Progress] = field(default_factory=dict)
+
+    def prefix(self) -> list[Shard]:
+        """The shards that the source consists of, as far as they are done."""
+        found: list[Shard] = []
+        tokens = 0
+        while len(found) in self.done and (self.fixed or tokens < self.need):
+            found.append(self.done[len(found)])
+            tokens += found[-1].tokens
+        return found
+
+    def complete(self, size: int) -> bool:
+        """Whether nothing more is wanted, or nothing more can be had."""
+        found = self.prefix()
+        enough = not self.fixed and sum(shard.tokens for shard in found) >= self.need
+        return enough or len(found) * size >= self.limit
+
+    def wants_more(self, size: int) -> bool:
+        """Whether the shards done and in flight are expected to fall short."""
+        if self.launched * size >= self.limit:
+            return False
+        if self.fixed:
+            return True
+        per_shard = FIRST_GUESS_TOKENS * size * 1.0
+        if self.done:
+            per_shard = sum(shard.tokens for shard in self.done.values()) / len(self.done)
+        have = sum(shard.tokens for shard in self.done.values())
+        return have + per_shard * len(self.flying) < self.need
+
+
+@dataclass
+class Synthetic:
+    """Finished sources by name. seconds, completion_tokens: of what was generated just now."""
+
+    sources: dict[str, list[Artifact]]
+    settings: dict[str, Settings]
+    engine: Engine
+    seconds: float = 0.0
+    completion_tokens: int = 0
+
+
+def check_recipes(space: Workspace) -> None:
+    """Raise UsageError now if a recipe does not exist or cannot be used as asked."""
+    for name in space.study.generate.recipes:
+        try:
+            _settings(space, name)
+        except UsageError as error:
+            raise UsageError(f"generate.recipes.{name}: {error}") from None
+
+
+def _settings(space: Workspace, name: str) -> Settings:
+    study = space.study
+    use = study.generate.recipes[name]
+    sampling = Sampling(**study.generate.sampling.model_dump(), max_tokens=use.max_tokens)
+    return Settings(_recipe(space, name), sampling, study.seed, study.generate.input_tokens)
+
+
+def _recipe(space: Workspace, name: str) -> Recipe:
+    use = space.study.generate.recipes[name]
+    wanted = use.recipe or name
+    is_file = wanted.endswith((".yaml", ".yml"))
+    recipe = load_recipe(space.study.place(wanted, space.base) if is_file else wanted)
+    if use.chapters is not None:
+        recipe = recipe.with_chapters(use.chapters)
+    return recipe.without_rules(tuple(use.without_filters)) if use.without_filters else recipe
+
+
+def engine_of(space: Workspace) -> Engine:
+    """The study's generator. Nothing is loaded or asked until it is entered."""
+    spec = space.study.generate.engine
+    if spec.kind == "embedded":
+        return make_engine("embedded", model=spec.model)
+    return make_engine(
+        "openai", model=spec.model, base_urls=spec.base_url, concurrency=spec.concurrency
+    )
+
+
+def make_synthetic(
+    space: Workspace,
+    wanted: Mapping[str, int],
+    documents: list[Document],
+    tokenizer: Tokenizer,
+) -> Synthetic:
+    """Every source in `wanted` (name to tokens), generated or found.
+
+    Raises UsageError when the source documents are spent before a source has its tokens, and
+    SynthlawError when the generator fails on too many of them.
+    """
+    seed, recipes = space.study.seed, space.study.generate.recipes
+    order = sorted(documents, key=lambda doc: derive_seed(seed, "sources", doc.id))
+    sources = []
+    for name, need in wanted.items():
+        count = recipes[name].documents
+        limit = min(count or len(order), len(order))
+        sources.append(Source(name, _settings(space, name), need, limit, count is not None))
+    maker = _Maker(space, sources, order, engine_of(space), tokenizer)
+    maker.find_finished()
+    result = Synthetic({}, {s.name: s.settings for s in sources}, maker.engine)
+    if not all(source.complete(maker.size) for source in sources):
+        started = time.monotonic()
+        result.completion_tokens = asyncio.run(maker.generate())
+        result.seconds = time.monotonic() - started
+    for source in sources:
+        _check_enough(source, len(order))
+        result.sources[source.name] = [shard.artifact for shard in source.prefix()]
+    return result
+
+
+def _check_enough(source: Source, documents: int) -> None:
+    have = sum(shard.tokens for shard in source.prefix())
+    if have >= source.need:
+        return
+    more = "raise its 'documents', " if source.limit < documents else ""
+    raise UsageError(
+        f"generate.recipes.{source.name}: {source.limit:,} source documents gave {have:,} tokens "
+        f"and the largest budget needs {source.need:,}; {more}lower the budgets or the share, "
+        "bring more natural text, or allow repetition with ladder.max_epochs"
+    )
+
+
+class _Maker:
+    """Keeps the engine busy with shards of every source at once."""
+
+    def __init__(
+        self,
+        space: Workspace,
+        sources: list[Source],
+        order: list[Document],
+        engine: Engine,
+        tokenizer: Tokenizer,
+    ) -> None:
+        self.space, self.sources, self.order = space, sources, order
+        self.engine, self.tokenizer = engine, tokenizer
+        self.size = space.study.generate.shard_documents
+        self.completion_tokens = 0
+
+    def find_finished(self) -> None:
+        """Take up the shards that are there already, each source as far as they go."""
+        for source in self.sources:
+            while not source.complete(self.size) and self._take_up(source, source.launched):
+                source.launched += 1
+
+    def _documents(self, source: Source, number: int) -> list[Document]:
+        return self.order[number * self.size : min((number + 1) * self.size, source.limit)]
+
+    def _key(self, source: Source, number: int) -> str:
+        documents = self._documents(source, number)
+        return shard_key(self.space.store, source.settings, self.engine, documents)
+
+    def _take_up(self, source: Source, number: int) -> bool:
+        label = f"{source.name}-{number:05d}"
+        found = find_shard(self.space.store, label, self._key(source, number), self.tokenizer)
+        if found is not None:
+            source.done[number] = found
+        return found is not None
+
+    async def generate(self) -> int:
+        """Generate what is missing. Returns the completion tokens written."""
+        total = sum(source.need for source in self.sources)
+        with meter("generating", total, "token") as bar:
+            async with self.engine:
+                flying: set[asyncio.Task[None]] = set()
+                while True:
+                    while self._room() and (source := self._next()) is not None:
+                        if not self._take_up(source, source.launched):
+                            flying.add(asyncio.create_task(self._shard(source, bar)))
+                        source.launched += 1
+                    if not flying:
+                        return self.completion_tokens
+                    finished, flying = await asyncio.wait(
+                        flying, return_when=asyncio.FIRST_COMPLETED
+                    )
+                    for task in finished:
+                        task.result()
+
+    def _room(self) -> bool:
+        """Whether another shard is needed to keep every place of the engine taken."""
+        open_documents = sum(
+            self.size - progress.documents
+            for source in self.sources
+            for progress in source.flying.values()
+        )
+        return open_documents < self.engine.concurrency + self.size
+
+    def _next(self) -> Source | None:
+        return next((source for source in self.sources if source.wants_more(self.size)), None)
+
+    async def _shard(self, source: Source, bar: Meter) -> None:
+        number = source.launched
+        documents = self._documents(source, number)
+        progress = Progress()
+        source.flying[number] = progress
+        started = time.monotonic()
+        result = await generate_documents(
+            source.settings,
+            documents,
+            self.engine,
+            progress=progress,
+            on_progress=lambda _: self._show(bar),
+        )
+        if len(result.failed) > max(1, MOST_FAILED * len(documents)):
+            reasons = ", ".join(
+                f"{n} {why}" for why, n in result.counts["failed_by_reason"].items()
+            )
+            raise SynthlawError(
+                f"generate.recipes.{source.name}: {len(result.failed)} requests failed in a shard "
+                f"of {len(documents)} documents ({reasons}); what is finished is kept, run again "
+                "to go on"
+            )
+        label, key = f"{source.name}-{number:05d}", self._key(source, number)
+        seconds = time.monotonic() - started
+        source.done[number] = write_shard(
+            self.space.store, label, key, result, self.tokenizer, seconds
+        )
+        self.completion_tokens += progress.completion_tokens
+        del source.flying[number]
+        self._show(bar)
+
+    def _show(self, bar: Meter) -> None:
+        """Progress in the study's tokens; what is in flight is counted in the generator's."""
+        done = sum(min(sum(x.tokens for x in s.done.values()), s.need) for s in self.sources)
+        flying = sum(p.completion_tokens for s in self.sources for p in s.flying.values())
+        shards = sum(len(s.done) for s in self.sources)
+        bar.update(min(done + flying, bar.total), f"{shards} shards")
