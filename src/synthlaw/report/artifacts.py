@@ -1,0 +1,269 @@
+"""What a study folder holds, as types. Every field that the page can do without is optional.
+
+Losses are nats per token, an interval is (low, high) with None for an open end, `params` are
+non-embedding parameters. Unknown keys are ignored, so that a newer study can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0.0, le=1.0 + 1e-6)]
+Count = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Interval = tuple[float | None, float | None]
+
+
+class Artifact(BaseModel):
+    """Common to all: unknown keys are ignored, numbers are finite, values do not change."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+class Warned(Artifact):
+    """A caution with a code that the page explains and a message for the case at hand."""
+
+    code: str
+    message: str = ""
+
+
+class Unit(Artifact):
+    """What counts are divided by before they enter a law."""
+
+    params: Positive = 1e9
+    tokens: Positive = 1e9
+
+
+class Holdout(Artifact):
+    """Runs kept out of a fit; rmabe is the mean of |predicted - observed| / observed."""
+
+    points: int = 0
+    rmabe: float | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
+
+
+class Law(Artifact):
+    """One fitted law; `at` is what was held fixed, such as {"params": 1.2e6} for a data law."""
+
+    mixture: str
+    law: str
+    at: Mapping[str, Positive] = Field(default_factory=dict)
+    coefficients: Mapping[str, float | None]
+    unit: Unit = Unit()
+    points: int = 0
+    objective: str = ""
+    value: float | None = None
+    intervals: Mapping[str, Interval | None] = Field(default_factory=dict)
+    draws: Mapping[str, Sequence[float]] | None = None
+    holdout: Holdout | None = None
+    warnings: Sequence[Warned] = ()
+
+
+class Laws(Artifact):
+    """laws.json."""
+
+    laws: Sequence[Law] = ()
+
+
+class Question(Artifact):
+    """The point at which advice was asked."""
+
+    params: Positive
+    tokens: Positive
+
+
+class Candidate(Artifact):
+    """One mixture at the question's point; differences are to the baseline, negative is better.
+
+    speedup: tokens that the baseline needs for this loss, over this mixture's tokens.
+    """
+
+    mixture: str
+    synthetic_type: str | None = None
+    synthetic_ratio: Share | None = None
+    loss: float | None = None
+    loss_interval: Interval | None = None
+    difference: float | None = None
+    difference_interval: Interval | None = None
+    probability_best: Share | None = None
+    speedup: float | None = None
+    speedup_interval: Interval | None = None
+
+
+class RatioPoint(Artifact):
+    """Loss at one synthetic share."""
+
+    ratio: Share
+    loss: float
+    interval: Interval | None = None
+
+
+class RatioCurve(Artifact):
+    """Loss against the synthetic share, for one synthetic type."""
+
+    synthetic_type: str
+    points: Sequence[RatioPoint] = ()
+
+
+class Advice(Artifact):
+    """advice.json: the answer."""
+
+    headline: str
+    question: Question | None = None
+    level: str = ""
+    baseline: str | None = None
+    mixtures: Sequence[Candidate] = ()
+    ratios: Sequence[RatioCurve] = ()
+    warnings: Sequence[Warned] = ()
+    limits: Sequence[str] = ()
+
+
+class Recipe(Artifact):
+    """What one recipe generated; dropped and finish_reasons count documents by reason."""
+
+    recipe: str
+    version: str | int | None = None
+    target: float | None = None
+    documents: Count = 0
+    tokens: Count = 0
+    tokens_per_second: Count | None = None
+    seconds: Count | None = None
+    dropped: Mapping[str, Count] = Field(default_factory=dict)
+    failed: Count = 0
+    finish_reasons: Mapping[str, Count] = Field(default_factory=dict)
+
+
+class Generation(Artifact):
+    """generation.json."""
+
+    engine: Mapping[str, Any] = Field(default_factory=dict)
+    sampling: Mapping[str, Any] = Field(default_factory=dict)
+    recipes: Sequence[Recipe] = ()
+
+
+class Output(Artifact):
+    """One text that the generator wrote from a source."""
+
+    recipe: str
+    step: str | int | None = None
+    text: str = ""
+    kept: bool = True
+    reason: str | None = None
+
+
+class Sample(Artifact):
+    """A source and what was written from it."""
+
+    source_id: str | int
+    source: str
+    outputs: Sequence[Output] = ()
+
+
+class MixedSource(Artifact):
+    """A source's part in a mixture; shares are of tokens."""
+
+    source: str
+    share_asked: Share
+    share_realised: Share | None = None
+    tokens: Count | None = None
+    epochs: Count | None = None
+
+
+class Mixture(Artifact):
+    """One mixture at its largest budget."""
+
+    mixture: str
+    tokens: Count | None = None
+    sources: Sequence[MixedSource] = ()
+
+
+class Domain(Artifact):
+    """One evaluation domain; untrained_loss is the loss of a model before its first step."""
+
+    domain: str
+    documents: Count | None = None
+    tokens: Count | None = None
+    kind: str | None = None
+    untrained_loss: float | None = None
+
+
+class DomainInterval(Artifact):
+    """The interval of one run's loss on one domain, over documents."""
+
+    run: str
+    domain: str
+    loss: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Evaluation(Artifact):
+    """evaluation.json."""
+
+    domains: Sequence[Domain] = ()
+    intervals: Sequence[DomainInterval] = ()
+
+
+class Timing(Artifact):
+    """Wall time of one stage."""
+
+    stage: str
+    seconds: Count
+
+
+@dataclass(frozen=True)
+class Run:
+    """One row of runs.csv; `loss` is None for a run that diverged."""
+
+    run: str
+    mixture: str
+    params: float
+    tokens: float
+    loss: float | None
+    status: str = "done"
+    seed: str = ""
+    synthetic_type: str = ""
+    synthetic_ratio: float | None = None
+    generator: str = ""
+    params_total: float | None = None
+    flops: float | None = None
+    domains: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study folder, read. A file that was not there is None (or empty) and named in `missing`."""
+
+    name: str
+    study_file: str | None = None
+    runs: Sequence[Run] = ()
+    laws: Sequence[Law] = ()
+    advice: Advice | None = None
+    generation: Generation | None = None
+    samples: Sequence[Sample] = ()
+    mixtures: Sequence[Mixture] = ()
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+    timings: Sequence[Timing] = ()
+    machine: Mapping[str, Any] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+
+    def finished_runs(self) -> Iterator[Run]:
+        """Runs with a usable loss."""
+        return (run for run in self.runs if run.status == "done" and run.loss is not None)
+
+    def sizes(self) -> list[float]:
+        """Model sizes that have finished runs, ascending."""
+        return sorted({run.params for run in self.finished_runs()})
+
+    def budgets(self) -> list[float]:
+        """Token budgets that have finished runs, ascending."""
+        return sorted({run.tokens for run in self.finished_runs()})
+
+    def laws_of(self, kind: str) -> list[Law]:
+        """Laws of one kind ("data", "model", "joint", "ratio"), in file order."""
+        return [law for law in self.laws if law.law == kind]

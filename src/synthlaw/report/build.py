@@ -1,0 +1,32 @@
+"""Building the report of a study folder: figures, tables, and the page that links them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from synthlaw.common.files import atomic_folder, write_text
+from synthlaw.report.reading import read_study
+
+FOLDER = "report"
+PAGE = "index.html"
+
+
+def build_report(folder: Path) -> Path:
+    """Write `folder`/report from the study's files and give the page's path.
+
+    Reads only what lies in `folder`; what is missing there is named on the page. The report
+    replaces an older one as a whole, so that page, figures and tables always belong together.
+
+    Raises UsageError when `folder` holds no study or one of its files is broken.
+    """
+    # Drawing is loaded here, so that importing this module costs nothing.
+    from synthlaw.report.figures import write_figures
+    from synthlaw.report.page import render_page
+    from synthlaw.report.tables import write_tables
+
+    study = read_study(folder)
+    with atomic_folder(folder / FOLDER) as aside:
+        written = [f"figures/{name}" for name in write_figures(study, aside / "figures")]
+        written += [f"tables/{name}" for name in write_tables(study, aside / "tables")]
+        write_text(aside / PAGE, render_page(study, written))
+    return folder / FOLDER / PAGE

@@ -1,0 +1,165 @@
+"""The page: one HTML file with its styles, scripts and data inside, that opens offline.
+
+Whatever the study holds is data. Text goes through autoescaping, the charts' JSON through
+`island`, and a content security policy lets only the two scripts below run, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from synthlaw.common.errors import SynthlawError
+from synthlaw.common.numbers import format_seconds
+from synthlaw.report import numerals, sections
+from synthlaw.report.artifacts import Study
+from synthlaw.report.charts import chart_palette, ratio_chart, ratio_types, scaling_chart
+from synthlaw.report.heat import baseline_of, heat_table
+from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_colours
+
+
+def render_page(study: Study, files_written: Sequence[str]) -> str:
+    """The page as HTML. files_written: figures and tables beside it, relative to its folder."""
+    kinds = mixture_kinds(study)
+    mixtures = list(kinds)
+    styles = mixture_styles(kinds)
+    charts = {
+        "data": scaling_chart(study, "tokens", mixtures),
+        "model": scaling_chart(study, "params", mixtures),
+        "ratio": ratio_chart(study),
+    }
+    drawn = any(chart is not None for chart in charts.values())
+    scripts = [_plotly(), _asset("page.js")] if drawn else [_asset("page.js")]
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        study=study,
+        styles=_style_sheet(study, mixtures, styles),
+        scripts=[_trusted(script) for script in scripts],
+        policy=_policy(scripts),
+        charts=charts,
+        island=island({"charts": charts, "palette": chart_palette(study, mixtures, styles)}),
+        mixtures=mixtures,
+        number_of={name: index for index, name in enumerate(mixtures)},
+        dashes=[styles[name].dash for name in mixtures],
+        files_written=frozenset(files_written),
+        version=_version(),
+        **_section_values(study, mixtures),
+    )
+
+
+def _section_values(study: Study, mixtures: Sequence[str]) -> dict[str, Any]:
+    """What the sections' templates read."""
+    recipes = study.generation.recipes if study.generation else ()
+    bars, sources = sections.share_bars(study.mixtures)
+    return {
+        "answer": sections.answer_table(study),
+        "glance": sections.glance(study),
+        "baseline": baseline_of(study),
+        "floor": sections.floor_table(study),
+        "heat": heat_table(study, mixtures),
+        "drops": sections.drop_table(recipes) if recipes else None,
+        "bars": bars,
+        "sources": sources,
+        "warning_groups": sections.warning_groups(study),
+        "coefficient_names": sections.coefficient_names(study.laws),
+        "ratio_types": ratio_types(study),
+        "recipe_number": {name: i for i, name in enumerate(sections.sampled_recipes(study))},
+    }
+
+
+def island(value: Any) -> Markup:
+    """`value` as JSON that no HTML parser reads as markup, for a data block."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return _trusted(text)
+
+
+def _trusted(text: str) -> Markup:
+    """Text that goes into the page unescaped: our own assets, our colours, and the island."""
+    return Markup(text)  # noqa: S704 (nothing that the study holds comes this way unescaped)
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """A policy under which the given inline scripts run, and no other, and nothing is fetched."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+        for script in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _style_sheet(study: Study, mixtures: Sequence[str], styles: Mapping[str, Style]) -> Markup:
+    """The page's styles, then a colour variable for every mixture, type and source."""
+    lines = [
+        f".m{index}{{--c:light-dark({styles[name].light},{styles[name].dark})}}"
+        for index, name in enumerate(mixtures)
+    ]
+    own = [kind.synthetic_type for kind in mixture_kinds(study).values()]
+    recipes = sections.sampled_recipes(study)
+    types = type_colours([*own, *ratio_types(study), *recipes])
+    for group, names in (("t", ratio_types(study)), ("r", recipes)):
+        lines += [
+            f".{group}{index}{{--c:light-dark({types[name]['light']},{types[name]['dark']})}}"
+            for index, name in enumerate(names)
+        ]
+    _, sources = sections.share_bars(study.mixtures)
+    natural = sections.natural_sources(study)
+    shown = ["" if source in natural else source for source in sources]
+    source_colours = type_colours(shown)
+    for index, name in enumerate(shown):
+        pair = source_colours[name]
+        lines.append(f".s{index}{{--c:light-dark({pair['light']},{pair['dark']})}}")
+    return _trusted(_asset("page.css") + "\n".join(lines))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("synthlaw.report", "assets"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for name in ("number", "signed", "interval", "percent", "times", "times_interval"):
+        environment.filters[name] = getattr(numerals, name)
+    for name in ("significant", "count", "whole"):
+        environment.filters[name] = getattr(numerals, name)
+    environment.filters["seconds"] = format_seconds
+    environment.filters["at_text"] = sections.at_text
+    environment.filters["pairs"] = sections.pairs
+    environment.filters["columns"] = sections.sample_columns
+    environment.globals["makers"] = sections.MAKERS
+    return environment
+
+
+def _asset(name: str) -> str:
+    return files("synthlaw.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _plotly() -> str:
+    """plotly's script as its Python package carries it: the full bundle, the only one there."""
+    script = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+    if "</script" in script.lower() or "<!--" in script:
+        raise SynthlawError("plotly's script holds markup that would end it; it cannot be inlined")
+    return script
+
+
+def _version() -> str:
+    try:
+        return version("synthlaw")
+    except PackageNotFoundError:
+        return ""

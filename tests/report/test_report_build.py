@@ -1,0 +1,190 @@
+"""The report as a whole: what it writes, that it stands alone, and what a part-run study gives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_study import TRUE_LAWS, write_study
+
+from synthlaw.common.errors import UsageError
+from synthlaw.report.build import build_report
+from synthlaw.report.reading import FILES
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_report(write_study(tmp_path_factory.mktemp("study")))
+
+
+class Markup(HTMLParser):
+    """Every tag with its attributes, and the text of every script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.words: list[str] = []
+        self._inside = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        else:
+            self.words.append(data)
+
+
+def test_page_figures_and_tables_lie_under_report(page: Path) -> None:
+    assert page.name == "index.html" and page.parent.name == "report"
+    figures = {path.name for path in (page.parent / "figures").iterdir()}
+    names = ("data_scaling", "model_scaling", "ratio", "floors")
+    assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "svg")}
+    tables = {path.stem for path in (page.parent / "tables").iterdir()}
+    assert {"answer", "curves", "laws", "domains", "mixtures", "generation", "ratios"} == tables
+
+
+def test_page_needs_nothing_but_itself(page: Path) -> None:
+    found = Markup(page.read_text(encoding="utf-8"))
+    for tag, attributes in found.tags:
+        assert "src" not in attributes, tag
+        link = attributes.get("href") or "#"
+        assert link.startswith("#") or (page.parent / link).is_file(), link
+        assert tag not in {"link", "iframe", "object", "embed", "base", "form"}
+    assert "url(" not in re.sub(r"<script.*?</script>", "", page.read_text("utf-8"), flags=re.S)
+
+
+def test_policy_allows_the_pages_own_scripts_by_hash_and_no_others(page: Path) -> None:
+    found = Markup(page.read_text(encoding="utf-8"))
+    policy = next(a["content"] for t, a in found.tags if t == "meta" and "http-equiv" in a) or ""
+    running = [script for script in found.scripts if not script.startswith("{")]
+    assert len(running) == 2, "plotly once, our script once"
+    for script in running:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "'unsafe-inline'" not in policy.split("style-src")[0]
+
+
+def test_answer_comes_before_everything_else(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    order = [
+        text.index(f'<section id="{name}"')
+        for name in (
+            "answer",
+            "data-scaling",
+            "model-scaling",
+            "ratio",
+            "floors",
+            "domains",
+            "samples",
+            "generation",
+            "mixtures",
+            "limits",
+            "warnings",
+            "laws",
+            "runs",
+            "cost",
+            "study-file",
+        )
+    ]
+    assert order == sorted(order)
+    answer = text[order[0] : order[1]]
+    assert "33HQ is most likely best (86%)" in answer
+    assert "Undecided" in answer
+    assert "−0.154 to −0.059" in answer
+
+
+def test_tables_have_captions_and_scoped_headings(page: Path) -> None:
+    found = Markup(page.read_text(encoding="utf-8"))
+    tags = [tag for tag, _ in found.tags]
+    assert tags.count("table") == tags.count("caption") >= 6
+    assert all(a.get("scope") for tag, a in found.tags if tag == "th")
+    assert tags.count("h1") == 1
+    assert all(a.get("aria-label") for tag, a in found.tags if a.get("role") in ("img", "region"))
+
+
+def test_charts_hold_every_run_and_mark_the_held_out_ones(page: Path) -> None:
+    found = Markup(page.read_text(encoding="utf-8"))
+    data = json.loads(next(script for script in found.scripts if script.startswith("{")))
+    chart = data["charts"]["data"]
+    assert [view["label"] for view in chart["views"]] == ["100k", "300k", "1M"]
+    for view in chart["views"]:
+        markers = [
+            t for t in view["figure"]["data"] if t["mode"] == "markers" and "error_y" not in t
+        ]
+        held = [t for t in markers if t["marker"]["symbol"] == "diamond"]
+        assert sum(len(trace["x"]) for trace in markers) == 4 * len(TRUE_LAWS)
+        assert [trace["x"] for trace in held] == [[200_000]] * len(TRUE_LAWS)
+    references = set(re.findall(r'"(@[a-z]+:\d+|@[a-z]+)"', json.dumps(data["charts"])))
+    assert references <= set(data["palette"]["light"]) == set(data["palette"]["dark"])
+
+
+def test_same_study_gives_the_same_bytes(page: Path, tmp_path: Path) -> None:
+    again = build_report(write_study(tmp_path / page.parent.parent.name))
+    for path in sorted(page.parent.rglob("*")):
+        if path.is_file():
+            twin = again.parent / path.relative_to(page.parent)
+            assert path.read_bytes() == twin.read_bytes(), path.name
+
+
+def test_a_second_report_replaces_the_first_as_a_whole(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    build_report(study)
+    (study / "advice.json").unlink()
+    page = build_report(study)
+    assert not (page.parent / "figures" / "ratio.svg").exists()
+    assert not (page.parent / "tables" / "answer.csv").exists()
+    assert [path.name for path in study.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named_on_the_page(name: str, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    (study / name).unlink()
+    words = " ".join(Markup(build_report(study).read_text(encoding="utf-8")).words)
+    assert re.search(rf"The folder has no\s+{re.escape(name)}", words)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_file_alone_still_makes_a_page(name: str, tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    for other in FILES:
+        if other != name:
+            (study / other).unlink()
+    text = build_report(study).read_text(encoding="utf-8")
+    assert "Not here yet" in text
+    assert ("No answer yet" in text) == (name != "advice.json")
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="none of a study's files"):
+        build_report(tmp_path)
+    with pytest.raises(UsageError, match="no folder"):
+        build_report(tmp_path / "absent")
+
+
+def test_importing_the_report_loads_neither_torch_nor_matplotlib() -> None:
+    code = (
+        "import sys, synthlaw.report.build, synthlaw.report.terminal;"
+        "print([m for m in ('torch', 'matplotlib', 'plotly', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
