@@ -1,0 +1,43 @@
+"""A small tokenizer and token sets of known content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthlaw.tokens.dataset import TokenDataset, write_dataset
+from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
+
+WORDS = "river stone bridge market winter candle harbour meadow lantern thunder".split()
+
+
+def prose(seed: int, words: int) -> str:
+    """Sentences of random words: text for tests, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    chosen = [WORDS[i] for i in rng.integers(0, len(WORDS), words)]
+    return " ".join(
+        f"The {a} of the {b} was {c}." for a, b, c in zip(*[iter(chosen)] * 3, strict=False)
+    )
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """A BPE of 300 entries."""
+    path = tmp_path_factory.mktemp("bpe") / "tokenizer.json"
+    train_bpe((prose(seed, 300) for seed in range(5)), 300, path)
+    return Tokenizer(path)
+
+
+@pytest.fixture
+def make_set(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[str, int], TokenDataset]:
+    """A token set by name and number of documents."""
+
+    def make(name: str, documents: int) -> TokenDataset:
+        texts = [prose(1000 * len(name) + i, 90) for i in range(documents)]
+        write_dataset(tmp_path / name, texts, tokenizer)
+        return TokenDataset(tmp_path / name)
+
+    return make
