@@ -7,6 +7,7 @@ results with the first.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import httpx
 from tokenizers import Tokenizer
 
 from synthlaw.common.digest import file_digest
-from synthlaw.common.errors import UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 
 BYTES_PER_TOKEN = 4
 """Of the estimate: English text in UTF-8 has 4 to 4.5 bytes per token in current tokenizers."""
@@ -79,24 +80,42 @@ class FileCounter:
 class ServerCounter:
     """The `/tokenize` and `/detokenize` of a vLLM server."""
 
-    def __init__(self, client: httpx.AsyncClient, root: str, model: str) -> None:
-        self._client, self._root, self._model = client, root, model
+    def __init__(self, root: str, model: str, headers: dict[str, str]) -> None:
+        """root: the server's URL without its version path."""
+        self._root, self._model, self._headers = root, model, headers
 
     def identity(self) -> dict[str, str]:
         """The server's own tokenizer belongs to its model."""
         return {"by": "server"}
 
-    async def works(self) -> bool:
+    def works(self, client: httpx.Client) -> bool:
         """Whether the server answers both calls as expected."""
         try:
-            return await self.truncate("one two three four five six seven", 2) != ""
+            body = {"model": self._model, "prompt": "one two", "add_special_tokens": False}
+            ids = client.post(f"{self._root}/tokenize", json=body).raise_for_status()
+            back = {"model": self._model, "tokens": ids.json()["tokens"]}
+            text = client.post(f"{self._root}/detokenize", json=back).raise_for_status()
+            return str(text.json()["prompt"]).strip() == "one two"
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return False
 
+    async def _ask(self, path: str, body: dict[str, Any]) -> Any:
+        """One answer, with a few tries: a document must not fail for one dropped connection."""
+        async with httpx.AsyncClient(headers=self._headers) as client:
+            for tries in range(5):
+                try:
+                    answer = await client.post(f"{self._root}/{path}", json=body, timeout=60)
+                    return answer.raise_for_status().json()
+                except (httpx.HTTPError, ValueError) as error:
+                    if tries == 4:
+                        raise SynthlawError(
+                            f"{self._root}/{path}: no answer in 5 tries ({error!r})"
+                        ) from error
+                    await asyncio.sleep(2.0**tries)
+
     async def _ids(self, text: str) -> list[int]:
         body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        answer = await self._client.post(f"{self._root}/tokenize", json=body)
-        ids: list[int] = answer.raise_for_status().json()["tokens"]
+        ids: list[int] = (await self._ask("tokenize", body))["tokens"]
         return ids
 
     async def count(self, text: str) -> int:
@@ -107,13 +126,17 @@ class ServerCounter:
         """The longest prefix whose tokens the server decodes to a prefix of the text."""
         if len(text.encode()) <= tokens:
             return text
-        head = text[: 16 * tokens]
-        ids = await self._ids(head)
-        if len(ids) <= tokens:
-            return head
-        body: dict[str, Any] = {"model": self._model, "tokens": ids[:tokens]}
-        answer = await self._client.post(f"{self._root}/detokenize", json=body)
-        kept = str(answer.raise_for_status().json()["prompt"]).rstrip("\ufffd")
+        characters = 8 * tokens
+        while True:
+            head = text[:characters]
+            ids = await self._ids(head)
+            if len(ids) > tokens:
+                break
+            if len(head) == len(text):
+                return text
+            characters *= 2
+        body = {"model": self._model, "tokens": ids[:tokens]}
+        kept = str((await self._ask("detokenize", body))["prompt"]).rstrip("\ufffd")
         # Decoders that add or drop a space still tell the length.
         return kept if text.startswith(kept) else text[: len(kept)]
 

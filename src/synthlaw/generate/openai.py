@@ -124,7 +124,6 @@ class OpenAIEngine:
         self._jitter = random.Random()
         self._client: httpx.AsyncClient | None = None
         self._places: asyncio.Semaphore | None = None
-        self._said_down = False
 
     @property
     def concurrency(self) -> int:
@@ -134,12 +133,31 @@ class OpenAIEngine:
     @property
     def label(self) -> str:
         """The model's name as the server knows it."""
-        return f"openai:{self._model}"
+        return f"openai:{self._resolved()[0]}"
 
     def identity(self) -> dict[str, Any]:
         """Model and way of counting; not the URL, so that a run may move to other machines."""
-        counter = self._counter.identity() if self._counter else {}
-        return {"kind": "openai", "model": self._model, "tokenizer": counter}
+        model, counter = self._resolved()
+        return {"kind": "openai", "model": model, "tokenizer": counter.identity()}
+
+    def _resolved(self) -> tuple[str, TokenCounter]:
+        """Model and counter, asked of the server at first need.
+
+        Raises UsageError when the server does not list the model that was not named.
+        """
+        url = self._servers[0].url
+        with httpx.Client(headers=_headers(), timeout=self._retry.connect_timeout) as client:
+            if self._model is None:
+                self._model = _first_model(client, url)
+            if self._counter is None:
+                asked = ServerCounter(url.removesuffix("/v1"), self._model, _headers())
+                self._counter = asked if asked.works(client) else EstimateCounter()
+                if isinstance(self._counter, EstimateCounter):
+                    say(
+                        "  the server does not count tokens; taking 4 bytes for one "
+                        "(a tokenizer.json file counts exactly)"
+                    )
+        return self._model, self._counter
 
     @property
     def in_flight(self) -> dict[str, int]:
@@ -151,28 +169,12 @@ class OpenAIEngine:
         return defuse(text)
 
     async def __aenter__(self) -> Self:
-        headers = {}
-        for variable in KEY_VARIABLES:
-            if os.environ.get(variable):
-                headers["Authorization"] = f"Bearer {os.environ[variable]}"
-                break
-        limits = httpx.Limits(
-            max_connections=self._concurrency + 8, max_keepalive_connections=self._concurrency + 8
-        )
+        await asyncio.to_thread(self._resolved)
+        places = self._concurrency + 8
+        limits = httpx.Limits(max_connections=places, max_keepalive_connections=places)
         timeout = httpx.Timeout(self._retry.timeout, connect=self._retry.connect_timeout, pool=None)
-        self._client = httpx.AsyncClient(headers=headers, limits=limits, timeout=timeout)
+        self._client = httpx.AsyncClient(headers=_headers(), limits=limits, timeout=timeout)
         self._places = asyncio.Semaphore(self._concurrency)
-        if self._model is None:
-            self._model = await self._first_model()
-        if self._counter is None:
-            root = self._servers[0].url.removesuffix("/v1")
-            asked = ServerCounter(self._client, root, self._model)
-            self._counter = asked if await asked.works() else EstimateCounter()
-            if isinstance(self._counter, EstimateCounter):
-                say(
-                    "  the server does not count tokens; taking 4 bytes for one "
-                    "(a tokenizer.json file counts exactly)"
-                )
         return self
 
     async def __aexit__(
@@ -252,7 +254,7 @@ class OpenAIEngine:
             server.probing = False
         if server.down_tries:
             say(f"  {server.url} answers again")
-        server.down_tries, server.down_until, self._said_down = 0, 0.0, False
+        server.down_tries, server.down_until = 0, 0.0
         return _checked(response)
 
     def _is_down(self, server: _Server, error: Exception) -> None:
@@ -275,17 +277,23 @@ class OpenAIEngine:
         reason = str(choice.get("finish_reason") or "stop")
         return Completion(text, reason, int(prompt_tokens), int(completion_tokens))
 
-    async def _first_model(self) -> str:
-        assert self._client is not None
-        url = f"{self._servers[0].url}/models"
-        try:
-            response = (await self._client.get(url)).raise_for_status()
-            return str(response.json()["data"][0]["id"])
-        except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise UsageError(
-                f"{url}: the server does not list a model ({type(error).__name__}); "
-                "name one, and see that the URL is right"
-            ) from error
+
+def _headers() -> dict[str, str]:
+    for variable in KEY_VARIABLES:
+        if os.environ.get(variable):
+            return {"Authorization": f"Bearer {os.environ[variable]}"}
+    return {}
+
+
+def _first_model(client: httpx.Client, url: str) -> str:
+    try:
+        response = client.get(f"{url}/models").raise_for_status()
+        return str(response.json()["data"][0]["id"])
+    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UsageError(
+            f"{url}/models: the server does not list a model ({type(error).__name__}); "
+            "name one, and see that the URL is right"
+        ) from error
 
 
 def _body(model: str | None, request: Request) -> dict[str, Any]:

@@ -1,0 +1,201 @@
+"""An output folder: whole input files through a recipe, resumable, shared by many workers.
+
+    OUT/documents, dropped, failed, aside    links into the run that was started last
+    OUT/runs/KEY/run.json                    what determines the run; KEY is its digest
+                 documents/part-000000.jsonl one file per finished block of documents
+                 journal/                    answers of blocks that are not finished
+                 claims/, workers/           who works on what, and is alive
+                 done/000000.json            a block's marker and counts, written after its data
+
+A changed prompt, model, sampling, seed or input has another KEY, so its results can never mix with
+the old ones, which stay under `runs`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.digest import digest_of, file_digest
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import atomic_path, read_json, write_json
+from synthlaw.corpus.documents import Document, read_documents, write_documents
+from synthlaw.generate.engine import Engine
+from synthlaw.generate.results import Generated, Settings
+
+KINDS = ("documents", "dropped", "failed", "aside")
+FORMAT = 1
+"""Of the folder; part of the key."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The input files in the order given, with their digests and the documents in all of them."""
+
+    paths: tuple[Path, ...]
+    digests: tuple[str, ...]
+    documents: int
+
+    def read(self) -> Iterable[Document]:
+        """Every document, in order; memory is one batch."""
+        for path in self.paths:
+            yield from read_documents(path)
+
+
+def survey(paths: Sequence[Path]) -> Inputs:
+    """Read the input files once to the end. Raises UsageError for a missing or bad one."""
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"input: found no file {path}; expected JSONL or Parquet documents")
+    count = sum(1 for path in paths for _ in read_documents(path))
+    if count == 0:
+        raise UsageError(f"input: found no documents in {', '.join(map(str, paths))}")
+    return Inputs(tuple(paths), tuple(file_digest(path) for path in paths), count)
+
+
+class RunFolder:
+    """One run's place on disk, opened or made. `block_size` is the first opener's."""
+
+    def __init__(self, out: Path, settings: Settings, engine: Engine, inputs: Inputs, size: int):
+        """size: documents per block, if the run is new. Raises UsageError for an unusable `out`."""
+        described = {
+            "format": FORMAT,
+            "settings": settings.digest(engine),
+            "inputs": list(inputs.digests),
+        }
+        self.key = digest_of(described)[:16]
+        self.out, self.root, self.inputs = out, out / "runs" / self.key, inputs
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"out: found a file at {out}; expected a folder")
+        detail = {
+            "recipe": settings.recipe.model_dump(mode="json"),
+            "sampling": settings.sampling.record(),
+            "seed": settings.seed,
+            "input_tokens": settings.input_tokens,
+            "rollouts": settings.rollouts,
+            "engine": engine.identity(),
+            "documents": inputs.documents,
+            "block_size": size,
+        }
+        self.root.mkdir(parents=True, exist_ok=True)
+        _write_once(self.root / "run.json", described | detail)
+        self.block_size = int(read_json(self.root / "run.json")["block_size"])
+        self.blocks = -(-inputs.documents // self.block_size)
+        for kind in KINDS:
+            (self.root / kind).mkdir(exist_ok=True)
+        (self.root / "done").mkdir(exist_ok=True)
+        self._link()
+
+    def _link(self) -> None:
+        for kind in KINDS:
+            link, target = self.out / kind, Path("runs") / self.key / kind
+            if link.is_symlink() and link.readlink() == target:
+                continue
+            if link.exists() and not link.is_symlink():
+                raise UsageError(f"out: {link} is not a link of this program; choose another --out")
+            with atomic_path(link) as aside:
+                aside.unlink()
+                aside.symlink_to(target, target_is_directory=True)
+
+    def part(self, kind: str, block: int) -> Path:
+        """File of a finished block's documents of one kind."""
+        return self.root / kind / f"part-{block:06d}.jsonl"
+
+    def journals(self, block: int) -> list[Path]:
+        """Journals of every worker that held the block."""
+        return sorted((self.root / "journal").glob(f"{block:06d}.*.jsonl"))
+
+    def journal(self, block: int, worker: str) -> Path:
+        """Where a worker keeps the block's answers."""
+        return self.root / "journal" / f"{block:06d}.{worker}.jsonl"
+
+    def marker(self, block: int) -> dict[str, Any] | None:
+        """A finished block's counts; None when it is not finished or a file of it is gone."""
+        try:
+            value: dict[str, Any] = read_json(self.root / "done" / f"{block:06d}.json")
+        except FileNotFoundError:
+            return None
+        there = all(self.part(kind, block).exists() for kind in value["files"])
+        return value if there else None
+
+    def commit(self, block: int, result: Generated) -> None:
+        """Make a block's result final: its files, then the marker, then away with the journals.
+
+        Journals of a block with failures stay, so that trying those again costs nothing else.
+        """
+        lists = (result.documents, result.dropped, result.failed, result.intermediate)
+        files = []
+        for kind, documents in zip(KINDS, lists, strict=True):
+            if documents or kind == "documents":
+                write_documents(self.part(kind, block), documents)
+                files.append(kind)
+            else:
+                self.part(kind, block).unlink(missing_ok=True)
+        write_json(
+            self.root / "done" / f"{block:06d}.json", {"files": files, "counts": result.counts}
+        )
+        if not result.failed:
+            for journal in self.journals(block):
+                journal.unlink(missing_ok=True)
+
+    def counts(self) -> dict[str, Any]:
+        """Sums over the finished blocks, and how many blocks there are and are finished."""
+        markers = [marker for block in range(self.blocks) if (marker := self.marker(block))]
+        return {
+            "blocks": self.blocks,
+            "blocks_done": len(markers),
+            **sum_counts(marker["counts"] for marker in markers),
+        }
+
+
+def sum_counts(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of several results added up, by reason where they have reasons."""
+    total = Generated().counts
+    for one in counts:
+        for name, value in one.items():
+            if isinstance(value, dict):
+                total[name] = dict(Counter(total[name]) + Counter(value))
+            else:
+                total[name] += value
+    return total
+
+
+def _write_once(path: Path, value: dict[str, Any]) -> None:
+    """Write a file that the first of several workers makes and no other changes."""
+    if path.exists():
+        return
+    aside = path.with_name(f".aside-{os.getpid()}-{os.urandom(4).hex()}")
+    aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    finally:
+        aside.unlink()
+
+
+def folder_status(out: Path) -> dict[str, Any]:
+    """What is done and who is at work in `out`, read from outside without an engine.
+
+    Raises UsageError when nothing was generated there.
+    """
+    link = out / "documents"
+    if not link.is_symlink():
+        raise UsageError(f"{out}: found no generation run; expected a folder made by generate")
+    root = link.resolve().parent
+    run = read_json(root / "run.json")
+    markers = [read_json(path) for path in sorted((root / "done").glob("*.json"))]
+    workers = [read_json(path) for path in sorted((root / "workers").glob("*.json"))]
+    return {
+        "key": root.name,
+        "source_documents": run["documents"],
+        "blocks": -(-run["documents"] // run["block_size"]),
+        "blocks_done": len(markers),
+        **sum_counts(marker["counts"] for marker in markers),
+        "workers": workers,
+    }

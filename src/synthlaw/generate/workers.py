@@ -1,0 +1,278 @@
+"""Running a folder: feed documents block by block to the engine, commit each block when it is done.
+
+The feed never waits for a block to finish before it opens the next, so the engine stays busy over
+the borders; at most a few blocks are open, so memory does not grow with the input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.errors import SynthlawError
+from synthlaw.corpus.documents import Document
+from synthlaw.generate.claims import HEARTBEAT_SECONDS, Claims
+from synthlaw.generate.engine import Engine
+from synthlaw.generate.folder import RunFolder, survey
+from synthlaw.generate.journal import BlockJournal
+from synthlaw.generate.results import Generated, Progress, Settings
+from synthlaw.generate.runner import run_workers
+from synthlaw.generate.session import Session
+
+BLOCK_SIZE = 500
+"""Documents per output file."""
+
+
+@dataclass
+class FolderProgress:
+    """What a worker can say of a run.
+
+    total, done: answers wanted and there (documents times rollouts), whoever made them.
+    session: counts of this worker since its start. in_flight: requests by server.
+    """
+
+    total: int = 0
+    finished: int = 0
+    open: int = 0
+    session: Progress = field(default_factory=Progress)
+    in_flight: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """In finished blocks, and so far in this worker's open ones."""
+        return self.finished + self.open
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Completion tokens per second of this worker since its start."""
+        seconds = max(time.monotonic() - self.session.started, 1e-9)
+        return self.session.completion_tokens / seconds
+
+    def news(self) -> dict[str, Any]:
+        """For the heartbeat: counts and rates of this worker alone."""
+        return {
+            "documents": self.session.documents,
+            "requests": self.session.requests,
+            "failed": self.session.failed,
+            "completion_tokens": self.session.completion_tokens,
+            "tokens_per_second": round(self.tokens_per_second, 1),
+            "in_flight": self.in_flight,
+        }
+
+
+class _Block:
+    """An open block: what came of each unit so far, and the journal beneath."""
+
+    def __init__(self, number: int, units: list[tuple[Document, int]], journal: BlockJournal):
+        self.number, self.units, self.journal = number, units, journal
+        self.results: dict[int, Generated] = {}
+
+    @property
+    def whole(self) -> Generated | None:
+        """Everything in input order once the last unit is in."""
+        if len(self.results) < len(self.units):
+            return None
+        result = Generated()
+        for place in range(len(self.units)):
+            result.extend(self.results[place])
+        return result
+
+
+@dataclass(frozen=True)
+class FolderOutcome:
+    """What stands in the folder after a run. counts: of all finished blocks; see RunFolder."""
+
+    key: str
+    root: Path
+    counts: dict[str, Any]
+    requests: int
+    seconds: float
+    completion_tokens: int
+
+
+def run_folder(
+    settings: Settings,
+    engine: Engine,
+    inputs: list[Path],
+    out: Path,
+    *,
+    block_size: int = BLOCK_SIZE,
+    retry_failed: bool = False,
+    on_progress: Callable[[FolderProgress], None] | None = None,
+) -> FolderOutcome:
+    """Generate from all documents of `inputs` into `out`; what is there already is not redone.
+
+    Returns when every block of the run is finished, by this worker or by others on the same
+    folder. Raises UsageError for unusable input or folder, SynthlawError when the engine breaks;
+    failed requests are counted, not raised.
+    """
+    surveyed = survey(inputs)
+
+    async def run() -> FolderOutcome:
+        async with engine:
+            folder = RunFolder(out, settings, engine, surveyed, block_size)
+            worker = _Worker(settings, engine, folder, retry_failed, on_progress)
+            return await worker.run()
+
+    return asyncio.run(run())
+
+
+class _Reader:
+    """Blocks of the input by number; going forward reads on, going back starts over."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder, self._at = folder, 0
+        self._stream = iter(folder.inputs.read())
+
+    def block(self, number: int) -> list[Document]:
+        """Documents of one block."""
+        if number < self._at:
+            self._at, self._stream = 0, iter(self._folder.inputs.read())
+        size = self._folder.block_size
+        for _ in islice(self._stream, (number - self._at) * size):
+            pass
+        self._at = number + 1
+        return list(islice(self._stream, size))
+
+
+class _Worker:
+    """This process's share of a run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        folder: RunFolder,
+        retry_failed: bool,
+        on_progress: Callable[[FolderProgress], None] | None,
+    ) -> None:
+        self._settings, self._engine, self._folder = settings, engine, folder
+        self._on_progress = on_progress
+        self._progress = FolderProgress(total=folder.inputs.documents * settings.rollouts)
+        self._session = Session(settings, engine, self._progress.session, self._report)
+        self._claims = Claims(folder.root)
+        self._reader = _Reader(folder)
+        self._pending = list(range(folder.blocks))
+        self._retry = set(self._with_failures()) if retry_failed else set[int]()
+        self._look_again()
+
+    async def run(self) -> FolderOutcome:
+        began = time.monotonic()
+        pulse = asyncio.create_task(self._beat())
+        feed, lock = self._feed(), asyncio.Lock()
+
+        async def work() -> None:
+            while True:
+                async with lock:
+                    taken = await anext(feed, None)
+                if taken is None:
+                    return
+                await self._one(*taken)
+
+        try:
+            await run_workers(self._engine.concurrency, work)
+        finally:
+            pulse.cancel()
+            await feed.aclose()
+            self._claims.leave()
+        self._session.check_rules()
+        return FolderOutcome(
+            key=self._folder.key,
+            root=self._folder.root,
+            counts=self._folder.counts(),
+            requests=self._session.progress.requests,
+            seconds=time.monotonic() - began,
+            completion_tokens=self._session.progress.completion_tokens,
+        )
+
+    async def _one(self, block: _Block, place: int) -> None:
+        """One unit; whoever finishes a block's last unit commits the block."""
+        document, rollout = block.units[place]
+        block.results[place] = await self._session.document(document, rollout, block.journal)
+        self._progress.open += 1
+        whole = block.whole
+        if whole is None:
+            return
+        block.journal.close()
+        if not self._claims.holds(block.number):
+            raise SynthlawError(
+                f"block {block.number} was taken over by another worker while this one stood "
+                "still; run again to go on"
+            )
+        # Off the loop: writing and syncing would hold up every request in flight.
+        await asyncio.to_thread(self._folder.commit, block.number, whole)
+        self._retry.discard(block.number)
+        self._claims.release(block.number)
+        self._pending.remove(block.number)
+        self._count_left()
+        self._progress.open -= len(block.units)
+
+    async def _feed(self) -> AsyncGenerator[tuple[_Block, int], None]:
+        """Units of one claimed block after another, until every block is finished by someone."""
+        held: set[int] = set()
+        while True:
+            number = await asyncio.to_thread(self._claim_next, held)
+            if number is None:
+                if not self._pending:
+                    return
+                await asyncio.sleep(0.2)
+                self._look_again()
+                continue
+            held.add(number)
+            block = await asyncio.to_thread(self._open, number)
+            for place in range(len(block.units)):
+                yield block, place
+
+    def _claim_next(self, held: set[int]) -> int | None:
+        """The first unfinished block that this worker can have; None when there is none now."""
+        for number in self._pending:
+            if number in held or not self._claims.take(number):
+                continue
+            # Between the last look and the claim another worker may have finished it.
+            if self._is_done(number):
+                self._claims.release(number)
+                continue
+            return number
+        return None
+
+    def _open(self, number: int) -> _Block:
+        documents = self._reader.block(number)
+        rollouts = range(self._settings.rollouts)
+        units = [(document, rollout) for document in documents for rollout in rollouts]
+        path = self._folder.journal(number, self._claims.worker)
+        earlier = self._folder.journals(number)
+        journal = BlockJournal(path, earlier, retry_failed=number in self._retry)
+        return _Block(number, units, journal.__enter__())
+
+    def _is_done(self, number: int) -> bool:
+        return number not in self._retry and self._folder.marker(number) is not None
+
+    def _with_failures(self) -> list[int]:
+        markers = ((number, self._folder.marker(number)) for number in self._pending)
+        return [number for number, marker in markers if marker and marker["counts"]["failed"]]
+
+    def _look_again(self) -> None:
+        """Others may have finished some of what is pending."""
+        self._pending = [number for number in self._pending if not self._is_done(number)]
+        self._count_left()
+
+    def _count_left(self) -> None:
+        size, total = self._folder.block_size, self._folder.inputs.documents
+        left = sum(min(size, total - number * size) for number in self._pending)
+        self._progress.finished = (total - left) * self._settings.rollouts
+
+    def _report(self, _: Progress) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self._progress)
+
+    async def _beat(self) -> None:
+        """Say every few seconds that this worker lives and how it goes."""
+        while True:
+            self._progress.in_flight = dict(getattr(self._engine, "in_flight", {}))
+            await asyncio.to_thread(self._claims.beat, self._progress.news())
+            await asyncio.sleep(HEARTBEAT_SECONDS)
