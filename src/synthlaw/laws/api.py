@@ -12,10 +12,13 @@ from synthlaw.laws.grouping import Group, groups_of
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.objectives import objective_named
 from synthlaw.laws.ratio_fit import fit_ratio_group, ratio_groups
+from synthlaw.laws.repetition_fit import fit_repetition_group
+from synthlaw.laws.selection import select
 from synthlaw.laws.table import RunsTable
 from synthlaw.laws.uncertainty import LEVEL
 
-LAWS = ("data", "model", "joint", "ratio")
+LAWS = ("data", "model", "joint", "ratio", "repetition")
+NEEDS = {"repetition": ["params", "tokens", "unique_tokens"]}
 FORMS: dict[str, Form] = {"data": DATA, "model": MODEL, "joint": JOINT}
 
 
@@ -37,8 +40,10 @@ def fit_laws(
     method: str = "auto",
     form: Form | None = None,
     fixed: Mapping[str, float] | None = None,
+    profile: bool = False,
+    rolling: bool = False,
 ) -> LawSet:
-    """Fit `law` (data, model, joint, ratio) to each mixture of `table`.
+    """Fit `law` (data, model, joint, ratio, repetition) to each mixture of `table`.
 
     by: the column that tells mixtures apart (default: mixture where there is one, else one group;
     for a ratio law synthetic_type). A data law is fitted for every model size apart and a model
@@ -47,7 +52,8 @@ def fit_laws(
     bootstrap: number of resamples, 0 for no intervals. level: nominal coverage of intervals.
     weighting: "seeds" weights settings by the noise between their seeds, "none" weights all alike.
     method: resampling, see `uncertainty.bootstrap`. form: another form than the law's own.
-    fixed: coefficients not to be fitted, for sizes in `unit`.
+    fixed: coefficients not to be fitted, for sizes in `unit`. profile: add profile intervals.
+    rolling: fit below each size in turn and score beyond it.
 
     Groups that cannot carry the law are listed in `skipped`. Raises UsageError when none can.
     """
@@ -67,12 +73,16 @@ def fit_laws(
         weighting,
         method,
         dict(fixed or {}),
+        profile,
+        rolling,
     )
     if law == "ratio":
         needs = [*[name for name in ("params", "tokens") if table.has(name)], "ratio"]
     else:
-        needs = list((FORMS[law] if form is None else form).inputs)
+        needs = NEEDS.get(law) or list((form or FORMS[law]).inputs)
     runs, left_out = table.usable(needs)
+    if holdout is not None:
+        select(runs, holdout)  # A bad expression is the user's mistake, not each group's.
     if law == "ratio":
         groups = ratio_groups(runs, by, at, table.origin)
     else:
@@ -81,6 +91,8 @@ def fit_laws(
     def fit(group: Group) -> LawFit:
         if law == "ratio":
             return fit_ratio_group(group, options, form)
+        if law == "repetition":
+            return fit_repetition_group(group, options)
         return fit_group(group, law, form or FORMS[law], options)
 
     fitted, skipped = _fit_each(groups, fit, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ from synthlaw.laws.diagnostics import cautions
 from synthlaw.laws.fitting import FitProblem, Solution, coefficient_vectors, solve
 from synthlaw.laws.forms import Form
 from synthlaw.laws.grouping import Group
-from synthlaw.laws.lawfit import Caution, LawFit
+from synthlaw.laws.lawfit import Caution, LawFit, finite_pair
 from synthlaw.laws.objectives import Objective
+from synthlaw.laws.profiles import profile_interval
 from synthlaw.laws.seednoise import seed_weights
 from synthlaw.laws.selection import select
 from synthlaw.laws.table import LeftOut, Runs
 from synthlaw.laws.uncertainty import bootstrap, interval, noise_of
-from synthlaw.laws.validation import score
+from synthlaw.laws.validation import error_by_distance, rolling, score
 
 Array = NDArray[np.float64]
 
@@ -39,6 +40,8 @@ class Options:
     weighting: str
     method: str
     fixed: Mapping[str, float]
+    profile: bool = False
+    rolling: bool = False
 
 
 @dataclass
@@ -149,6 +152,15 @@ def law_from(
     )
     if options.bootstrap:
         _resample(problem, solution, result, group, options)
+    if options.profile:
+        pairs = {
+            n: profile_interval(problem, solution, n, options.level)
+            for n in result.coefficients
+            if n not in options.fixed
+        }
+        result.details["profile_intervals"] = {n: finite_pair(p) for n, p in pairs.items()}
+    if options.rolling:
+        result.details |= _rolling(chosen, form, law, options)
     result.warnings = cautions(problem, solution, result, runs)
     if chosen.held_out is not None:
         result.holdout = score(result, chosen.held_out)
@@ -157,6 +169,25 @@ def law_from(
                 Caution("empty-holdout", f"no run satisfies {options.holdout!r}")
             )
     return result
+
+
+def _rolling(chosen: Selected, form: Form, law: str, options: Options) -> dict[str, Any]:
+    """Rolling extrapolation along every size that the law reads."""
+    bare = replace(options, bootstrap=0, holdout=None, profile=False, rolling=False)
+
+    def fit(runs: Runs) -> LawFit | None:
+        try:
+            return fit_group(replace(chosen.group, runs=runs), law, form, bare)
+        except UsageError:
+            return None
+
+    entries = [
+        entry
+        for variable in form.inputs
+        if variable in ("params", "tokens")
+        for entry in rolling(chosen.runs, variable, fit)
+    ]
+    return {"rolling": entries, "error_by_distance": error_by_distance(entries)}
 
 
 def _resample(

@@ -102,7 +102,8 @@ def _weak(fit: FitProblem, law: LawFit) -> list[Caution]:
 
 
 def influence(fit: FitProblem, solution: Solution, law: LawFit, runs: Runs) -> list[Caution]:
-    """Runs whose removal moves a floor or an exponent by more than its standard error.
+    """Runs whose removal moves a floor or an exponent by more than its standard error
+    (by more than that when coefficients are many for the runs).
 
     With n runs each is removed in turn (all n refits in one batch); the standard error is read
     from the interval.
@@ -116,6 +117,8 @@ def influence(fit: FitProblem, solution: Solution, law: LawFit, runs: Runs) -> l
         fit.problem(weights=weights), np.repeat(solution.z[None], points, axis=0), points
     )
     vectors = coefficient_vectors(fit.form, z, fit.reference, law.unit_of(fit.form.inputs))
+    # In a small fit every run moves something: the mark grows with coefficients per spare run.
+    limit = max(1.0, 2.0 * float(np.sqrt(fit.free / law.degrees)))
     names = list(law.coefficients)
     judged = [n for n in names if n in fit.form.shape or n == "E"]
     found: dict[int, list[str]] = {}
@@ -125,7 +128,7 @@ def influence(fit: FitProblem, solution: Solution, law: LawFit, runs: Runs) -> l
         low, high = law.intervals[name]
         error = max((high - low) / 3.29, 1e-12)
         shift = (vectors[:, names.index(name)] - law.coefficients[name]) / error
-        for i in np.flatnonzero(np.abs(shift) > 1.0):
+        for i in np.flatnonzero(np.abs(shift) > limit):
             found.setdefault(int(i), []).append(f"{name} by {shift[i]:+.1f} standard errors")
     if not found:
         return []

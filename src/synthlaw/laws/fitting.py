@@ -120,17 +120,30 @@ def solve(fit: FitProblem, starts: int = 6) -> Solution:
         final = fit.objective
         spread = _spread(fit, grid[0])
         problem.objective = final.softened(2 * spread)
-        soft, _, _ = minimise(problem, grid, steps=12, tolerance=1e-6)
-        candidates = np.concatenate([soft, grid[:2]])
+        soft, _, _ = minimise(problem, grid, steps=15, tolerance=1e-5)
+        candidates = _distinct(soft)
         if final.delta <= LAD_DELTA:
             candidates = _tighten(problem, final, candidates, spread)
         problem.objective = final
-        points, values, done = minimise(problem, candidates, steps=40, tolerance=1e-9)
+        points, values, _ = minimise(problem, candidates, steps=15, tolerance=1e-9)
+        # Two basins may be nearly as deep: whoever is within reach of the best is polished.
+        close = _distinct(points[values <= 1.05 * np.nanmin(values) + 1e-24])
+        polished, values, done = minimise(problem, close, steps=200)
         best = int(np.nanargmin(values))
-        polished, value, done = minimise(problem, points[best : best + 1], steps=200)
+        polished, value, done = polished[best : best + 1], values[best], done[best]
         predicted, _ = fit.bound.evaluate(polished)
     residuals = final.residuals(predicted[0], fit.observed)
     return Solution(fit.form, polished[0], fit.reference, float(value[0]), residuals, bool(done[0]))
+
+
+def _distinct(points: Array) -> Array:
+    """Points [M, K + P] without those that agree with an earlier one within 0.1%."""
+    kept: list[int] = []
+    for i, point in enumerate(points):
+        gap = np.abs(points[kept] - point) <= 1e-6 + 1e-3 * np.abs(point)
+        if not gap.all(axis=1).any():
+            kept.append(i)
+    return points[kept]
 
 
 def _tighten(problem: Problem, final: Objective, points: Array, spread: float) -> Array:

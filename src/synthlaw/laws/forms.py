@@ -204,7 +204,16 @@ class BoundPower:
     def columns(self, shape: Array) -> Array:
         """X for shape [M, P]: [M, K, points]."""
         out = np.empty((len(shape), self.K, self.count))
-        self._fill(shape, out)
+        for t, term in enumerate(self.form.terms):
+            log = self.logs[t]
+            if log is None:
+                power: Array | float = 1.0
+            else:
+                # A product grid repeats each exponent many times: exponentiate it once.
+                exponents, place = np.unique(shape[:, term.exponent], return_inverse=True)
+                power = np.exp(-exponents[:, None] * log)[place.reshape(-1)]
+            for k in self.members[t]:
+                out[:, k] = power if self.basis is None else power * self.basis[k]
         return out
 
     def evaluate(self, z: Array) -> tuple[Array, Array]:

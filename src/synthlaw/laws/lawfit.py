@@ -167,7 +167,7 @@ class LawFit:
             "objective": self.objective,
             "value": self.value,
             "noise": self.noise,
-            "intervals": {name: _finite_pair(pair) for name, pair in self.intervals.items()},
+            "intervals": {name: finite_pair(pair) for name, pair in self.intervals.items()},
             "level": self.level,
             "interval_method": self.method,
             "ranges": {name: list(pair) for name, pair in self.ranges.items()},
@@ -186,7 +186,7 @@ class LawFit:
     def from_json(cls, data: Mapping[str, Any], place: str) -> LawFit:
         """A law back from its JSON form. Raises UsageError naming `place` and what is wrong."""
         try:
-            form = form_named(str(data.get("form", data["law"])))
+            form = form_named(str(data.get("form", data["law"])), data)
             coefficients = {
                 name: float(data["coefficients"][name]) for name in [*form.linear, *form.shape]
             }
@@ -224,6 +224,6 @@ def _optional(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _finite_pair(pair: tuple[float, float]) -> list[float | None]:
+def finite_pair(pair: tuple[float, float]) -> list[float | None]:
     """JSON has no infinity: an open end becomes null."""
     return [value if math.isfinite(value) else None for value in pair]

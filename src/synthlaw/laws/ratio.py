@@ -28,14 +28,19 @@ def curve(law: LawFit, shares: Array | None = None, **sizes: float) -> dict[str,
     return {"ratio": ratio, "loss": loss, "low": low, "high": high}
 
 
-def best_ratio(law: LawFit, *, largest: float = 1.0, **sizes: float) -> dict[str, Any]:
+def best_ratio(law: LawFit, *, largest: float | None = None, **sizes: float) -> dict[str, Any]:
     """The share from 0 to `largest` with the lowest expected loss at `sizes` (plain counts).
+
+    `largest` is the largest share among the runs unless told otherwise: a polynomial says nothing
+    beyond the shares that it was fitted to.
 
     "interval" covers the minimum; "as_good" is the region around it where the loss is not
     significantly higher than at the minimum; "gain" is the loss saved against share 0.
     Raises UsageError for a law without a share.
     """
     _require_ratio(law)
+    if largest is None:
+        largest = law.ranges.get("ratio", (0.0, 1.0))[1]
     if not 0 < largest <= 1:
         raise UsageError(f"largest share: found {largest!r}; expected a number above 0, up to 1")
     grid = GRID * largest

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from synthlaw.laws.fitting import FitProblem, Solution, solve
 from synthlaw.laws.forms import Form
 from synthlaw.laws.grouping import SAME_SIZE, Group, mixture_names
 from synthlaw.laws.lawfit import LawFit
+from synthlaw.laws.ratio import best_ratio
 from synthlaw.laws.ratio_forms import candidates
 from synthlaw.laws.table import Runs
 from synthlaw.laws.uncertainty import minimise_in_chunks
@@ -90,7 +93,19 @@ def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit
         }
         for tried, found, errors in trials
     ]
+    law.details["good_ratio"] = good_ratios(law)
     return law
+
+
+def good_ratios(law: LawFit) -> list[dict[str, Any]]:
+    """The best share at the smallest, middle and largest of every size that the law reads."""
+    names = [name for name in ("params", "tokens") if law.reads(name)]
+    axes = [np.geomspace(*law.ranges[name], 3) for name in names]
+    found = []
+    for values in itertools.product(*axes):
+        sizes = {name: float(value) for name, value in zip(names, values, strict=True)}
+        found.append({**sizes, **best_ratio(law, **sizes)})
+    return found
 
 
 def held_out_errors(problem: FitProblem, solution: Solution, seed: int) -> Array:

@@ -14,15 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from synthlaw.common.seeds import derive_seed
-from synthlaw.laws.comparison import consistency
-from synthlaw.laws.forms import DATA, JOINT, MODEL
-from synthlaw.laws.lawfit import Caution, LawFit
+from synthlaw.laws.combination import implied_joint
+from synthlaw.laws.forms import DATA, MODEL
+from synthlaw.laws.lawfit import LawFit
 
 BASELINE = "CC"
 """The natural mixture of the paper, CommonCrawl."""
-
-_DRAWS = 1000
 
 
 @cache
@@ -90,55 +87,12 @@ def fit_error() -> float:
 
 
 def joint_laws(seed: int = 0) -> list[LawFit]:
-    """Joint laws implied by the two tables, if loss is additive in N and D.
+    """Joint laws implied by the two tables; see `combination.implied_joint`.
 
-    The floor is the mean of the two floors that the tables imply. Replicates vary it by what is
-    known of its uncertainty: the published validation errors, and half the tables' disagreement.
+    Replicates vary only the floor, by the published validation errors and half the tables'
+    disagreement: the paper says nothing of the other coefficients' uncertainty.
     """
-    found = []
-    for data, model in zip(data_laws(), model_laws(), strict=True):
-        meeting = consistency(data, model, tolerance=fit_error())
-        floor = 0.5 * (meeting["joint_floor_from_data_law"] + meeting["joint_floor_from_model_law"])
-        coefficients = {
-            "E": floor,
-            "A": model.coefficients["A"],
-            "B": data.coefficients["B"],
-            "alpha": model.coefficients["alpha"],
-            "beta": data.coefficients["beta"],
-        }
-        error = np.hypot(
-            fit_error() * meeting["loss_by_data_law"], 0.5 * abs(meeting["difference"])
-        )
-        generator = np.random.default_rng(derive_seed(seed, "reference", data.mixture))
-        replicates = np.tile(np.array(list(coefficients.values())), (_DRAWS, 1))
-        replicates[:, 0] += error * generator.standard_normal(_DRAWS)
-        law = LawFit(
-            mixture=data.mixture,
-            law="joint",
-            form=JOINT,
-            coefficients=coefficients,
-            unit=data.unit,
-            points=0,
-            objective="published",
-            value=0.0,
-            ranges={"params": model.ranges["params"], "tokens": data.ranges["tokens"]},
-            synthetic_type=data.synthetic_type,
-            ratio=data.ratio,
-            method="published-errors",
-            replicates=replicates,
-        )
-        if not meeting["consistent"]:
-            law.warnings.append(inconsistency(meeting))
-        found.append(law)
-    return found
-
-
-def inconsistency(meeting: dict[str, Any]) -> Caution:
-    """The warning for a data law and a model law that disagree where they meet."""
-    return Caution(
-        "inconsistent-laws",
-        f"'{meeting['mixture']}': at {meeting['params']:.3g} parameters and "
-        f"{meeting['tokens']:.3g} tokens the data law gives {meeting['loss_by_data_law']:.4f} and "
-        f"the model law {meeting['loss_by_model_law']:.4f} nats per token: "
-        f"{abs(meeting['relative']):.1%} apart",
-    )
+    return [
+        implied_joint(data, model, tolerance=fit_error(), relative_error=fit_error(), seed=seed)
+        for data, model in zip(data_laws(), model_laws(), strict=True)
+    ]

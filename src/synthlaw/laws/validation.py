@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import Runs
+
+MOST_CUTS = 12
+"""Rolling extrapolation refits at most so often."""
 
 
 def score(law: LawFit, runs: Runs) -> dict[str, Any]:
@@ -31,3 +35,61 @@ def score(law: LawFit, runs: Runs) -> dict[str, Any]:
         rows.append(row)
     rmabe = float(np.mean(np.abs(errors))) if rows else None
     return {"points": len(rows), "rmabe": rmabe, "rows": rows}
+
+
+def rolling(
+    runs: Runs,
+    variable: str,
+    fit: Callable[[Runs], LawFit | None],
+    cuts: int = MOST_CUTS,
+) -> list[dict[str, Any]]:
+    """Fit the runs up to each size in turn and score all runs beyond it.
+
+    variable: tokens or params. fit: gives a law for some runs, or None when they are too few.
+    Each entry holds the size fitted to, RMABE beyond it and, run by run, the error against the
+    distance ln(size / fitted_to). At most `cuts` sizes are tried, evenly spread over the runs.
+    """
+    values = runs.numbers[variable]
+    sizes = np.unique(values)[:-1]
+    if len(sizes) > cuts:
+        sizes = sizes[np.unique(np.linspace(0, len(sizes) - 1, cuts).astype(int))]
+    found = []
+    for size in sizes:
+        law = fit(runs.where(values <= size))
+        if law is None:
+            continue
+        beyond = runs.where(values > size)
+        scored = score(law, beyond)
+        distances = np.log(beyond.numbers[variable] / size)
+        found.append(
+            {
+                "variable": variable,
+                "fitted_to": float(size),
+                "points": len(beyond),
+                "rmabe": scored["rmabe"],
+                "farthest_factor": float(np.exp(distances.max())),
+                "rows": [
+                    {"distance": float(d), "error": row["error"]}
+                    for d, row in zip(distances, scored["rows"], strict=True)
+                ],
+            }
+        )
+    return found
+
+
+def error_by_distance(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mean absolute relative error of rolling extrapolation by distance, a factor of two a bin."""
+    rows = [row for entry in entries for row in entry["rows"]]
+    bins: dict[int, list[float]] = {}
+    for row in rows:
+        bins.setdefault(int(row["distance"] / np.log(2)), []).append(abs(row["error"]))
+    return [
+        {
+            "factor_from": 2.0**k,
+            "factor_to": 2.0 ** (k + 1),
+            "points": len(errors),
+            "rmabe": float(np.mean(errors)),
+            "worst": float(np.max(errors)),
+        }
+        for k, errors in sorted(bins.items())
+    ]

@@ -1,0 +1,165 @@
+"""`synthlaw fit` and `synthlaw recommend`: laws from a table of runs, and what they advise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import read_json, write_json
+from synthlaw.common.numbers import parse_count
+
+if TYPE_CHECKING:
+    from synthlaw.laws.lawfit import LawFit
+
+REPLICATES_KEPT = 400
+"""Replicates written to --out for `recommend`: enough for a 90% interval, small enough a file."""
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path))
+@click.option(
+    "--law",
+    type=click.Choice(["data", "model", "joint", "ratio", "repetition"]),
+    required=True,
+    help="L(D), L(N), L(N, D), the same with the synthetic share, or with repeated data.",
+)
+@click.option("--by", help="Column that tells mixtures apart (ratio laws: synthetic types).")
+@click.option("--at", multiple=True, metavar="NAME=VALUE", help="Keep runs at this size only.")
+@click.option("--holdout", metavar="EXPR", help="Runs to predict, not fit, e.g. tokens>100e9.")
+@click.option("--rolling", is_flag=True, help="Fit below each budget in turn, score beyond it.")
+@click.option("--bootstrap", default=1000, show_default=True, help="Resamples; 0: no intervals.")
+@click.option("--seed", default=0, show_default=True, help="Seed of resampling.")
+@click.option("--level", default=0.90, show_default=True, help="Coverage of intervals.")
+@click.option("--profile", is_flag=True, help="Add profile intervals of every coefficient.")
+@click.option(
+    "--objective",
+    type=click.Choice(["log-huber", "huber", "mse", "lad"]),
+    default="log-huber",
+    show_default=True,
+)
+@click.option("--delta", default=1e-3, show_default=True, help="Half-width of Huber's parabola.")
+@click.option("--over-weight", default=1.0, show_default=True, help="Factor on over-prediction.")
+@click.option("--weighting", type=click.Choice(["seeds", "none"]), default="seeds")
+@click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Coefficient not to fit.")
+@click.option("--form", "form_name", help="Another form: tied, additive-nd, smooth-e2-s1-plain-nd.")
+@click.option("--unit", default="1e9", show_default=True, help="Parameters and tokens per unit.")
+@click.option("--params-column", help="Column of model sizes.  [default: params]")
+@click.option("--tokens-column", help="Column of training tokens.  [default: tokens]")
+@click.option("--loss-column", help="Column of losses, e.g. loss/wikitext.  [default: loss]")
+@click.option("--ratio-column", help="Column of shares.  [default: synthetic_ratio]")
+@click.option("--unique-tokens-column", help="Column of unique tokens.  [default: unique_tokens]")
+@click.option("--compare", metavar="MIXTURE", help="Compare every mixture with this baseline.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write laws.json for `recommend`.")
+def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
+    """Fit scaling laws to RUNS, a CSV or Parquet table with one row per training run."""
+    from synthlaw.cli.laws_text import fit_text
+    from synthlaw.laws.api import fit_laws
+    from synthlaw.laws.catalogue import form_named
+    from synthlaw.laws.summary import comparison_summary
+    from synthlaw.laws.table import RunsTable
+
+    names = ("params", "tokens", "loss", "ratio", "unique_tokens")
+    columns = {name: options.pop(f"{name}_column") for name in names}
+    table = RunsTable.read(runs, columns)
+    form_name, compare = options.pop("form_name"), options.pop("compare")
+    laws = fit_laws(
+        table,
+        options.pop("law"),
+        at=_pairs(options.pop("at"), "--at"),
+        fixed={k: float(v) for k, v in _pairs(options.pop("fixed"), "--fixed").items()},
+        form=form_named(form_name) if form_name else None,
+        over=options.pop("over_weight"),
+        unit=parse_count(options.pop("unit"), "--unit"),
+        **options,
+    )
+    result = laws.to_json()
+    if compare:
+        result["comparison"] = comparison_summary(laws.laws, compare)
+    if out is not None:
+        write_json(out, laws.to_json(replicates=REPLICATES_KEPT))
+    if as_json:
+        click.echo(json.dumps(result, allow_nan=False))
+    else:
+        click.echo(fit_text(result))
+
+
+@click.command()
+@click.option("--laws", type=click.Path(path_type=Path), help="Laws written by fit --out.")
+@click.option("--reference", is_flag=True, help="Answer from the laws the paper published.")
+@click.option("--params", required=True, help="Model size, e.g. 7B.")
+@click.option("--tokens", required=True, help="Training tokens, e.g. 200B.")
+@click.option("--natural-tokens", help="Unique natural tokens at hand; more are repeated.")
+@click.option("--generator-cost", type=float, help="Money per million generated tokens.")
+@click.option("--training-cost", type=float, help="Money per training FLOP, e.g. 2e-18.")
+@click.option("--gpu-flops", type=float, help="Sustained FLOP/s of a training GPU, e.g. 4e14.")
+@click.option("--generator-speed", type=float, help="Generated tokens per second of a GPU.")
+@click.option("--baseline", help="The natural mixture, where shares do not tell.")
+@click.option("--decay", type=float, help="R_D* of repeated natural tokens.  [default: 15.39]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
+def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any) -> None:
+    """Advise on a run: the best synthetic type and share, what it gains and what it costs."""
+    from synthlaw.cli.laws_text import advice_text
+    from synthlaw.laws.advice import Situation
+    from synthlaw.laws.advice import recommend as advise
+    from synthlaw.laws.costs import Costs
+    from synthlaw.laws.repetition import PUBLISHED_DECAY
+
+    if reference == (laws is not None):
+        raise UsageError("recommend: expected either --laws FILE or --reference")
+    natural, decay = options["natural_tokens"], options["decay"]
+    situation = Situation(
+        parse_count(options["params"], "--params"),
+        parse_count(options["tokens"], "--tokens"),
+        None if natural is None else parse_count(natural, "--natural-tokens"),
+        Costs(
+            options["generator_cost"],
+            options["training_cost"],
+            options["gpu_flops"],
+            options["generator_speed"],
+        ),
+        options["baseline"],
+        PUBLISHED_DECAY if decay is None else parse_count(decay, "--decay"),
+    )
+    if laws is None:
+        from synthlaw.laws.reference import citation, joint_laws
+
+        result = {"source": citation(), **advise(joint_laws(), situation)}
+    else:
+        result = {"source": str(laws), **advise(read_laws(laws), situation)}
+    click.echo(json.dumps(result, allow_nan=False) if as_json else advice_text(result))
+
+
+def read_laws(path: Path) -> list[LawFit]:
+    """Laws from a file of `fit --out`. Raises UsageError naming the file and the key."""
+    from synthlaw.laws.lawfit import LawFit
+
+    if not path.is_file():
+        raise UsageError(f"{path}: found no such file; expected laws from 'synthlaw fit --out'")
+    try:
+        data = read_json(path)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}: found no JSON ({error}); expected laws from 'fit --out'"
+        ) from None
+    if not isinstance(data, dict) or not isinstance(data.get("laws"), list):
+        raise UsageError(f"{path}: found no list 'laws'; expected a file from 'fit --out'")
+    return [LawFit.from_json(law, f"{path}, laws[{i}]") for i, law in enumerate(data["laws"])]
+
+
+def _pairs(texts: tuple[str, ...], option: str) -> dict[str, float]:
+    """NAME=VALUE options as a dictionary of numbers."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option}: found {text!r}; expected NAME=VALUE such as params=1B")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = parse_count(value, option)
+    return found
