@@ -133,7 +133,7 @@ def solve(fit: FitProblem, starts: int = 6) -> Solution:
         polished, value, done = polished[best : best + 1], values[best], done[best]
         predicted, _ = fit.bound.evaluate(polished)
     residuals = final.residuals(predicted[0], fit.observed)
-    return Solution(fit.form, polished[0], fit.reference, float(value[0]), residuals, bool(done[0]))
+    return Solution(fit.form, polished[0], fit.reference, float(value), residuals, bool(done))
 
 
 def _distinct(points: Array) -> Array:
