@@ -71,7 +71,7 @@ class EngineSpec(_Part):
     kind: Literal["embedded", "openai"] = "embedded"
     base_url: list[str] = Field(default_factory=list)
     model: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
+    tokenizer: str | None = Field(None, description="tokenizer.json that counts for the server")
     concurrency: int = Field(64, gt=0)
 
     @field_validator("base_url", mode="before")

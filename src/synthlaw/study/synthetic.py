@@ -9,6 +9,7 @@ documents as the study file says), so it does not depend on which shard was done
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from synthlaw.common.progress import Meter, meter
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engine import Engine, Sampling, make_engine
+from synthlaw.generate.journal import BlockJournal
 from synthlaw.generate.recipe import Recipe, load_recipe
 from synthlaw.generate.runner import Progress, Settings, generate_documents
 from synthlaw.study.shards import Shard, find_shard, shard_key, write_shard
@@ -27,6 +29,9 @@ from synthlaw.tokens.tokenizer import Tokenizer
 
 FIRST_GUESS_TOKENS = 200
 """Kept tokens expected of a source document before the first shard of a recipe is done."""
+
+JOURNAL = "answers.jsonl"
+"""Answers of an unfinished shard, kept as they come: a killed run pays for none of them twice."""
 
 MOST_FAILED = 0.05
 """Share of a shard's documents (one at least) that may fail for good; they are recorded."""
@@ -116,7 +121,11 @@ def engine_of(space: Workspace) -> Engine:
     if spec.kind == "embedded":
         return make_engine("embedded", model=spec.model)
     return make_engine(
-        "openai", model=spec.model, base_urls=spec.base_url, concurrency=spec.concurrency
+        "openai",
+        model=spec.model,
+        base_urls=spec.base_url,
+        concurrency=spec.concurrency,
+        tokenizer=spec.tokenizer,
     )
 
 
@@ -207,9 +216,10 @@ class _Maker:
                 flying: set[asyncio.Task[None]] = set()
                 while True:
                     while self._room() and (source := self._next()) is not None:
-                        if not self._take_up(source, source.launched):
-                            flying.add(asyncio.create_task(self._shard(source, bar)))
-                        source.launched += 1
+                        number, source.launched = source.launched, source.launched + 1
+                        if not self._take_up(source, number):
+                            source.flying[number] = Progress()
+                            flying.add(asyncio.create_task(self._shard(source, number, bar)))
                     if not flying:
                         return self.completion_tokens
                     finished, flying = await asyncio.wait(
@@ -230,19 +240,20 @@ class _Maker:
     def _next(self) -> Source | None:
         return next((source for source in self.sources if source.wants_more(self.size)), None)
 
-    async def _shard(self, source: Source, bar: Meter) -> None:
-        number = source.launched
+    async def _shard(self, source: Source, number: int, bar: Meter) -> None:
         documents = self._documents(source, number)
-        progress = Progress()
-        source.flying[number] = progress
+        label, key = f"{source.name}-{number:05d}", self._key(source, number)
+        work = self.space.store.work("generate", label, key)
         started = time.monotonic()
-        result = await generate_documents(
-            source.settings,
-            documents,
-            self.engine,
-            progress=progress,
-            on_progress=lambda _: self._show(bar),
-        )
+
+        def on_progress(progress: Progress) -> None:
+            source.flying[number] = progress
+            self._show(bar)
+
+        with BlockJournal(work / JOURNAL, sorted(work.glob(JOURNAL)), retry_failed=True) as journal:
+            result = await generate_documents(
+                source.settings, documents, self.engine, journal=journal, on_progress=on_progress
+            )
         if len(result.failed) > max(1, MOST_FAILED * len(documents)):
             reasons = ", ".join(
                 f"{n} {why}" for why, n in result.counts["failed_by_reason"].items()
@@ -252,13 +263,12 @@ class _Maker:
                 f"of {len(documents)} documents ({reasons}); what is finished is kept, run again "
                 "to go on"
             )
-        label, key = f"{source.name}-{number:05d}", self._key(source, number)
         seconds = time.monotonic() - started
         source.done[number] = write_shard(
             self.space.store, label, key, result, self.tokenizer, seconds
         )
-        self.completion_tokens += progress.completion_tokens
-        del source.flying[number]
+        shutil.rmtree(work)
+        self.completion_tokens += source.flying.pop(number).completion_tokens
         self._show(bar)
 
     def _show(self, bar: Meter) -> None:
