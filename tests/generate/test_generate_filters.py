@@ -1,0 +1,97 @@
+"""Post-filter: each rule drops what it is for and lets ordinary text pass."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from synthlaw.generate.engine import Completion
+from synthlaw.generate.filters import RULES, Candidate, first_drop
+
+GOOD = (
+    "The city lies on the river and was founded in the ninth century by traders from the north. "
+    "Its harbour made it rich, and by 1400 it had become the largest market of the region. "
+    "Today the old town is a museum in which visitors can see how the merchants lived. "
+)
+TEMPLATE = ("Convert the following text into a list of question and answer pairs without notes: ",)
+
+
+def candidate(text: str, **changes: object) -> Candidate:
+    completion = Completion(
+        text,
+        str(changes.pop("finish_reason", "stop")),
+        100,
+        int(str(changes.pop("tokens", max(len(text) // 4, 60)))),
+    )
+    values: dict[str, object] = {"source": "Rivers and trade.", "template": TEMPLATE}
+    return Candidate(completion, **(values | changes))  # type: ignore[arg-type]
+
+
+def test_ordinary_text_passes_every_rule_that_applies_to_it() -> None:
+    rules = [name for name in RULES if name not in ("pairs", "chapters")]
+    assert first_drop(candidate(GOOD, target_tokens=550), rules) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"),
+    [
+        ("empty", candidate(" \n\t--- ** \x00")),
+        ("short", candidate(GOOD, tokens=49)),
+        ("long", candidate(GOOD, tokens=1651, target_tokens=550)),
+        ("echo", candidate(GOOD + " a list of question and answer pairs without notes: " + GOOD)),
+        ("refusal", candidate("I'm sorry, but I can't do that. " + GOOD)),
+        ("refusal", candidate("As an AI language model, I have no opinion. " + GOOD)),
+        ("loop", candidate("It was the best of times and the worst. " * 4)),
+        ("loop", candidate("la la la " * 30)),
+        ("loop", candidate("x" * 5000)),
+        ("unfinished", candidate(GOOD, finish_reason="length")),
+        ("language", candidate("Der Fluss fließt durch die Stadt und das Land. " * 5)),
+        ("language", candidate("Город стоит на реке и был основан давно. " * 5)),
+        ("language", candidate("城市位于河边,建于九世纪。" * 5)),
+        ("pairs", candidate(GOOD)),
+        ("pairs", candidate("Question: What lies on the river?\nAnswer:\n")),
+        ("pairs", candidate("Answer: Yes.\nQuestion: Why?")),
+        ("chapters", candidate("Title: Rivers. Chapter 1: Water.", chapters=10)),
+    ],
+)
+def test_a_rule_drops_what_it_is_for(rule: str, bad: Candidate) -> None:
+    drop = first_drop(bad, [rule])
+    assert drop is not None
+    assert drop.rule == rule
+    assert drop.detail
+
+
+@pytest.mark.parametrize(
+    ("rule", "good"),
+    [
+        ("short", candidate(GOOD, tokens=50)),
+        ("long", candidate(GOOD, tokens=1650, target_tokens=550)),
+        ("long", candidate(GOOD, tokens=10**6)),
+        ("echo", candidate(TEMPLATE[0] + GOOD, source=TEMPLATE[0])),
+        ("refusal", candidate("The letter began: I'm sorry, but no.", source="I'm sorry, but no.")),
+        ("refusal", candidate(GOOD * 3 + "I'm sorry, but it is closed, said the guard.")),
+        ("loop", candidate("It was the best of times and the worst. " * 3)),
+        ("pairs", candidate("Question: What?\nAnswer: The river.")),
+        ("pairs", candidate("**Question 1:** What?\n\n**Answer:** The river.")),
+        ("pairs", candidate("1. Question: What?\n   Answer: The river.")),
+        ("chapters", candidate("Chapter 1: A\nChapter Two: B\nchapter 3 - C", chapters=5)),
+        ("chapters", candidate(GOOD, chapters=0)),
+    ],
+)
+def test_a_rule_lets_pass_what_is_near_it(rule: str, good: Candidate) -> None:
+    assert first_drop(good, [rule]) is None
+
+
+def test_the_first_rule_in_the_recipes_order_is_named() -> None:
+    bad = candidate("", tokens=0, finish_reason="length")
+    for order in (["empty", "short"], ["short", "empty"], ["unfinished", "short"]):
+        drop = first_drop(bad, order)
+        assert drop is not None
+        assert drop.rule == order[0]
+
+
+@given(text=st.text(), source=st.text(), chapters=st.integers(0, 20))
+def test_no_text_breaks_a_rule(text: str, source: str, chapters: int) -> None:
+    for rule in RULES:
+        first_drop(candidate(text, source=source, chapters=chapters, target_tokens=10), [rule])
