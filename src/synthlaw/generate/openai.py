@@ -145,6 +145,8 @@ class OpenAIEngine:
 
         Raises UsageError when the server does not list the model that was not named.
         """
+        if self._model is not None and self._counter is not None:
+            return self._model, self._counter
         url = self._servers[0].url
         with httpx.Client(headers=_headers(), timeout=self._retry.connect_timeout) as client:
             if self._model is None:
