@@ -51,13 +51,12 @@ class _SummedCrossEntropy(torch.autograd.Function):
             states = hidden[part].to(dtype)
             logits = (states @ weight.T).float()
             wanted = targets[part, None]
-            norm = torch.logsumexp(logits, dim=-1, keepdim=True)
-            total += (norm - logits.gather(1, wanted)).sum()
+            logs = torch.log_softmax(logits, dim=-1)
+            total -= logs.gather(1, wanted).sum()
             if not (need_hidden or need_head):
                 continue
-            logits.sub_(norm).exp_()
-            logits.scatter_add_(1, wanted, torch.full_like(wanted, -1.0, dtype=logits.dtype))
-            grad = logits.to(dtype)
+            grad = logs.exp_().to(dtype)
+            grad.scatter_add_(1, wanted, torch.full_like(wanted, -1.0, dtype=dtype))
             if grad_hidden is not None:
                 grad_hidden[part] = grad @ weight
             if grad_head is not None:

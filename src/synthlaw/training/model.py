@@ -18,8 +18,21 @@ from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
 from synthlaw.training.presets import ModelShape
 
 
+EXPLICIT_CONTEXT = 512
+"""Up to this context the CPU multiplies out bf16 attention: see `attend`."""
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """The type that a matrix product of `x` runs in: autocast's where it is on, else its own."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 class RMSNorm(nn.Module):
-    """x / rms(x) * weight, computed in fp32 (Zhang and Sennrich 2019)."""
+    """x / rms(x) * weight, computed in fp32 (Zhang and Sennrich 2019).
+
+    The result has the type of the products that it feeds: cast once here, not once per product.
+    """
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -29,7 +42,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float()
         scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * scale).to(x.dtype) * self.weight
+        return (wide * scale * self.weight).to(product_dtype(x))
 
 
 def rotary_tables(context: int, shape: ModelShape, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -46,6 +59,21 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     left, right = x.chunk(2, dim=-1)
     turned = torch.cat((-right, left), dim=-1)
     return x * cos + turned * sin
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Causal attention over [batch, heads, context, head_dim].
+
+    torch's fused CPU kernel is slow in bf16 on short rows: 4.0 times the explicit products
+    forward and backward at context 128, 1.9 times at 256, 1.3 times at 512 (torch 2.13, AMX).
+    """
+    context = query.shape[-2]
+    short = query.device.type == "cpu" and context <= EXPLICIT_CONTEXT
+    if not (short and query.dtype == torch.bfloat16):
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    later = torch.full((context, context), -math.inf, dtype=query.dtype).triu(1)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2) + later
+    return torch.softmax(scores, dim=-1) @ value
 
 
 class Attention(nn.Module):
@@ -67,9 +95,7 @@ class Attention(nn.Module):
 
         query, key, value = split(self.q_proj(x)), split(self.k_proj(x)), split(self.v_proj(x))
         cos, sin = cos.to(query.dtype), sin.to(query.dtype)
-        mixed = F.scaled_dot_product_attention(
-            rotate(query, cos, sin), rotate(key, cos, sin), value, is_causal=True
-        )
+        mixed = attend(rotate(query, cos, sin), rotate(key, cos, sin), value)
         out: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, context, dim))
         return out
 
