@@ -45,7 +45,7 @@ REPLICATES_KEPT = 400
 @click.option("--over-weight", default=1.0, show_default=True, help="Factor on over-prediction.")
 @click.option("--weighting", type=click.Choice(["seeds", "none"]), default="seeds")
 @click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Coefficient not to fit.")
-@click.option("--form", "form_name", help="Another form: tied, additive-nd, smooth-e2-s1-plain-nd.")
+@click.option("--form", "form_name", help="A form's name (tied, additive-nd) or expression.")
 @click.option("--unit", default="1e9", show_default=True, help="Parameters and tokens per unit.")
 @click.option("--params-column", help="Column of model sizes.  [default: params]")
 @click.option("--tokens-column", help="Column of training tokens.  [default: tokens]")
@@ -66,15 +66,16 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     names = ("params", "tokens", "loss", "ratio", "unique_tokens")
     columns = {name: options.pop(f"{name}_column") for name in names}
     table = RunsTable.read(runs, columns)
+    unit = parse_count(options.pop("unit"), "--unit")
     form_name, compare = options.pop("form_name"), options.pop("compare")
     laws = fit_laws(
         table,
         options.pop("law"),
         at=_pairs(options.pop("at"), "--at"),
         fixed={k: float(v) for k, v in _pairs(options.pop("fixed"), "--fixed").items()},
-        form=form_named(form_name) if form_name else None,
+        form=form_named(form_name, unit=unit) if form_name else None,
         over=options.pop("over_weight"),
-        unit=parse_count(options.pop("unit"), "--unit"),
+        unit=unit,
         **options,
     )
     result = laws.to_json()

@@ -14,7 +14,7 @@ from synthlaw.laws.comparison import finite, paired, size_to_reach, spread
 from synthlaw.laws.costs import Costs, account
 from synthlaw.laws.lawfit import Caution, LawFit
 from synthlaw.laws.predictors import Predictor, baseline_of, predictors
-from synthlaw.laws.ratio import GRID, best_ratio
+from synthlaw.laws.ratio import best_ratio
 from synthlaw.laws.repetition import PUBLISHED_DECAY
 from synthlaw.laws.supply import epochs, tokens_worth, worth
 
@@ -156,7 +156,13 @@ def _ratio_options(laws: Sequence[LawFit], situation: Situation) -> list[Option]
     """For each ratio law, its best share at this size, natural supply accounted for."""
     found = []
     for law in laws:
-        share, interval, good = _best_share(law, situation)
+        best = best_ratio(
+            law,
+            worth=lambda share: situation.sizes(share)["tokens"],
+            params=situation.params,
+            tokens=situation.tokens,
+        )
+        share = best["ratio"]
         kind = law.synthetic_type or law.mixture
         own = Predictor(f"{share:.0%} {kind}", kind, share, "ratio", law)
         base = Predictor("natural", "natural", 0.0, "ratio", law)
@@ -169,31 +175,11 @@ def _ratio_options(laws: Sequence[LawFit], situation: Situation) -> list[Option]
                 vectors,
                 own.losses(vectors, situation.sizes(share)),
                 base.losses(vectors, situation.sizes(0.0)),
-                interval,
-                good,
+                best["interval"],
+                best["as_good"],
             )
         )
     return found
-
-
-def _best_share(
-    law: LawFit, situation: Situation
-) -> tuple[float, list[float] | None, list[float] | None]:
-    """The share with the lowest loss, its interval and the region that is as good."""
-    if situation.natural_tokens is None:
-        found = best_ratio(law, **situation.sizes(0.0))
-        return found["ratio"], found["interval"], found["as_good"]
-    tokens = np.array([situation.sizes(share)["tokens"] for share in GRID])
-    params = np.full(len(GRID), situation.params)
-    sizes: dict[str, Array] = {"params": params, "tokens": tokens, "ratio": GRID}
-    j = int(np.argmin(law.predict(**sizes)))
-    if law.replicates is None:
-        return float(GRID[j]), None, None
-    table = law.predict_replicates(**sizes)
-    interval = law.interval_of(GRID[np.argmin(table, axis=1)])
-    low, _ = law.interval_of_many(table - table[:, j : j + 1])
-    good = GRID[low <= 0] if (low <= 0).any() else GRID[j : j + 1]
-    return float(GRID[j]), list(interval), [float(good.min()), float(good.max())]
 
 
 def _probabilities(options: Sequence[Option]) -> list[float | None]:

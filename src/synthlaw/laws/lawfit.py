@@ -38,6 +38,7 @@ class LawFit:
     at: the variables that the law does not see, in `unit`, where its runs hold them fixed.
     ranges: smallest and largest value of each variable among the runs, as plain counts.
     noise: residual spread, log of loss for log objectives, else nats per token.
+    rivals: laws of other forms that held-out error cannot tell from this one (ratio laws).
     replicates: refits on resampled runs [count, coefficients], in the order of `coefficients`.
     """
 
@@ -62,6 +63,7 @@ class LawFit:
     holdout: dict[str, Any] | None = None
     details: dict[str, Any] = field(default_factory=dict)
     warnings: list[Caution] = field(default_factory=list)
+    rivals: list[LawFit] = field(default_factory=list)
 
     @property
     def vector(self) -> Array:
@@ -180,6 +182,7 @@ class LawFit:
         if replicates and self.replicates is not None:
             kept = self.replicates[:replicates]
             result["replicates"] = [[float(f"{v:.8g}") for v in row] for row in kept]
+            result["rivals"] = [rival.to_json(replicates=replicates) for rival in self.rivals]
         return result
 
     @classmethod
@@ -212,6 +215,7 @@ class LawFit:
                 intervals={k: (v[0], v[1]) for k, v in data.get("intervals", {}).items() if v},
                 holdout=data.get("holdout"),
                 warnings=[Caution(w["code"], w["message"]) for w in data.get("warnings", [])],
+                rivals=[cls.from_json(rival, place) for rival in data.get("rivals", [])],
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,43 +29,59 @@ def curve(law: LawFit, shares: Array | None = None, **sizes: float) -> dict[str,
     return {"ratio": ratio, "loss": loss, "low": low, "high": high}
 
 
-def best_ratio(law: LawFit, *, largest: float | None = None, **sizes: float) -> dict[str, Any]:
+def best_ratio(
+    law: LawFit,
+    *,
+    largest: float | None = None,
+    worth: Callable[[float], float] | None = None,
+    **sizes: float,
+) -> dict[str, Any]:
     """The share from 0 to `largest` with the lowest expected loss at `sizes` (plain counts).
 
-    `largest` is the largest share among the runs unless told otherwise: a polynomial says nothing
-    beyond the shares that it was fitted to.
+    largest: by default the largest share among the runs, since a curve says nothing beyond them.
+    worth: fresh tokens that the budget is worth at a share, when natural tokens must repeat; takes
+    the place of sizes["tokens"].
 
-    "interval" covers the minimum; "as_good" is the region around it where the loss is not
-    significantly higher than at the minimum; "gain" is the loss saved against share 0.
-    Raises UsageError for a law without a share.
+    "interval" covers the minimum, over every form that held-out error cannot tell from the chosen
+    one; "as_good" is the region around the minimum where the loss is not significantly higher;
+    "gain" is the loss saved against share 0. Raises UsageError for a law without a share.
     """
     _require_ratio(law)
-    if largest is None:
-        largest = law.ranges.get("ratio", (0.0, 1.0))[1]
-    if not 0 < largest <= 1:
-        raise UsageError(f"largest share: found {largest!r}; expected a number above 0, up to 1")
-    grid = GRID * largest
-    losses = law.predict(ratio=grid, **sizes)[None]
+    top = law.ranges.get("ratio", (0.0, 1.0))[1] if largest is None else largest
+    if not 0 < top <= 1:
+        raise UsageError(f"largest share: found {top!r}; expected a number above 0, up to 1")
+    grid = GRID * top
+    inputs = _inputs(grid, sizes, worth)
+    losses = law.predict(**inputs)[None]
     best = float(minima(grid, losses)[0])
     result: dict[str, Any] = {
         "ratio": best,
         "interval": None,
         "as_good": None,
-        "loss": float(law.predict(ratio=best, **sizes)[0]),
+        "loss": float(np.interp(best, grid, losses[0])),
         "gain": float(losses[0, 0] - losses[0].min()),
         "gain_interval": None,
-        "at_edge": best <= 1e-9 or best >= largest - 1e-9,
+        "at_edge": best <= 1e-9 or best >= top - 1e-9,
     }
     if law.replicates is None:
         return result
-    table = law.predict_replicates(ratio=grid, **sizes)
+    table = np.concatenate([form.predict_replicates(**inputs) for form in (law, *law.rivals)])
     result["interval"] = list(law.interval_of(minima(grid, table)))
-    here = law.predict_replicates(ratio=best, **sizes)
-    low, _ = law.interval_of_many(table - here)
-    good = _region(low <= 0, int(np.argmin(np.abs(grid - best))))
+    low, _ = law.interval_of_many(table - table[:, [int(np.argmin(losses[0]))]])
+    good = _region(low <= 0, int(np.argmin(losses[0])))
     result["as_good"] = [float(grid[good[0]]), float(grid[good[1]])]
     result["gain_interval"] = list(law.interval_of(table[:, 0] - table.min(axis=1)))
     return result
+
+
+def _inputs(
+    grid: Array, sizes: Mapping[str, float], worth: Callable[[float], float] | None
+) -> dict[str, Array]:
+    """Inputs of a law at every share of `grid`."""
+    inputs = {name: np.full(len(grid), value) for name, value in sizes.items()}
+    if worth is not None:
+        inputs["tokens"] = np.array([worth(float(share)) for share in grid])
+    return {**inputs, "ratio": grid}
 
 
 def movement(law: LawFit, variable: str, **sizes: float) -> dict[str, Any]:
@@ -72,29 +89,25 @@ def movement(law: LawFit, variable: str, **sizes: float) -> dict[str, Any]:
     _require_ratio(law)
     if variable not in law.form.inputs:
         raise UsageError(f"the {law.form.name} law of '{law.mixture}' does not read {variable}")
+    grid = GRID * law.ranges.get("ratio", (0.0, 1.0))[1]
+    forms = (law, *law.rivals)
+
+    def shares(value: float) -> Array:
+        inputs = _inputs(grid, {**sizes, variable: value}, None)
+        tables = [form.predict_replicates(**inputs) for form in forms]
+        return minima(grid, np.concatenate([law.predict(**inputs)[None], *tables]))
+
     low, high = law.ranges[variable]
-    ends = [
-        minima(
-            GRID,
-            np.concatenate(
-                [
-                    law.predict(ratio=GRID, **{**sizes, variable: value})[None],
-                    law.predict_replicates(ratio=GRID, **{**sizes, variable: value}),
-                ]
-            ),
-        )
-        for value in (low, high)
-    ]
-    change = ends[1] - ends[0]
-    known = law.replicates is not None
+    before, after = shares(low), shares(high)
+    change = after - before
     return {
         "variable": variable,
         "from": low,
         "to": high,
-        "ratio_from": float(ends[0][0]),
-        "ratio_to": float(ends[1][0]),
+        "ratio_from": float(before[0]),
+        "ratio_to": float(after[0]),
         "change": float(change[0]),
-        "interval": list(law.interval_of(change[1:])) if known else None,
+        "interval": list(law.interval_of(change[1:])) if law.replicates is not None else None,
     }
 
 

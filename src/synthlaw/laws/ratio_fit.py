@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,12 @@ def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit
     Raises UsageError when the runs can carry none of them.
     """
     chosen = selected(group, options)
-    forms = [form] if form is not None else candidates(sizes_of(chosen.runs))
+    forms = (
+        [form]
+        if form is not None
+        else candidates(sizes_of(chosen.runs), len(np.unique(chosen.runs.numbers["ratio"])))
+    )
+    bare = replace(options, holdout=None, profile=False, rolling=False)
     trials, refused = [], ""
     for candidate in forms:
         try:
@@ -82,8 +88,12 @@ def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit
         trials.append((problem, solution, held_out_errors(problem, solution, options.seed)))
     if not trials:
         raise UsageError(refused)
-    problem, solution, _ = trials[choose(trials)]
-    law = law_from(problem, solution, chosen, "ratio", options)
+    equal = indistinguishable(trials)
+    law, *rivals = [
+        law_from(trials[i][0], trials[i][1], chosen, "ratio", options if i == equal[0] else bare)
+        for i in equal
+    ]
+    law.rivals = rivals
     law.details["candidates"] = [
         {
             "form": tried.form.name,
@@ -104,7 +114,7 @@ def good_ratios(law: LawFit) -> list[dict[str, Any]]:
     found = []
     for values in itertools.product(*axes):
         sizes = {name: float(value) for name, value in zip(names, values, strict=True)}
-        found.append({**sizes, **best_ratio(law, **sizes)})
+        found.append({**sizes, **best_ratio(law, worth=None, **sizes)})
     return found
 
 
@@ -138,19 +148,20 @@ def held_out_errors(problem: FitProblem, solution: Solution, seed: int) -> Array
     return result
 
 
-def choose(trials: list[tuple[FitProblem, Solution, Array]]) -> int:
-    """The simplest form whose held-out error is within one standard error of the smallest.
+def indistinguishable(trials: list[tuple[FitProblem, Solution, Array]]) -> list[int]:
+    """Forms whose held-out error is within one standard error of the smallest, simplest first.
 
-    The standard error is that of the paired difference between the two forms' errors, run by run.
+    The standard error is that of the paired difference between two forms' errors, run by run.
     """
     means = [float(np.mean(errors)) for _, _, errors in trials]
     best = int(np.argmin(means))
     if not np.isfinite(means[best]):
-        return int(np.argmin([problem.free for problem, _, _ in trials]))
+        return [int(np.argmin([problem.free for problem, _, _ in trials]))]
     level = []
     for i, (problem, _, errors) in enumerate(trials):
+        if not np.isfinite(means[i]):
+            continue
         gap = errors - trials[best][2]
-        error = float(np.std(gap, ddof=1) / np.sqrt(len(gap))) if np.isfinite(means[i]) else 0.0
-        if np.isfinite(means[i]) and means[i] - means[best] <= error:
+        if means[i] - means[best] <= float(np.std(gap, ddof=1) / np.sqrt(len(gap))):
             level.append((problem.free, means[i], i))
-    return min(level)[2]
+    return [i for _, _, i in sorted(level)]

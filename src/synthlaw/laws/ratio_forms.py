@@ -29,6 +29,14 @@ SIZES = {"n": ("params", "A", "alpha"), "d": ("tokens", "B", "beta")}
 """The size variables by their letter in a form's name: variable, coefficient, exponent."""
 
 
+ADDITIVE_LEVELS = 5
+"""Distinct shares that the additive law's four share parameters need, and one to check them."""
+
+
+ROOT_LEVELS = 7
+"""Distinct shares from which on forms in the root of the share compete."""
+
+
 @dataclass(frozen=True)
 class Bernstein:
     """Bernstein polynomials of degree up to `top` in s = r^power, the rows of each degree stacked.
@@ -188,14 +196,20 @@ class BoundAdditive:
         return curvature_by_differences(self, z, weights)
 
 
-def candidates(sizes: str) -> list[Form]:
-    """The forms that compete, simplest first within each family."""
+def candidates(sizes: str, levels: int) -> list[Form]:
+    """The forms that compete, for runs at `levels` distinct shares, simplest first in each family.
+
+    A polynomial of degree d needs d + 1 shares, and one more to be checked; with fewer it could
+    put a minimum between two shares that no run has seen.
+    """
+    highest = {0: 0, 1: 0, 2: 1, 3: 2, 4: 2}.get(levels, 3)
     found: list[Form] = []
-    slopes = (0, 1, 2) if sizes else (0,)
-    for power in (1.0, 0.5):
-        for floor in (2, 3):
+    # The root resolves small shares; with a coarse grid it would only invent detail there.
+    for power in (1.0, 0.5) if levels >= ROOT_LEVELS else (1.0,):
+        for floor in sorted({min(2, highest), highest}):
+            slopes = range(min(2, floor) + 1) if sizes else range(1)
             found += [smooth_form(sizes, floor, slope, power) for slope in slopes]
-    return [*found, AdditiveForm(sizes)]
+    return [*found, AdditiveForm(sizes)] if levels >= ADDITIVE_LEVELS else found
 
 
 _SMOOTH = re.compile(r"smooth-e(\d)-s(\d)-(root|plain)-(r|n|d|nd)")
