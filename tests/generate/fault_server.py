@@ -1,4 +1,4 @@
-"""A small HTTP server that speaks enough of the OpenAI protocol, records, and misbehaves on demand."""
+"""A small HTTP server: enough of the OpenAI protocol, a record of it, and faults on demand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def echo_of(body: dict[str, Any]) -> str:
     """A text that depends on what was asked, long and varied enough to pass every rule."""
     asked = json.dumps(body, sort_keys=True)
     draw = random.Random(asked)
-    words = ["the", "of", "and", "to", "in", "is", "that", "it"]
+    words = ["the", "of", "and", "to", "in", "is", "that", "it"] * 3
     words += [f"word{draw.randrange(10_000)}" for _ in range(80)]
     draw.shuffle(words)
     return " ".join(words)
@@ -84,9 +84,7 @@ class FaultServer:
             task.cancel()
         self._loop.run_until_complete(asyncio.sleep(0.01))
 
-    async def _connection(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -137,8 +135,9 @@ class FaultServer:
         finally:
             self._at_once -= 1
         text = self.answer(asked)
+        message = {"role": "assistant", "content": text}
         reply = {
-            "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "choices": [{"message": message, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text.split())},
         }
         sent = self._send(writer, 200, json.dumps(reply).encode())
@@ -158,7 +157,7 @@ class FaultServer:
         if kind == "hang":
             await asyncio.sleep(3600)
         if kind == "truncated":
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"choices\": [")
+            writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"choices": [')
             await writer.drain()
             return False
         content = b"<html>busy</html>" if kind == "not-json" else b'{"id": 1}'

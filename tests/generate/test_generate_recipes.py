@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.recipe import Recipe, load_recipe, recipe_names
 
-SYSTEM = (
-    "Provide direct and detailed response to the instructions without adding additional notes."
-)
+SYSTEM = "Provide direct and detailed response to the instructions without adding additional notes."
 # Appendix B.1 of arXiv:2510.01631 with <DOC> for the document, joined here from short lines.
 PAPER = {
     ("hq", "article"): (

@@ -3,9 +3,12 @@
 Several base URLs share the work: a request goes to the server with the fewest requests of ours in
 flight. What went wrong is told by exception type and status code, never by words in a message:
 
-- no connection: the server is down; requests wait for it, nothing is lost or counted as failed;
-- timeout, dropped connection, 408, 429, 5xx, a body that is no answer: tried again later, with
+- no connection, or many requests in a row that failed in the next way: the server is down. It is
+  asked for its models from time to time; requests wait until it answers, and what they tried
+  meanwhile does not count against them;
+- timeout, dropped connection, 408, 5xx, a body that is no answer: tried again later, with
   exponential backoff and jitter, or when `Retry-After` says; after `attempts` the request failed;
+- 425, 429: tried again in the same way, as long as patience lasts;
 - 401, 403, 404: the key, the URL or the model is wrong: the run stops;
 - any other 4xx: this request is refused; it failed and the others go on.
 """
@@ -37,7 +40,7 @@ from synthlaw.generate.engine import Completion, Request, RequestFailedError
 KEY_VARIABLES = ("SYNTHLAW_API_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the key, the first that is set; it is never shown."""
 
-TRY_AGAIN = frozenset({408, 425, 429})
+BUSY = frozenset({425, 429})
 WRONG_SETUP = frozenset({401, 403, 404})
 
 
@@ -45,9 +48,10 @@ WRONG_SETUP = frozenset({401, 403, 404})
 class RetryPolicy:
     """When to try again. Times in seconds.
 
-    attempts: tries per request that the server saw. first, longest: backoff before the second try
-    and its ceiling; each wait is drawn between half and the whole. patience: how long every server
-    may be out of reach before the run stops.
+    attempts: tries per request that a working server saw. first, longest: backoff before the
+    second try and its ceiling; each wait is drawn between half and the whole. patience: how long
+    every server may be down, or say that it is busy, before the run stops or the request failed.
+    breaker: requests that fail in a row, none answered between, before a server counts as down.
     """
 
     attempts: int = 8
@@ -56,6 +60,7 @@ class RetryPolicy:
     timeout: float = 600.0
     connect_timeout: float = 10.0
     patience: float = 3600.0
+    breaker: int = 16
 
     def wait(self, tries: int, jitter: random.Random) -> float:
         """Seconds before the next try, after `tries` tries."""
@@ -69,17 +74,18 @@ class _Server:
 
     url: str
     in_flight: int = 0
-    down_tries: int = 0
-    down_until: float = 0.0
-    probing: bool = field(default=False)
+    down_since: float | None = None
+    failing: set[int] = field(default_factory=set)
 
 
 class _AnswerError(Exception):
-    """A try that failed; `wait` is what the server asked for, in seconds."""
+    """A try that failed. wait: what the server asked for, in seconds. busy: it said it has to."""
 
-    def __init__(self, reason: str, response: str, wait: float | None = None) -> None:
+    def __init__(
+        self, reason: str, response: str, *, wait: float = 0.0, busy: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.response, self.wait = reason, response, wait
+        self.reason, self.response, self.wait, self.busy = reason, response, wait, busy
 
 
 def server_url(text: str) -> str:
@@ -124,6 +130,7 @@ class OpenAIEngine:
         self._jitter = random.Random()
         self._client: httpx.AsyncClient | None = None
         self._places: asyncio.Semaphore | None = None
+        self._revivals: set[asyncio.Task[None]] = set()
 
     @property
     def concurrency(self) -> int:
@@ -185,6 +192,12 @@ class OpenAIEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for revival in self._revivals:
+            revival.cancel()
+        self._revivals.clear()
+        for server in self._servers:
+            server.down_since = None
+            server.failing.clear()
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -205,66 +218,89 @@ class OpenAIEngine:
         Raises RequestFailedError for this request alone, SynthlawError when the run must stop.
         """
         assert self._places is not None, "the engine is not entered"
+        body = _body(self._model, request)
         async with self._places:
-            tries = 0
+            began, tries, waits = time.monotonic(), 0, 0
             while True:
                 server = await self._choose()
                 try:
-                    answer = await self._post(server, _body(self._model, request))
+                    answer = await self._post(server, body)
                 except _AnswerError as error:
-                    tries += 1
-                    if tries >= self._retry.attempts:
+                    self._note_failure(server, id(body), error)
+                    waits += 1
+                    tries += not (error.busy or server.down_since is not None)
+                    late = error.busy and time.monotonic() - began > self._retry.patience
+                    if tries >= self._retry.attempts or late:
                         raise RequestFailedError(error.reason, error.response) from error
-                    wait = self._retry.wait(tries, self._jitter)
-                    await asyncio.sleep(max(wait, error.wait or 0.0))
-                    continue
-                if answer is not None:
+                    await asyncio.sleep(max(self._retry.wait(waits, self._jitter), error.wait))
+                else:
+                    server.failing.clear()
                     return await self._completion(request, answer)
 
     async def _choose(self) -> _Server:
-        """The reachable server with the fewest requests in flight; waits while none is."""
-        began = time.monotonic()
+        """The working server with the fewest requests in flight; waits while all are down.
+
+        Raises SynthlawError when that takes longer than patience lasts.
+        """
         while True:
-            now = time.monotonic()
-            free = [s for s in self._servers if s.down_until <= now and not s.probing]
-            if free:
-                server = min(free, key=lambda s: s.in_flight)
-                # A server that was down is tried with one request before the others follow.
-                server.probing = server.down_tries > 0
-                return server
-            if now - began > self._retry.patience:
+            up = [server for server in self._servers if server.down_since is None]
+            if up:
+                return min(up, key=lambda server: server.in_flight)
+            since = max(server.down_since or 0.0 for server in self._servers)
+            if time.monotonic() - since > self._retry.patience:
                 raise SynthlawError(
                     f"no server could be reached for {self._retry.patience:.0f} s: "
                     f"{', '.join(s.url for s in self._servers)}. Start it and run again: "
                     "what was answered is kept"
                 )
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(min(0.05, self._retry.patience / 10))
 
-    async def _post(self, server: _Server, body: dict[str, Any]) -> dict[str, Any] | None:
-        """One try; None when the server could not be reached. Raises _AnswerError."""
+    async def _post(self, server: _Server, body: dict[str, Any]) -> dict[str, Any]:
+        """One try. Raises _AnswerError when another is due, SynthlawError when none is."""
         assert self._client is not None, "the engine is not entered"
         server.in_flight += 1
         try:
             response = await self._client.post(f"{server.url}/chat/completions", json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            self._is_down(server, error)
-            return None
+            self._is_down(server, type(error).__name__)
+            raise _AnswerError(type(error).__name__, str(error)) from error
         except httpx.TransportError as error:
             raise _AnswerError(type(error).__name__, str(error)) from error
         finally:
             server.in_flight -= 1
-            server.probing = False
-        if server.down_tries:
-            say(f"  {server.url} answers again")
-        server.down_tries, server.down_until = 0, 0.0
         return _checked(response)
 
-    def _is_down(self, server: _Server, error: Exception) -> None:
-        server.down_tries += 1
-        wait = self._retry.wait(server.down_tries, self._jitter)
-        server.down_until = time.monotonic() + wait
-        if server.down_tries == 1:
-            say(f"  {server.url} cannot be reached ({type(error).__name__}); waiting for it")
+    def _note_failure(self, server: _Server, request: int, error: _AnswerError) -> None:
+        if error.busy:
+            return
+        server.failing.add(request)
+        if len(server.failing) >= self._retry.breaker:
+            self._is_down(server, error.reason)
+
+    def _is_down(self, server: _Server, reason: str) -> None:
+        if server.down_since is None:
+            server.down_since = time.monotonic()
+            say(f"  {server.url} is down ({reason}); waiting for it")
+            revival = asyncio.create_task(self._revive(server))
+            self._revivals.add(revival)
+            revival.add_done_callback(self._revivals.discard)
+
+    async def _revive(self, server: _Server) -> None:
+        """Ask a server for its models until it answers, whatever it answers below 500."""
+        assert self._client is not None
+        tries = 0
+        while True:
+            tries += 1
+            await asyncio.sleep(self._retry.wait(tries, self._jitter))
+            try:
+                response = await self._client.get(f"{server.url}/models", timeout=30)
+            except httpx.HTTPError:
+                continue
+            if response.status_code < 500:
+                say(f"  {server.url} answers again")
+                server.failing.clear()
+                server.down_since = None
+                return
 
     async def _completion(self, request: Request, answer: dict[str, Any]) -> Completion:
         choice = answer["choices"][0]
@@ -328,9 +364,9 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
             f"{'the model or the URL is not there' if status == 404 else 'the key is refused'} "
             f"(keys are read from {' or '.join(KEY_VARIABLES)}): {response.text[:300]}"
         )
-    if status in TRY_AGAIN or status >= 500:
+    if status in BUSY or status == 408 or status >= 500:
         wait = _retry_after(response.headers.get("retry-after"))
-        raise _AnswerError(f"http-{status}", response.text, wait)
+        raise _AnswerError(f"http-{status}", response.text, wait=wait, busy=status in BUSY)
     if status != 200:
         raise RequestFailedError(f"http-{status}", response.text)
     try:
@@ -343,10 +379,10 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
     return answer
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds from a Retry-After header: a number or a date."""
+def _retry_after(value: str | None) -> float:
+    """Seconds from a Retry-After header, a number or a date; 0 without one."""
     if value is None:
-        return None
+        return 0.0
     try:
         return max(0.0, float(value))
     except ValueError:
@@ -354,4 +390,4 @@ def _retry_after(value: str | None) -> float | None:
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
-        return None
+        return 0.0

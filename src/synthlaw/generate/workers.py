@@ -208,7 +208,7 @@ class _Worker:
         await asyncio.to_thread(self._folder.commit, block.number, whole)
         self._retry.discard(block.number)
         self._claims.release(block.number)
-        self._pending.remove(block.number)
+        self._pending = [number for number in self._pending if number != block.number]
         self._count_left()
         self._progress.open -= len(block.units)
 
