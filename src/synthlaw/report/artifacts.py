@@ -47,20 +47,37 @@ class Holdout(Artifact):
 
 
 class Law(Artifact):
-    """One fitted law; `at` is what was held fixed, such as {"params": 1.2e6} for a data law."""
+    """One fitted law, in the fields that the page shows; `curves.fit_of` makes it calculable.
+
+    at: the variables that the law does not see, in `unit`, where its runs hold them fixed.
+    level: nominal coverage of the intervals. replicates: bootstrap refits, one row each, in the
+    order of `coefficients`.
+    """
 
     mixture: str
     law: str
+    form: str | None = None
     at: Mapping[str, Positive] = Field(default_factory=dict)
     coefficients: Mapping[str, float | None]
     unit: Unit = Unit()
     points: int = 0
+    degrees_of_freedom: int = 0
     objective: str = ""
     value: float | None = None
+    noise: float | None = None
     intervals: Mapping[str, Interval | None] = Field(default_factory=dict)
-    draws: Mapping[str, Sequence[float]] | None = None
+    level: Share | None = None
+    interval_method: str = "none"
+    replicates: Sequence[Sequence[float]] | None = None
     holdout: Holdout | None = None
     warnings: Sequence[Warned] = ()
+
+    def fixed_at(self, variable: str) -> float | None:
+        """The plain count at which the law's runs hold `variable`; None when they do not."""
+        value = self.at.get(variable)
+        if value is None:
+            return None
+        return value * (self.unit.params if variable == "params" else self.unit.tokens)
 
 
 class Laws(Artifact):
@@ -79,7 +96,8 @@ class Question(Artifact):
 class Candidate(Artifact):
     """One mixture at the question's point; differences are to the baseline, negative is better.
 
-    speedup: tokens that the baseline needs for this loss, over this mixture's tokens.
+    speedup: the question's tokens over those with which this mixture reaches the loss that the
+    baseline has there; 0 when it never does.
     """
 
     mixture: str
@@ -116,6 +134,7 @@ class Advice(Artifact):
     question: Question | None = None
     level: str = ""
     baseline: str | None = None
+    law: str | None = None
     mixtures: Sequence[Candidate] = ()
     ratios: Sequence[RatioCurve] = ()
     warnings: Sequence[Warned] = ()
@@ -130,6 +149,7 @@ class Recipe(Artifact):
     target: float | None = None
     documents: Count = 0
     tokens: Count = 0
+    completion_tokens: Count | None = None
     tokens_per_second: Count | None = None
     seconds: Count | None = None
     dropped: Mapping[str, Count] = Field(default_factory=dict)
@@ -142,6 +162,7 @@ class Generation(Artifact):
 
     engine: Mapping[str, Any] = Field(default_factory=dict)
     sampling: Mapping[str, Any] = Field(default_factory=dict)
+    tokens_per_second: Count | None = None
     recipes: Sequence[Recipe] = ()
 
 
@@ -174,7 +195,7 @@ class MixedSource(Artifact):
 
 
 class Mixture(Artifact):
-    """One mixture at its largest budget."""
+    """One mixture at one budget, as it was read."""
 
     mixture: str
     tokens: Count | None = None
@@ -202,8 +223,9 @@ class DomainInterval(Artifact):
 
 
 class Evaluation(Artifact):
-    """evaluation.json."""
+    """evaluation.json. level: nominal coverage of the intervals over documents."""
 
+    level: Share | None = None
     domains: Sequence[Domain] = ()
     intervals: Sequence[DomainInterval] = ()
 
@@ -263,6 +285,20 @@ class Study:
     def budgets(self) -> list[float]:
         """Token budgets that have finished runs, ascending."""
         return sorted({run.tokens for run in self.finished_runs()})
+
+    def largest_mixtures(self) -> list[Mixture]:
+        """Each mixture at the largest budget that it was read at, in order of appearance."""
+        largest: dict[str, Mixture] = {}
+        for mixture in self.mixtures:
+            known = largest.get(mixture.mixture)
+            if known is None or (mixture.tokens or 0.0) > (known.tokens or 0.0):
+                largest[mixture.mixture] = mixture
+        return list(largest.values())
+
+    def level(self) -> float | None:
+        """The nominal coverage of the laws' intervals, when they all have the same."""
+        levels = {law.level for law in self.laws if law.intervals}
+        return levels.pop() if len(levels) == 1 else None
 
     def laws_of(self, kind: str) -> list[Law]:
         """Laws of one kind ("data", "model", "joint", "ratio"), in file order."""

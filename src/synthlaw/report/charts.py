@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from synthlaw.common.numbers import format_count
 from synthlaw.report.artifacts import RatioCurve, Study
+from synthlaw.report.contrasts import against_baseline
 from synthlaw.report.curves import (
     Axis,
     MixtureCurve,
@@ -22,7 +23,7 @@ from synthlaw.report.curves import (
     default_view,
     views,
 )
-from synthlaw.report.numerals import interval, number, percent
+from synthlaw.report.numerals import interval, number, percent, signed
 from synthlaw.report.palette import INK, NATURAL, PAPER, Style, mixture_kinds, rgb, type_colours
 
 Figure = dict[str, Any]
@@ -30,8 +31,9 @@ AXIS_TITLES: dict[Axis, str] = {
     "tokens": "training tokens",
     "params": "non-embedding parameters",
 }
-BAND_OPACITY = 0.16
+BAND_OPACITY = 0.1
 SHARE_TICKS = (0, 20, 40, 60, 80, 100)
+LOSS_TITLE = "loss (nats per token)"
 AWAY = {"light": "#dfe2e8", "dark": "#2c3038"}
 
 
@@ -40,8 +42,14 @@ def chart_text(text: str) -> str:
     return html.escape(text, quote=False).replace("%{", "%\u200b{")
 
 
-def scaling_chart(study: Study, axis: Axis, mixtures: Sequence[str]) -> dict[str, Any] | None:
-    """All views along `axis`: {"views": [{"label", "figure"}], "start": index}; None if empty."""
+def scaling_chart(
+    study: Study, axis: Axis, mixtures: Sequence[str], baseline: str | None
+) -> dict[str, Any] | None:
+    """All views along `axis`, None when there are none.
+
+    {"views": [{"label", "figure", "difference": the same against the baseline, or None}],
+    "start": the view to open with, "bands": whether laws carry intervals along their curves}.
+    """
     found = views(study, axis, mixtures)
     if not found:
         return None
@@ -51,22 +59,30 @@ def scaling_chart(study: Study, axis: Axis, mixtures: Sequence[str]) -> dict[str
             {
                 "label": format_count(view.fixed) + ("" if view.fixed in sizes else " (asked)"),
                 "figure": _scaling_figure(view),
+                "difference": _difference_figure(study, view, baseline),
             }
             for view in found
         ],
         "start": default_view(found),
+        "bands": any(curve.low for view in found for curve in view.curves),
     }
+
+
+def _difference_figure(study: Study, view: View, baseline: str | None) -> Figure | None:
+    contrast = against_baseline(study, view, baseline)
+    return None if contrast is None else _scaling_figure(contrast)
 
 
 def _scaling_figure(view: View) -> Figure:
     traces: list[Figure] = []
     for index, curve in enumerate(view.curves):
-        traces += _band(curve, index) + _line(curve, index) + _asked(curve, index)
+        traces += _band(curve, index) + _line(view, curve, index) + _asked(view, curve, index)
     for index, curve in enumerate(view.curves):
-        traces += _points(curve, index)
+        traces += _points(view, curve, index)
     every_x = [p.x for c in view.curves for p in c.points] or [x for c in view.curves for x in c.x]
     ticks = axis_ticks([*every_x, *([view.question] if view.question else [])]) if every_x else []
-    layout = _layout(AXIS_TITLES[view.axis])
+    title = LOSS_TITLE if view.baseline is None else f"loss minus that of {view.baseline}"
+    layout = _layout(AXIS_TITLES[view.axis], chart_text(title))
     layout["xaxis"] |= {
         "type": "log",
         "tickvals": ticks,
@@ -96,13 +112,14 @@ def _band(curve: MixtureCurve, index: int) -> list[Figure]:
     ]
 
 
-def _line(curve: MixtureCurve, index: int) -> list[Figure]:
+def _line(view: View, curve: MixtureCurve, index: int) -> list[Figure]:
     """The law: as its mixture's dash where there are runs, thin beyond the last of them."""
     inside = [(x, y) for x, y in zip(curve.x, curve.loss, strict=True) if x <= curve.reach]
     beyond = [(x, y) for x, y in zip(curve.x, curve.loss, strict=True) if x > curve.reach]
     if inside and beyond:
         beyond.insert(0, inside[-1])
-    name = chart_text(curve.mixture)
+    name, unit = chart_text(curve.mixture), _unit(view)
+    form = ".3f" if view.baseline is None else "+.3f"
     traces = []
     for part, width, words in ((inside, 2.25, "fit"), (beyond, 1.25, "extrapolated")):
         if part:
@@ -114,14 +131,14 @@ def _line(curve: MixtureCurve, index: int) -> list[Figure]:
                     "y": [y for _, y in part],
                     "line": {"color": f"@line:{index}", "dash": f"@dash:{index}", "width": width},
                     "opacity": 1.0 if words == "fit" else 0.75,
-                    "hovertemplate": f"{name}, {words}<br>%{{y:.3f}} nats per token<extra></extra>",
+                    "hovertemplate": f"{name}, {words}<br>%{{y:{form}}} {unit}<extra></extra>",
                     "mixture": index,
                 }
             )
     return traces
 
 
-def _points(curve: MixtureCurve, index: int) -> list[Figure]:
+def _points(view: View, curve: MixtureCurve, index: int) -> list[Figure]:
     traces = []
     for held_out in (False, True):
         points = [point for point in curve.points if point.held_out is held_out]
@@ -132,7 +149,7 @@ def _points(curve: MixtureCurve, index: int) -> list[Figure]:
                     "mode": "markers",
                     "x": [point.x for point in points],
                     "y": [point.loss for point in points],
-                    "text": [_point_text(curve.mixture, point) for point in points],
+                    "text": [_point_text(view, curve.mixture, point) for point in points],
                     "hovertemplate": "%{text}<extra></extra>",
                     "marker": {
                         "color": "@paper" if held_out else f"@line:{index}",
@@ -146,29 +163,41 @@ def _points(curve: MixtureCurve, index: int) -> list[Figure]:
     return traces
 
 
-def _point_text(mixture: str, point: Point) -> str:
+def _point_text(view: View, mixture: str, point: Point) -> str:
     role = "held out of the fit" if point.held_out else "in the fit"
     seed = f", seed {point.seed}" if point.seed else ""
     return (
-        f"{chart_text(mixture)}, {format_count(point.x)}<br>{number(point.loss)} nats per token"
+        f"{chart_text(mixture)}, {format_count(point.x)}<br>{_show(view)(point.loss)} {_unit(view)}"
         f"<br>{role}{chart_text(seed)}"
     )
 
 
-def _asked(curve: MixtureCurve, index: int) -> list[Figure]:
+def _show(view: View) -> Callable[[float | None], str]:
+    """How a view's y is written: a loss, or a difference with its sign."""
+    return number if view.baseline is None else signed
+
+
+def _unit(view: View) -> str:
+    """What a view's y is, for the text beside a value."""
+    against = "" if view.baseline is None else f" against {chart_text(view.baseline)}"
+    return f"nats per token{against}"
+
+
+def _asked(view: View, curve: MixtureCurve, index: int) -> list[Figure]:
     """The advice's loss with its interval, at the question's point."""
     if curve.asked is None:
         return []
     x, loss, span = curve.asked
     low, high = span or (None, None)
-    words = f"{chart_text(curve.mixture)} at the question<br>{number(loss)}"
+    words = f"{chart_text(curve.mixture)} at the question<br>{_show(view)(loss)}"
+    ends = interval(span, sign=view.baseline is not None)
     return [
         {
             "type": "scatter",
             "mode": "markers",
             "x": [x],
             "y": [loss],
-            "text": [f"{words} ({interval(span)}) nats per token"],
+            "text": [f"{words} ({ends}) {_unit(view)}"],
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {"color": f"@line:{index}", "symbol": "line-ew-open", "size": 12},
             "error_y": {
@@ -234,7 +263,7 @@ def ratio_chart(study: Study) -> dict[str, Any] | None:
                 "marker": {"color": f"@type:{index}", "size": 7},
             }
         )
-    layout = _layout("share of synthetic tokens")
+    layout = _layout("share of synthetic tokens", LOSS_TITLE)
     layout["xaxis"] |= {
         "range": [-3, 103],
         "tickvals": list(SHARE_TICKS),
@@ -276,7 +305,7 @@ def _see_through(colour: str) -> str:
     return f"rgba({red},{green},{blue},{BAND_OPACITY})"
 
 
-def _layout(x_title: str) -> Figure:
+def _layout(x_title: str, y_title: str) -> Figure:
     axis = {
         "gridcolor": "@grid",
         "linecolor": "@grid",
@@ -288,7 +317,7 @@ def _layout(x_title: str) -> Figure:
     }
     return {
         "xaxis": {**axis, "title": _title(x_title), "showgrid": False},
-        "yaxis": {**axis, "title": _title("loss (nats per token)")},
+        "yaxis": {**axis, "title": _title(y_title)},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "@ink", "size": 13},

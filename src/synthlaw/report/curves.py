@@ -11,10 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from synthlaw.common.errors import UsageError
+from synthlaw.laws.lawfit import LawFit
 from synthlaw.report.artifacts import Interval, Law, Run, Study
 
 Axis = Literal["tokens", "params"]
@@ -22,11 +24,10 @@ Axis = Literal["tokens", "params"]
 
 LAW_ALONG: dict[Axis, str] = {"tokens": "data", "params": "model"}
 FIXED: dict[Axis, Axis] = {"tokens": "params", "params": "tokens"}
-TERMS: dict[Axis, tuple[str, str]] = {"tokens": ("B", "beta"), "params": ("A", "alpha")}
+LOSS_LAWS = ("data", "model", "joint")
 GRID_POINTS = 60
 SAME = 0.01
 """Two sizes or budgets are the same when they differ by less than this share."""
-CREDIBLE = (2.5, 97.5)
 TICK_GAP = 1.35
 """Neighbouring labels on a logarithmic axis touch when their values are closer than this."""
 
@@ -46,8 +47,9 @@ class Point:
 class MixtureCurve:
     """One mixture in one view: `x` and `loss` are empty when no law covers it.
 
-    low, high: the band, empty when the law carries no bootstrap draws. reach: the largest x that
-    has a run; beyond it the curve is extrapolation. asked: the advice's interval at the question.
+    low, high: the law's interval, empty when it carries no bootstrap replicates. reach: the
+    largest x that has a run; beyond it the curve is extrapolation. asked: the question's x, the
+    advice's loss there and its interval.
     """
 
     mixture: str
@@ -63,12 +65,16 @@ class MixtureCurve:
 
 @dataclass(frozen=True)
 class View:
-    """One chart: `fixed` is the size or budget that is held."""
+    """One chart: `fixed` is the size or budget that is held, `question` the x that was asked.
+
+    baseline: the mixture that losses are differences to; None when they are losses.
+    """
 
     axis: Axis
     fixed: float
     curves: Sequence[MixtureCurve]
     question: float | None
+    baseline: str | None = None
 
 
 def same(a: float, b: float) -> bool:
@@ -76,47 +82,26 @@ def same(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=SAME)
 
 
-def law_loss(
-    law: Law,
-    params: np.ndarray | float,
-    tokens: np.ndarray | float,
-    coefficients: dict[str, np.ndarray] | None = None,
-) -> np.ndarray:
-    """Loss in nats per token: E + A/(params/unit)^alpha + B/(tokens/unit)^beta, present terms only.
+def fit_of(law: Law) -> LawFit | None:
+    """The law as the laws room calculates with it; None when its form is not one of losses.
 
-    coefficients: draws to use in place of the law's own, of shape (draws, 1) against a grid.
+    Ratio laws, and forms that a later version may bring, are shown in the table of laws only.
     """
-    values = law.coefficients if coefficients is None else coefficients
-
-    def get(name: str) -> np.ndarray:
-        value = values.get(name)
-        return np.asarray(0.0 if value is None else value, dtype=float)
-
-    loss = get("E")
-    with np.errstate(over="ignore", divide="ignore"):
-        if "A" in values:
-            loss = loss + get("A") / (np.asarray(params) / law.unit.params) ** get("alpha")
-        if "B" in values:
-            loss = loss + get("B") / (np.asarray(tokens) / law.unit.tokens) ** get("beta")
-    return np.asarray(loss, dtype=float)
-
-
-def has_terms(law: Law, *axes: Axis) -> bool:
-    """Whether the law's floor and its terms along all of `axes` have finite coefficients."""
-    names = ["E", *(name for axis in axes for name in TERMS[axis])]
-    return all(law.coefficients.get(name) is not None for name in names)
+    if law.law not in LOSS_LAWS:
+        return None
+    try:
+        return LawFit.from_json(law.model_dump(exclude_none=True), law.mixture)
+    except UsageError:
+        return None
 
 
 def law_in_view(study: Study, mixture: str, axis: Axis, fixed: float) -> Law | None:
     """The law fitted at this size or budget, else the joint law, else None."""
     for law in study.laws_of(LAW_ALONG[axis]):
-        at = law.at.get(FIXED[axis])
-        if law.mixture == mixture and at is not None and same(at, fixed) and has_terms(law, axis):
+        at = law.fixed_at(FIXED[axis])
+        if law.mixture == mixture and at is not None and same(at, fixed):
             return law
-    for law in study.laws_of("joint"):
-        if law.mixture == mixture and has_terms(law, "tokens", "params"):
-            return law
-    return None
+    return next((law for law in study.laws_of("joint") if law.mixture == mixture), None)
 
 
 def views(study: Study, axis: Axis, mixtures: Sequence[str]) -> list[View]:
@@ -190,29 +175,21 @@ def _curve(
 def _law_on_grid(
     law: Law | None, axis: Axis, fixed: float, grid: np.ndarray
 ) -> tuple[list[float], list[float], list[float]]:
-    """The law along the grid and, when it carries draws, the 95% band around it."""
-    if law is None or not len(grid):
+    """The law along the grid and, when it carries replicates, its interval there."""
+    fit = fit_of(law) if law is not None else None
+    if fit is None or not len(grid) or not set(fit.form.inputs) <= {axis, FIXED[axis]}:
         return [], [], []
-    params, tokens = (fixed, grid) if axis == "tokens" else (grid, fixed)
-    loss = law_loss(law, params, tokens)
-    if not np.isfinite(loss).all():
-        return [], [], []
-    draws = _draws(law)
-    if draws is None:
+    inputs: dict[str, Any] = {axis: grid, FIXED[axis]: fixed}
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        loss = fit.predict(**inputs)
+        if not np.isfinite(loss).all():
+            return [], [], []
+        if fit.replicates is None or fit.replicates.shape[1] != len(fit.coefficients):
+            return loss.tolist(), [], []
+        low, high = fit.interval_of_many(fit.predict_replicates(**inputs))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return loss.tolist(), [], []
-    band = np.nanpercentile(law_loss(law, params, tokens, draws), CREDIBLE, axis=0)
-    if not np.isfinite(band).all():
-        return loss.tolist(), [], []
-    return loss.tolist(), band[0].tolist(), band[1].tolist()
-
-
-def _draws(law: Law) -> dict[str, np.ndarray] | None:
-    """Bootstrap draws as columns, when every coefficient has them in equal number."""
-    if not law.draws or set(law.draws) < set(law.coefficients):
-        return None
-    if len({len(values) for values in law.draws.values()} - {0}) != 1:
-        return None
-    return {name: np.asarray(values, float)[:, None] for name, values in law.draws.items()}
+    return loss.tolist(), low.tolist(), high.tolist()
 
 
 def is_held_out(run: Run, law: Law | None) -> bool:
@@ -237,15 +214,20 @@ def floors(study: Study) -> tuple[str, list[Law]]:
     Joint laws when there are any: their E is the irreducible loss. Else the data laws of the
     largest size, whose E still contains the model term at that size.
     """
-    joint = [law for law in study.laws_of("joint") if has_terms(law)]
+    joint = [law for law in study.laws_of("joint") if _has_floor(law)]
     if joint:
         return "joint", joint
     for kind, key in (("data", "params"), ("model", "tokens")):
-        laws = [law for law in study.laws_of(kind) if has_terms(law) and law.at.get(key)]
-        if laws:
-            largest = max(law.at[key] for law in laws)
-            return kind, [law for law in laws if same(law.at[key], largest)]
+        laws = [law for law in study.laws_of(kind) if _has_floor(law)]
+        places = {id(law): place for law in laws if (place := law.fixed_at(key)) is not None}
+        if places:
+            largest = max(places.values())
+            return kind, [law for law in laws if same(places.get(id(law), 0.0), largest)]
     return "", []
+
+
+def _has_floor(law: Law) -> bool:
+    return law.coefficients.get("E") is not None
 
 
 def axis_ticks(values: Sequence[float], most: int = 7) -> list[float]:

@@ -34,6 +34,7 @@ DASHES: dict[str, Any] = {
 }
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_HEIGHT = 3.5, 3.2, 0.7
 MOST_PANELS = 4
+LONGEST_NAME = 24
 DPI = 160
 SETTINGS: Any = {
     "font.size": 9,
@@ -71,6 +72,9 @@ def write_figures(study: Study, folder: Path) -> list[str]:
         written = []
         for name, figure in drawn.items():
             if figure is not None:
+                # Laid out once; each file would lay it out again.
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")
                 for ending in ("svg", "png"):
                     _save(figure, folder / f"{name}.{ending}")
                     written.append(f"{name}.{ending}")
@@ -153,7 +157,7 @@ def _draw_curve(panel: Axes, curve: MixtureCurve, style: Style) -> None:
 def _label_ticks(panel: Axes, view: View) -> None:
     every_x = [p.x for c in view.curves for p in c.points] or [x for c in view.curves for x in c.x]
     if every_x:
-        ticks = axis_ticks(every_x)
+        ticks = axis_ticks([*every_x, *([view.question] if view.question else [])])
         panel.set_xticks(ticks, [format_count(tick) for tick in ticks])
     panel.minorticks_off()
 
@@ -165,9 +169,16 @@ def _legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
         Line2D([], [], color=colour, linestyle=DASHES[dash], lw=1.8) for _, colour, dash in entries
     ]
     # matplotlib leaves out labels that begin with an underscore.
-    labels = [f" {name}" if name.startswith("_") else name for name, _, _ in entries]
+    short = [_short(name) for name, _, _ in entries]
+    labels = [f" {name}" if name.startswith("_") else name for name in short]
     columns = min(len(entries), 6)
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _short(name: str) -> str:
+    """A name on one line that leaves room for the drawing."""
+    line = " ".join(name.split())
+    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"
 
 
 def _ratio(study: Study) -> Figure | None:
@@ -211,7 +222,8 @@ def _floors(study: Study) -> Figure | None:
         floor = law.coefficients["E"]
         if floor is not None:
             panel.plot([floor], [row], marker="o", ms=5.5, color=colour)
-    panel.set_yticks(range(len(ordered)), [law.mixture for law in ordered])
+    panel.set_yticks(range(len(ordered)), [_short(law.mixture) for law in ordered])
+    panel.set_ylim(-0.6, len(ordered) - 0.4)
     panel.grid(axis="y", visible=False)
     panel.grid(axis="x", visible=True)
     words = "irreducible loss E" if kind == "joint" else f"constant E of the {kind} law"

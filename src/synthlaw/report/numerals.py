@@ -56,8 +56,10 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def times(value: float | None) -> str:
-    """A factor: 1.7×."""
-    return NONE if value is None else f"{significant(value, 2)}×"
+    """A factor: 1.7×. A speed-up of zero means that the loss is never reached."""
+    if value is None:
+        return NONE
+    return "never" if value == 0 else f"{significant(value, 2)}×"
 
 
 def times_interval(value: Interval | None) -> str:
@@ -69,7 +71,7 @@ def times_interval(value: Interval | None) -> str:
         return f"≤ {times(high)}"
     if high is None:
         return f"≥ {times(low)}"
-    return f"{significant(low, 2)} to {times(high)}"
+    return f"{times(low).removesuffix('×')} to {times(high)}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:

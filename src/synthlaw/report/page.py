@@ -23,6 +23,7 @@ from synthlaw.common.numbers import format_seconds
 from synthlaw.report import numerals, sections
 from synthlaw.report.artifacts import Study
 from synthlaw.report.charts import chart_palette, ratio_chart, ratio_types, scaling_chart
+from synthlaw.report.facts import facts
 from synthlaw.report.heat import baseline_of, heat_table
 from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_colours
 
@@ -33,8 +34,8 @@ def render_page(study: Study, files_written: Sequence[str]) -> str:
     mixtures = list(kinds)
     styles = mixture_styles(kinds)
     charts = {
-        "data": scaling_chart(study, "tokens", mixtures),
-        "model": scaling_chart(study, "params", mixtures),
+        "data": scaling_chart(study, "tokens", mixtures, baseline_of(study)),
+        "model": scaling_chart(study, "params", mixtures, baseline_of(study)),
         "ratio": ratio_chart(study),
     }
     drawn = any(chart is not None for chart in charts.values())
@@ -59,9 +60,13 @@ def render_page(study: Study, files_written: Sequence[str]) -> str:
 def _section_values(study: Study, mixtures: Sequence[str]) -> dict[str, Any]:
     """What the sections' templates read."""
     recipes = study.generation.recipes if study.generation else ()
-    bars, sources = sections.share_bars(study.mixtures)
+    level = study.level()
+    bars, sources = sections.share_bars(study.largest_mixtures())
     return {
         "answer": sections.answer_table(study),
+        "headline": sections.headline_parts(study.advice.headline) if study.advice else None,
+        "names_its_question": sections.names_its_question(study),
+        "sure": "intervals" if level is None else f"{numerals.percent(level)} intervals",
         "glance": sections.glance(study),
         "baseline": baseline_of(study),
         "floor": sections.floor_table(study),
@@ -115,7 +120,7 @@ def _style_sheet(study: Study, mixtures: Sequence[str], styles: Mapping[str, Sty
             f".{group}{index}{{--c:light-dark({types[name]['light']},{types[name]['dark']})}}"
             for index, name in enumerate(names)
         ]
-    _, sources = sections.share_bars(study.mixtures)
+    _, sources = sections.share_bars(study.largest_mixtures())
     natural = sections.natural_sources(study)
     shown = ["" if source in natural else source for source in sources]
     source_colours = type_colours(shown)
@@ -139,7 +144,7 @@ def _environment() -> jinja2.Environment:
         environment.filters[name] = getattr(numerals, name)
     environment.filters["seconds"] = format_seconds
     environment.filters["at_text"] = sections.at_text
-    environment.filters["pairs"] = sections.pairs
+    environment.filters["facts"] = facts
     environment.filters["columns"] = sections.sample_columns
     environment.globals["makers"] = sections.MAKERS
     return environment

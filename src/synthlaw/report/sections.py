@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from synthlaw.report.artifacts import Candidate, Law, Mixture, Output, Recipe, Sample, Study
 from synthlaw.report.curves import floors
 from synthlaw.report.glossary import explain
 from synthlaw.report.heat import baseline_of
 from synthlaw.report.marks import Mark, Scale, scale_of
-from synthlaw.report.numerals import count, percent, significant
+from synthlaw.report.numerals import count, percent
 
 COEFFICIENTS = ("E", "A", "alpha", "B", "beta")
 MAKERS = {
@@ -108,6 +106,30 @@ def glance(study: Study) -> list[Fact]:
     return facts
 
 
+LONG_HEADLINE = 110
+"""A headline of more characters than this is set in two parts."""
+
+
+def headline_parts(headline: str) -> tuple[str, str]:
+    """A long headline as its first clause and the rest, so that the first can be set large."""
+    if len(headline) <= LONG_HEADLINE:
+        return headline, ""
+    cuts = [at for stop in (": ", "; ", ". ") if (at := headline.find(stop)) > 0]
+    if not cuts:
+        return headline, ""
+    first, rest = headline[: min(cuts)], headline[min(cuts) + 2 :]
+    return f"{first}.", rest[:1].upper() + rest[1:]
+
+
+def names_its_question(study: Study) -> bool:
+    """Whether the headline itself says at which size and budget it holds."""
+    advice = study.advice
+    if advice is None or advice.question is None:
+        return True
+    asked = (count(advice.question.params), count(advice.question.tokens))
+    return all(number in advice.headline for number in asked)
+
+
 def _span(values: Sequence[float]) -> str:
     low, high = count(values[0]), count(values[-1])
     return low if low == high else f"{low} to {high}"
@@ -136,13 +158,13 @@ def floor_table(study: Study) -> FloorTable | None:
         (law, scale.mark(law.coefficients["E"], law.intervals.get("E")) if scale else None)
         for law in ordered
     ]
-    return FloorTable(kind, at_text(ordered[0].at), rows, scale)
+    return FloorTable(kind, at_text(ordered[0]), rows, scale)
 
 
-def at_text(at: Mapping[str, float]) -> str:
+def at_text(law: Law) -> str:
     """What a law holds fixed: '1M parameters'."""
     names = {"params": "parameters", "tokens": "tokens"}
-    return ", ".join(f"{count(value)} {names.get(key, key)}" for key, value in at.items())
+    return ", ".join(f"{count(law.fixed_at(key))} {names.get(key, key)}" for key in law.at)
 
 
 def coefficient_names(laws: Iterable[Law]) -> list[str]:
@@ -241,36 +263,10 @@ def warning_groups(study: Study) -> list[WarningGroup]:
     for law in study.laws:
         place = f"{law.mixture}, {law.law} law"
         if law.at:
-            place += f" at {at_text(law.at)}"
+            place += f" at {at_text(law)}"
         for warning in law.warnings:
             groups[warning.code][warning.message].append(place)
     return [
         WarningGroup(code, explain(code), list(messages.items()))
         for code, messages in groups.items()
     ]
-
-
-def pairs(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Free-form facts as (name, text): nested objects are named by their path."""
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            rows += pairs(value, f"{name} · ")
-        else:
-            rows.append((name, _plain(value)))
-    return rows
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, int | float):
-        if isinstance(value, int) and abs(value) < 100_000:
-            return str(value)
-        return count(value) if abs(value) >= 1000 else significant(value, 3)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
-        return ", ".join(_plain(item) for item in value)
-    return json.dumps(value, ensure_ascii=False)

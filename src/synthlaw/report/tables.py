@@ -91,7 +91,7 @@ def _laws(study: Study) -> Rows:
     head += ["points", "objective", "value", "holdout_points", "rmabe", "warnings"]
     rows: Rows = [head]
     for law in study.laws:
-        row: list[Any] = [law.mixture, law.law, law.at.get("params"), law.at.get("tokens")]
+        row: list[Any] = [law.mixture, law.law, law.fixed_at("params"), law.fixed_at("tokens")]
         row += [law.unit.params, law.unit.tokens]
         for name in names:
             row += [law.coefficients.get(name), *_ends(law.intervals.get(name))]
@@ -125,9 +125,10 @@ def _generation(study: Study) -> Rows:
 
 
 def _mixtures(study: Study) -> Rows:
-    rows: Rows = [["mixture", "source", "share_asked", "share_realised", "tokens", "epochs"]]
+    head = ["mixture", "budget", "source", "share_asked", "share_realised", "tokens", "epochs"]
+    rows: Rows = [head]
     for mixture in study.mixtures:
         for it in mixture.sources:
             numbers = [it.share_asked, it.share_realised, it.tokens, it.epochs]
-            rows.append([mixture.mixture, it.source, *numbers])
+            rows.append([mixture.mixture, mixture.tokens, it.source, *numbers])
     return rows

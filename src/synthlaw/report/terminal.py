@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from rich import box
@@ -17,6 +18,7 @@ from synthlaw.report.reading import read_study
 from synthlaw.report.sections import answer_table
 
 WIDTH = 100
+_REORDERING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LEVELS = {
     "supported": "Supported by the runs of this study.",
     "undecided": "Undecided: the runs of this study do not settle the order of the mixtures.",
@@ -37,9 +39,14 @@ def answer_lines(folder: Path) -> list[str]:
     if table is not None:
         lines += _rendered(table)
     for sentence in _sentences(study):
-        lines += _rendered(Text(" ".join(sentence.split())))
+        lines += _rendered(Text(_plain(" ".join(sentence.split()))))
     page = (folder / FOLDER / PAGE).absolute()
     return [*lines, "", f"Page: {page}"]
+
+
+def _plain(text: str) -> str:
+    """Text without the marks that reorder what a terminal shows after them."""
+    return _REORDERING.sub("", text)
 
 
 def _rendered(part: Table | Text) -> list[str]:
@@ -58,14 +65,15 @@ def mixture_table(study: Study) -> Table | None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("mixture", overflow="ellipsis", no_wrap=True, max_width=18)
     table.add_column("loss (95% interval)", justify="right", no_wrap=True)
-    versus = f"against {baseline}" if len(baseline) <= 12 else "against baseline"
+    versus = f"against {_plain(baseline)}" if len(baseline) <= 12 else "against baseline"
     table.add_column(Text(versus), justify="right", no_wrap=True)
     table.add_column("best", justify="right", no_wrap=True)
     table.add_column("speed-up", justify="right", no_wrap=True)
     for row in answer.rows:
         style = "bold" if row.best else ""
         # Names are data: as Text they are printed, never read as markup.
-        table.add_row(*(Text(cell) for cell in _cells(row.candidate, row.baseline)), style=style)
+        cells = [Text(_plain(cell)) for cell in _cells(row.candidate, row.baseline)]
+        table.add_row(*cells, style=style)
     return table
 
 

@@ -7,6 +7,7 @@
   const finePointer = window.matchMedia("(pointer: fine)").matches;
   const hidden = new Set();
   const view = {};
+  const measure = {};
 
   function theme() {
     return root.dataset.theme || (darkPage.matches ? "dark" : "light");
@@ -29,7 +30,8 @@
     const place = document.getElementById("plot-" + name);
     const chart = island.charts[name];
     if (!chart || !place || !window.Plotly) return;
-    const figure = resolved(chart.views[view[name]].figure, island.palette[theme()], "");
+    const shown = chart.views[view[name]];
+    const figure = resolved(shown[measure[name]] || shown.figure, island.palette[theme()], "");
     figure.data = figure.data.filter((trace) => !hidden.has(trace.mixture));
     for (const trace of figure.data) delete trace.mixture;
     const narrow = place.clientWidth < 520;
@@ -57,8 +59,10 @@
   }
   for (const chooser of document.querySelectorAll(".chooser")) {
     chooser.addEventListener("change", (event) => {
-      view[chooser.dataset.chart] = Number(event.target.value);
-      draw(chooser.dataset.chart);
+      const name = chooser.dataset.chart || chooser.dataset.measure;
+      if (chooser.dataset.chart) view[name] = Number(event.target.value);
+      else measure[name] = event.target.value;
+      draw(name);
     });
   }
   // A mixture is hidden in every chart at once, so that charts stay comparable.
