@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.differences import curvature_by_differences
 from synthlaw.laws.forms import EXPONENT_BOUNDS, Column, Form, PowerForm, Term
 
 Array = NDArray[np.float64]
@@ -193,7 +192,35 @@ class BoundAdditive:
 
     def curvature(self, z: Array, jacobian: Array, weights: Array) -> Array:
         """Sum over points of weights times second derivatives of the prediction."""
-        return curvature_by_differences(self, z, weights)
+        K = 2 + len(self.logs)
+        size = 2 * K + 1
+        result = np.zeros((len(z), size, size))
+        natural, synthetic = self._parts(z[:, K:])
+        inverse = jacobian[:, 1]
+        # u = natural + synthetic; first[i] = du/dshape_i, second[i, j] its derivative.
+        first = [synthetic, natural * self.log_natural, synthetic * self.log_synthetic]
+        second = {
+            (0, 0): synthetic,
+            (0, 2): first[2],
+            (1, 1): first[1] * self.log_natural,
+            (2, 2): first[2] * self.log_synthetic,
+        }
+        pull = weights * inverse**2
+        for i in range(3):
+            self._add(result, 1, K + i, -(pull * first[i]).sum(axis=1))
+            for j in range(i, 3):
+                bend = 2 * first[i] * first[j] * inverse - second.get((i, j), 0.0)
+                self._add(result, K + i, K + j, z[:, 1] * (pull * bend).sum(axis=1))
+        for i, log in enumerate(self.logs):
+            moment = weights * log * jacobian[:, 2 + i]
+            self._add(result, 2 + i, K + 3 + i, -moment.sum(axis=1))
+            self._add(result, K + 3 + i, K + 3 + i, z[:, 2 + i] * (moment @ log))
+        return result
+
+    @staticmethod
+    def _add(table: Array, row: int, column: int, values: Array) -> None:
+        """Set a symmetric pair of entries."""
+        table[:, row, column] = table[:, column, row] = values
 
 
 def candidates(sizes: str, levels: int) -> list[Form]:
