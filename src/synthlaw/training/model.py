@@ -17,7 +17,6 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
 from synthlaw.training.presets import ModelShape
 
-
 EXPLICIT_CONTEXT = 512
 """Up to this context the CPU multiplies out bf16 attention: see `attend`."""
 
