@@ -103,6 +103,7 @@ class EmbeddedEngine:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._driver: threading.Thread | None = None
         self._next_id = 0
+        self.written = 0
 
     @property
     def concurrency(self) -> int:
@@ -258,6 +259,7 @@ class EmbeddedEngine:
                 if live:
                     self._level(fillers, len(live))
                     self._pipeline.step()
+                    self.written += len(live)
                     self._harvest(live, fillers)
                 if not live and not waiting:
                     self._clear(fillers)

@@ -107,7 +107,11 @@ class Engine(Protocol):
     """A language model. Used within `async with`; one event loop at a time.
 
     `concurrency` is how many requests keep it busy: more are queued, fewer leave it idle.
+    `written` counts the tokens written so far, those of unfinished answers included where the
+    engine can see them: it is for showing progress.
     """
+
+    written: int
 
     @property
     def concurrency(self) -> int:

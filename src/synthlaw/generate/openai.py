@@ -123,6 +123,7 @@ class OpenAIEngine:
             )
         if concurrency < 1:
             raise UsageError(f"concurrency: found {concurrency}; expected 1 or more")
+        self.written = 0
         self._servers = [_Server(server_url(url)) for url in dict.fromkeys(base_urls)]
         self._model, self._concurrency = model, concurrency
         self._retry = retry or RetryPolicy()
@@ -313,6 +314,7 @@ class OpenAIEngine:
         if completion_tokens is None:
             completion_tokens = await self.count_tokens(text)
         reason = str(choice.get("finish_reason") or "stop")
+        self.written += int(completion_tokens)
         return Completion(text, reason, int(prompt_tokens), int(completion_tokens))
 
 

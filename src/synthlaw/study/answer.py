@@ -15,6 +15,7 @@ from synthlaw.laws.api import fit_laws
 from synthlaw.laws.comparison import losses, paired, ranking, speedup, spread
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
+from synthlaw.study.grid import planned_vocab
 from synthlaw.study.limits import limits_of
 from synthlaw.study.workspace import Workspace
 
@@ -77,7 +78,7 @@ def _fit_all(space: Workspace, table: RunsTable) -> list[LawFit]:
 def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
     study = space.study
     params = study.question.params or max(
-        size.shape(study.tokenizer.vocab or 4096).params for size in study.ladder.sizes.values()
+        size.shape(planned_vocab(study)).params for size in study.ladder.sizes.values()
     )
     tokens = study.question.tokens or max(study.ladder.budgets)
     asked = {"params": params, "tokens": tokens}

@@ -10,6 +10,7 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.tokens.shares import ShareSchedule
 from synthlaw.training.config import TrainingConfig
+from synthlaw.training.presets import LLAMA3_VOCAB
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ def tokens_needed(study: Study, runs: list[Run]) -> dict[str, int]:
     context, epochs = study.training.context, study.ladder.max_epochs
     # One token more than whole windows: the last window's last target.
     return {s: int(-(-n // epochs)) * context + 1 for s, n in windows.items()}
+
+
+def planned_vocab(study: Study) -> int:
+    """The vocabulary to plan with before a tokenizer file has been read: Llama 3's, then."""
+    return study.tokenizer.vocab if study.tokenizer.path is None else LLAMA3_VOCAB
 
 
 def synthetic_part(shares: dict[str, float]) -> tuple[str, float]:

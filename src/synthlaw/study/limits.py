@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synthlaw.common.numbers import format_count
+from synthlaw.study.grid import planned_vocab
 from synthlaw.study.spec import Study
 
 PAPER_SMALLEST_PARAMS = 27.9e6
@@ -16,7 +17,7 @@ WEAK_GENERATOR = "SmolLM2-135M-Instruct"
 
 def limits_of(study: Study) -> list[str]:
     """Sentences for the page; the most important first."""
-    vocab = study.tokenizer.vocab or 4096
+    vocab = planned_vocab(study)
     params = max(size.shape(vocab).params for size in study.ladder.sizes.values())
     tokens = max(study.ladder.budgets)
     found = []

@@ -111,7 +111,6 @@ def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
     spec, store = space.study.tokenizer, space.store
     if spec.path is not None:
         return Tokenizer(space.study.place(spec.path, space.base))
-    assert spec.vocab is not None
     key = store.key("tokens", TOKENIZER_VERSION, {"text": corpus.content, "vocab": spec.vocab})
     found = store.find("tokens", "tokenizer", key)
     if found is None:

@@ -11,9 +11,8 @@ from typing import Any
 
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
-from synthlaw.study.grid import Run, runs_of, synthetic_part, tokens_needed
+from synthlaw.study.grid import Run, planned_vocab, runs_of, synthetic_part, tokens_needed
 from synthlaw.study.spec import NATURAL, Study
-from synthlaw.training.presets import LLAMA3_VOCAB
 
 BYTES_PER_TRAINED_PARAM = 16
 """fp32 weights, gradients and two moments (AdamW), 4 bytes each."""
@@ -32,7 +31,7 @@ ASSUMED_GENERATION = 200.0
 
 def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     """The plan as one JSON document. `folder`: a study folder whose measured speeds to use."""
-    vocab = study.tokenizer.vocab or LLAMA3_VOCAB
+    vocab = planned_vocab(study)
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
     speeds = _speeds(folder)

@@ -118,16 +118,14 @@ class Generate(_Part):
 class TokenizerSpec(_Part):
     """A BPE of `vocab` entries trained on the natural text, or a `tokenizer.json` by `path`."""
 
-    vocab: int | None = Field(None, ge=260)
+    vocab: int = Field(4096, ge=260)
     path: str | None = None
 
     @model_validator(mode="after")
     def _one(self) -> TokenizerSpec:
-        if self.vocab is not None and self.path is not None:
+        if {"vocab", "path"} <= self.model_fields_set:
             raise ValueError("give 'vocab' or 'path', not both")
-        return (
-            self if self.path is not None else self.model_copy(update={"vocab": self.vocab or 4096})
-        )
+        return self
 
 
 class SizeSpec(_Part):
@@ -243,7 +241,7 @@ class Study(_Part):
     natural: list[TextSource] = Field(min_length=1)
     corpus: Corpus = Field(default_factory=Corpus)
     generate: Generate = Field(default_factory=Generate)
-    tokenizer: TokenizerSpec = Field(default_factory=lambda: TokenizerSpec(vocab=4096))
+    tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
     mixtures: dict[Name, dict[str, float]] = Field(min_length=1)
     baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
     ladder: Ladder

@@ -22,13 +22,15 @@ from synthlaw.generate.engine import Engine, Sampling, make_engine
 from synthlaw.generate.journal import BlockJournal
 from synthlaw.generate.recipe import Recipe, load_recipe
 from synthlaw.generate.runner import Progress, Settings, generate_documents
-from synthlaw.study.shards import Shard, find_shard, shard_key, write_shard
+from synthlaw.study.shards import Shard, add_counts, find_shard, shard_key, write_shard
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer
 
 FIRST_GUESS_TOKENS = 200
 """Kept tokens expected of a source document before the first shard of a recipe is done."""
+
+SHOW_EVERY_SECONDS = 1.0
 
 JOURNAL = "answers.jsonl"
 """Answers of an unfinished shard, kept as they come: a killed run pays for none of them twice."""
@@ -165,10 +167,13 @@ def _check_enough(source: Source, documents: int) -> None:
     if have >= source.need:
         return
     more = "raise its 'documents', " if source.limit < documents else ""
+    dropped = add_counts(shard.artifact for shard in source.prefix()).get("dropped", {})
+    listed = ", ".join(f"{count} for '{rule}'" for rule, count in sorted(dropped.items()))
     raise UsageError(
         f"generate.recipes.{source.name}: {source.limit:,} source documents gave {have:,} tokens "
-        f"and the largest budget needs {source.need:,}; {more}lower the budgets or the share, "
-        "bring more natural text, or allow repetition with ladder.max_epochs"
+        f"and the largest budget needs {source.need:,} (the post-filter dropped "
+        f"{listed or 'nothing'}); {more}lower the budgets or the share, bring more natural text, "
+        "or allow repetition with ladder.max_epochs"
     )
 
 
@@ -215,15 +220,16 @@ class _Maker:
             async with self.engine:
                 flying: set[asyncio.Task[None]] = set()
                 while True:
+                    self._show(bar)
                     while self._room() and (source := self._next()) is not None:
                         number, source.launched = source.launched, source.launched + 1
                         if not self._take_up(source, number):
                             source.flying[number] = Progress()
-                            flying.add(asyncio.create_task(self._shard(source, number, bar)))
+                            flying.add(asyncio.create_task(self._shard(source, number)))
                     if not flying:
                         return self.completion_tokens
                     finished, flying = await asyncio.wait(
-                        flying, return_when=asyncio.FIRST_COMPLETED
+                        flying, timeout=SHOW_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
                     for task in finished:
                         task.result()
@@ -240,7 +246,7 @@ class _Maker:
     def _next(self) -> Source | None:
         return next((source for source in self.sources if source.wants_more(self.size)), None)
 
-    async def _shard(self, source: Source, number: int, bar: Meter) -> None:
+    async def _shard(self, source: Source, number: int) -> None:
         documents = self._documents(source, number)
         label, key = f"{source.name}-{number:05d}", self._key(source, number)
         work = self.space.store.work("generate", label, key)
@@ -248,7 +254,6 @@ class _Maker:
 
         def on_progress(progress: Progress) -> None:
             source.flying[number] = progress
-            self._show(bar)
 
         with BlockJournal(work / JOURNAL, sorted(work.glob(JOURNAL)), retry_failed=True) as journal:
             result = await generate_documents(
@@ -269,11 +274,10 @@ class _Maker:
         )
         shutil.rmtree(work)
         self.completion_tokens += source.flying.pop(number).completion_tokens
-        self._show(bar)
 
     def _show(self, bar: Meter) -> None:
         """Progress in the study's tokens; what is in flight is counted in the generator's."""
         done = sum(min(sum(x.tokens for x in s.done.values()), s.need) for s in self.sources)
-        flying = sum(p.completion_tokens for s in self.sources for p in s.flying.values())
+        flying = self.engine.written - self.completion_tokens
         shards = sum(len(s.done) for s in self.sources)
-        bar.update(min(done + flying, bar.total), f"{shards} shards")
+        bar.update(min(max(done + flying, bar.done), bar.total), f"{shards} shards done")

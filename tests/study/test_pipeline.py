@@ -1,0 +1,229 @@
+"""A whole study against a stand-in server: golden path, resumption, changes, damage, faults."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Sandbox
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.corpus.documents import read_documents
+from synthlaw.generate.recipe import load_recipe
+from synthlaw.study.pipeline import Outcome, run_study
+
+
+def run(sandbox: Sandbox, **options: str) -> Outcome:
+    path = sandbox.write()
+    text = path.read_text(encoding="utf-8")
+    return run_study(text, "study.yaml", sandbox.folder, sandbox.out, **options)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "runs.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def losses(folder: Path) -> dict[str, str]:
+    return {row["run"]: row["loss"] for row in rows(folder)}
+
+
+def test_a_study_from_file_to_page(sandbox: Sandbox) -> None:
+    outcome = run(sandbox)
+    assert outcome.page is not None and outcome.page.exists()
+    table = rows(sandbox.out)
+    assert len(table) == 2 * 2 * 4
+    assert {row["mixture"] for row in table} == {"CC", "33HQ"}
+    untrained = json.loads((sandbox.out / "evaluation.json").read_text())["untrained"]
+    for row in table:
+        size = "a" if row["run"].split("-")[1] == "a" else "b"
+        before = untrained[f"untrained-{size}-s0"]
+        for domain in ("natural", "other"):
+            assert float(row[f"loss/{domain}"]) < before[domain]
+        mean = (float(row["loss/natural"]) + float(row["loss/other"])) / 2
+        assert float(row["loss"]) == pytest.approx(mean)
+    laws = json.loads((sandbox.out / "laws.json").read_text())["laws"]
+    assert {law["law"] for law in laws} == {"data", "joint"}  # two sizes carry no model law
+    data = next(law for law in laws if law["law"] == "data")
+    assert data["holdout"]["points"] == 1
+    assert data["holdout"]["rmabe"] >= 0
+    advice = json.loads((sandbox.out / "advice.json").read_text())
+    assert advice["headline"] and advice["limits"]
+    for use in json.loads((sandbox.out / "mixtures.json").read_text()):
+        assert all(source["epochs"] <= 1 for source in use["sources"])
+
+
+def test_every_synthetic_document_carries_the_template_around_its_source(sandbox: Sandbox) -> None:
+    run(sandbox, until="generate")
+    natural = {
+        doc.id: doc.text
+        for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+        for doc in read_documents(path)
+    }
+    step = load_recipe("hq").steps[0]
+    before, after = step.prompt.split("[xxxx]")
+    shards = list(sandbox.out.glob("artifacts/generate/*/documents.parquet"))
+    documents = [doc for shard in shards for doc in read_documents(shard)]
+    assert documents
+    asked = {body["messages"][-1]["content"] for body in sandbox.server.received}
+    for document in documents:
+        assert document.fields["prompt"] == before + natural[document.fields["source_id"]] + after
+        assert document.fields["prompt"] in asked
+        assert document.fields["generator"]
+        assert document.fields["recipe"] == "hq"
+
+
+def test_a_second_run_makes_nothing_and_asks_nothing(sandbox: Sandbox) -> None:
+    run(sandbox)
+    asked, before = len(sandbox.server.received), losses(sandbox.out)
+    outcome = run(sandbox)
+    assert outcome.made == []
+    assert len(sandbox.server.received) == asked
+    assert losses(sandbox.out) == before
+
+
+def test_one_deleted_shard_is_made_again_and_nothing_that_does_not_need_it(
+    sandbox: Sandbox,
+) -> None:
+    run(sandbox)
+    before = losses(sandbox.out)
+    shard = sorted((sandbox.out / "artifacts" / "generate").iterdir())[1]
+    shutil.rmtree(shard)
+    outcome = run(sandbox)
+    # The same answers give the same bytes: what stands on the shard stands.
+    assert outcome.made == ["generate/hq-00001"]
+    assert losses(sandbox.out) == before
+
+
+def test_a_changed_temperature_makes_other_shards_and_leaves_natural_runs_alone(
+    sandbox: Sandbox,
+) -> None:
+    run(sandbox)
+    before = losses(sandbox.out)
+    sandbox.value["generate"]["sampling"] = {"temperature": 0.3}
+    outcome = run(sandbox)
+    made = {name.split("-")[0] for name in outcome.made}
+    assert "generate/hq" in made
+    assert "training/33HQ" in made
+    assert not any(name.startswith("training/CC") for name in outcome.made)
+    after = losses(sandbox.out)
+    assert all(after[name] == before[name] for name in before if name.startswith("CC"))
+
+
+def test_a_new_budget_only_adds_its_runs(sandbox: Sandbox) -> None:
+    run(sandbox)
+    before = losses(sandbox.out)
+    sandbox.value["ladder"]["budgets"] = [512, 768, 1024, 1536, 2048]
+    outcome = run(sandbox)
+    trained = [name for name in outcome.made if name.startswith("training/")]
+    assert len(trained) == 4
+    assert {name: loss for name, loss in losses(sandbox.out).items() if name in before} == before
+
+
+def test_until_stops_where_it_is_told(sandbox: Sandbox) -> None:
+    outcome = run(sandbox, until="tokens")
+    assert outcome.page is None
+    assert not (sandbox.out / "runs.csv").exists()
+    assert not (sandbox.out / "artifacts" / "training").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("natural", {"path": "nowhere.jsonl"}, "natural.0: .*nowhere.jsonl: no such file"),
+        ("natural", {"path": "empty.jsonl"}, "no usable document"),
+        ("mixtures", {"HQ": {"hqx": 1.0}}, "source 'hqx' does not exist"),
+    ],
+)
+def test_mistakes_are_errors_before_anything_is_asked(
+    sandbox: Sandbox, key: str, value: object, said: str
+) -> None:
+    (sandbox.folder / "empty.jsonl").write_text("")
+    sandbox.value[key] = value
+    with pytest.raises(UsageError, match=said):
+        run(sandbox)
+    assert not sandbox.server.received
+    assert not list(sandbox.out.glob("artifacts/corpus/*"))
+
+
+def test_a_recipe_that_does_not_exist_is_named_with_its_key(sandbox: Sandbox) -> None:
+    sandbox.value["generate"]["recipes"] = {"hq": {"recipe": "hqq"}}
+    with pytest.raises(UsageError, match=r"generate\.recipes\.hq: .*hqq.*expected one of"):
+        run(sandbox)
+
+
+def test_budgets_beyond_the_natural_text_are_refused_before_generation(sandbox: Sandbox) -> None:
+    sandbox.value["ladder"]["budgets"] = ["1M"]
+    with pytest.raises(UsageError, match=r"ladder\.budgets: .* natural tokens"):
+        run(sandbox)
+    assert not sandbox.server.received
+
+
+def test_too_few_source_documents_are_refused_with_what_helps(sandbox: Sandbox) -> None:
+    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 2}}
+    with pytest.raises(UsageError, match=r"generate\.recipes\.hq: 2 source documents gave"):
+        run(sandbox)
+
+
+def test_repetition_is_used_when_allowed_and_reported(sandbox: Sandbox) -> None:
+    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 4}}
+    sandbox.value["ladder"]["max_epochs"] = 4
+    run(sandbox)
+    uses = json.loads((sandbox.out / "mixtures.json").read_text())
+    epochs = [s["epochs"] for use in uses for s in use["sources"] if s["source"] == "hq"]
+    assert 1 < max(epochs) <= 4
+
+
+def test_a_server_that_refuses_everything_fails_the_work_and_keeps_what_is_done(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.server.status = 400
+    with pytest.raises(SynthlawError, match="requests failed in a shard"):
+        run(sandbox)
+    sandbox.server.status = 200
+    assert run(sandbox).page is not None
+
+
+COMMAND = "from synthlaw.cli.main import main; main()"
+
+
+def start(sandbox: Sandbox) -> subprocess.Popen[bytes]:
+    arguments = ["run", str(sandbox.write()), "--out", str(sandbox.out)]
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_as_if_it_never_was(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    run(sandbox)
+    undisturbed = losses(sandbox.out)
+    shutil.rmtree(sandbox.out)
+    sandbox.server.answered.clear()
+    signed: dict[str, int] = {}
+    for moment in (2.0, 3.0, 4.5, 6.0, 3.5, 5.0):
+        process = start(sandbox)
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        for marker in sandbox.out.glob("artifacts/*/*/artifact.json"):
+            made = signed.setdefault(str(marker), marker.stat().st_mtime_ns)
+            assert marker.stat().st_mtime_ns == made, f"{marker} was made again"
+    assert start(sandbox).wait() == 0
+    for marker, made in signed.items():
+        assert Path(marker).stat().st_mtime_ns == made
+    assert losses(sandbox.out) == undisturbed
+    # Only answers that were in flight when the process died may have been asked for twice.
+    assert sum(count > 1 for count in sandbox.server.answered.values()) <= 6 * 16
