@@ -12,7 +12,7 @@ from synthlaw.common.files import read_json
 from synthlaw.common.progress import meter
 from synthlaw.study.executors import Executor
 from synthlaw.study.grid import Run
-from synthlaw.study.runs import RunTask, find_finished
+from synthlaw.study.runs import SUMMARY, RunTask, find_finished
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.dataset import TokenDataset
@@ -130,7 +130,7 @@ def collect(
             Finished(
                 run=run,
                 result=read_json(trained.file("result.json")),
-                scores=read_json(evaluated.file("scores.json")) if evaluated else None,
+                scores=read_json(evaluated.file(SUMMARY)) if evaluated else None,
                 evaluation=evaluated.path if evaluated else None,
             )
         )
@@ -139,5 +139,5 @@ def collect(
         if not task.train:
             found = find_finished(task, space.store)
             if found is not None and found[1] is not None:
-                untrained[name] = read_json(found[1].file("scores.json"))
+                untrained[name] = read_json(found[1].file(SUMMARY))
     return finished, untrained

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,12 +18,11 @@ from synthlaw.common.files import atomic_path, write_json, write_text
 from synthlaw.common.seeds import derive_seed
 from synthlaw.study.grid import synthetic_part
 from synthlaw.study.ladder import Finished
+from synthlaw.study.runs import SCORES
 from synthlaw.study.spec import NATURAL
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.sampler import SourceUse
-
-EVALUATION_RESAMPLES = 1000
 
 
 def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -> None:
@@ -111,12 +109,7 @@ def write_evaluation(
         }
         for name, documents in domains.items()
     ]
-    intervals = [
-        {"run": item.run.name, "domain": name, "loss": s["loss"], **_interval(space, item, name)}
-        for item in finished
-        if item.scores is not None
-        for name, s in item.scores.items()
-    ]
+    intervals = [row for item in finished for row in _intervals(space, item)]
     losses = {name: {d: s["loss"] for d, s in scores.items()} for name, scores in untrained.items()}
     write_json(
         space.root / "evaluation.json",
@@ -124,16 +117,27 @@ def write_evaluation(
     )
 
 
-def _interval(space: Workspace, item: Finished, domain: str) -> dict[str, float]:
-    assert item.evaluation is not None
-    with np.load(item.evaluation / f"{domain}.npz", allow_pickle=False) as arrays:
-        nll, tokens = arrays["nll"], arrays["tokens"]
-    # One seed for all runs: their intervals rest on the same resamples of documents.
-    rng = np.random.default_rng(derive_seed(space.study.seed, "documents", domain))
-    draws = rng.integers(0, len(nll), (EVALUATION_RESAMPLES, len(nll)))
-    losses = nll[draws].sum(1) / np.maximum(tokens[draws].sum(1), 1)
-    low, high = np.quantile(losses, [0.05, 0.95])
-    return {"low": float(low), "high": float(high)}
+def _intervals(space: Workspace, item: Finished) -> list[dict[str, Any]]:
+    """The run's loss on each domain with its interval; none for a diverged run."""
+    from synthlaw.evaluation.domains import read_scores
+
+    if item.evaluation is None:
+        return []
+    rows = []
+    for name, domain in read_scores(item.evaluation / SCORES).items():
+        # One seed for all runs: their intervals rest on the same resamples of documents.
+        found = domain.interval(seed=derive_seed(space.study.seed, "documents", name))
+        whole = math.isfinite(found.low) and math.isfinite(found.high)
+        rows.append(
+            {
+                "run": item.run.name,
+                "domain": name,
+                "loss": found.value,
+                "low": found.low if whole else None,
+                "high": found.high if whole else None,
+            }
+        )
+    return rows
 
 
 def write_facts(space: Workspace, timed: Mapping[str, Sequence[Artifact]]) -> None:

@@ -6,7 +6,6 @@ study folder. It is idempotent: what is finished is found, what was interrupted 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,11 @@ from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler
 from synthlaw.training.config import TrainingConfig
 
-if TYPE_CHECKING:  # the model brings torch, which is not needed to find finished runs
+if TYPE_CHECKING:  # these bring torch, which is not needed to find finished runs
+    from synthlaw.evaluation.domains import DomainScores
     from synthlaw.training.model import Llama
 
+SCORES, SUMMARY = "scores.parquet", "scores.json"
 EVALUATION_VERSION = 1
 TRAINING_STAGE_VERSION = 1
 
@@ -132,6 +133,7 @@ def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Arti
 
 
 def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:
+    from synthlaw.evaluation.domains import write_scores
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.device import cpu_threads
     from synthlaw.training.loop import initial_model
@@ -141,12 +143,14 @@ def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> N
         return
     llama = load_model(folder) if folder is not None else initial_model(task.config)
     with store.making("evaluation", task.name, key) as aside, cpu_threads(task.config.threads):
-        summary = {name: _score(task, llama, name, aside) for name in task.domains}
-        write_json(aside / "scores.json", summary)
+        scored = {name: _score(task, llama, name) for name in task.domains}
+        write_scores(aside / SCORES, scored)
+        write_json(aside / SUMMARY, {name: _summary(one) for name, one in scored.items()})
 
 
-def _score(task: RunTask, llama: Llama, name: str, out: Path) -> dict[str, float]:
-    """Score one domain: arrays to `name`.npz, sums and the three common losses returned."""
+def _score(task: RunTask, llama: Llama, name: str) -> DomainScores:
+    """Score one domain under the run's model."""
+    from synthlaw.evaluation.domains import DomainScores
     from synthlaw.evaluation.scoring import score_documents
 
     folder = task.domains[name]
@@ -164,21 +168,15 @@ def _score(task: RunTask, llama: Llama, name: str, out: Path) -> dict[str, float
         byte_counts=np.load(folder / "bytes.npy", allow_pickle=False).tolist(),
         word_counts=np.load(folder / "words.npy", allow_pickle=False).tolist(),
     )
-    np.savez(
-        out / f"{name}.npz",
-        nll=scores.nll,
-        tokens=scores.tokens,
-        bytes=scores.bytes,
-        words=scores.words,
-    )
-    nll = math.fsum(scores.nll)
+    return DomainScores(name, scores)
+
+
+def _summary(domain: DomainScores) -> dict[str, float]:
+    """A domain's figures: losses in nats per token, bits per byte, counts."""
+    from synthlaw.evaluation.domains import METRICS
+
     return {
-        "loss": nll / int(scores.tokens.sum()),
-        "bits_per_byte": nll / math.log(2) / int(scores.bytes.sum()),
-        "word_perplexity": math.exp(min(nll / int(scores.words.sum()), 700.0)),
-        "nll": nll,
-        "tokens": int(scores.tokens.sum()),
-        "bytes": int(scores.bytes.sum()),
-        "words": int(scores.words.sum()),
-        "documents": len(documents),
+        **{metric: domain.value(metric) for metric in METRICS},
+        "tokens": domain.tokens,
+        "documents": len(domain.documents),
     }

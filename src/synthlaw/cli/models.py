@@ -1,0 +1,234 @@
+"""Single stages over models: train, evaluate, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from synthlaw.cli.options import (
+    context_option,
+    documents_of,
+    epochs_option,
+    input_option,
+    out_option,
+    sampler_of,
+    seed_option,
+    share_option,
+    source_option,
+    tokenizer_option,
+    tokens_option,
+)
+from synthlaw.cli.output import answer, json_option
+from synthlaw.common.files import read_json, write_json
+from synthlaw.common.numbers import format_count, parse_count
+from synthlaw.common.progress import meter
+
+
+@click.command()
+@source_option
+@share_option
+@tokens_option
+@context_option
+@epochs_option
+@seed_option
+@out_option
+@click.option("--size", required=True, help="A preset, such as 0.3M or 1B.")
+@click.option("--batch-tokens", default="1M", show_default=True, help="Tokens per step.")
+@click.option("--learning-rate", default=3e-4, show_default=True)
+@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
+@json_option
+def train(
+    sources: tuple[str, ...],
+    shares: tuple[str, ...],
+    tokens: str,
+    context: int,
+    max_epochs: float,
+    seed: int,
+    out: Path,
+    size: str,
+    batch_tokens: str,
+    learning_rate: float,
+    dtype: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Train one model on one mixture; resumes what is in --out.
+
+    \b
+    Example:
+      synthlaw train --source natural=tokens/natural --share natural=1 --size 0.3M \\
+        --tokens 1M --context 256 --batch-tokens 4096 --learning-rate 3e-3 --out runs/first
+    """
+    from synthlaw.training.config import TrainingConfig
+    from synthlaw.training.loop import TrainingProgress
+    from synthlaw.training.loop import train as train_model
+    from synthlaw.training.presets import preset
+
+    sampler, sets = sampler_of(sources, shares, context, seed, max_epochs)
+    per_step = parse_count(batch_tokens, "--batch-tokens")
+    config = TrainingConfig(
+        shape=preset(size, next(iter(sets.values())).manifest.vocab),
+        context=context,
+        # A count such as 1M means the nearest whole number of windows.
+        batch_tokens=max(1, round(per_step / context)) * context,
+        budget=round(parse_count(tokens, "--tokens")),
+        seed=seed,
+        peak_lr=learning_rate,
+        dtype="bf16" if dtype == "bf16" else "fp32",
+        threads=threads,
+    )
+    sampler.check(config.steps * config.rows)
+    with meter(f"training {size}", config.tokens, "token") as bar:
+
+        def on_progress(progress: TrainingProgress) -> None:
+            bar.update(progress.tokens, f"loss {progress.loss:.3f}")
+
+        result = train_model(config, sampler, out, on_progress=on_progress)
+    value = {
+        "status": result.status,
+        "steps": result.steps,
+        "tokens": result.tokens,
+        "params": result.params,
+        "params_total": result.params_total,
+        "flops": result.flops,
+        "loss": result.loss if result.status == "finished" else None,
+        "seconds": result.seconds,
+    }
+    line = (
+        f"{result.status}: {format_count(result.tokens)} tokens, training loss "
+        f"{result.loss:.4f} nats per token, {format_count(result.flops)} FLOP, in {out}"
+    )
+    answer(value, [line], as_json)
+    if result.status != "finished":
+        raise SystemExit(1)
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="A folder that `train` has filled.",
+)
+@input_option
+@out_option
+@click.option(
+    "--tokenizer",
+    "tokenizer_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The tokenizer.json that the model was trained with.",
+)
+@click.option("--window", default=0, help="Tokens per window; 0: 4096 or the longest document.")
+@click.option("--stride", default=0, help="Tokens between windows; 0: half the window.")
+@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@json_option
+def evaluate(
+    model: Path,
+    inputs: tuple[str, ...],
+    out: Path,
+    tokenizer_file: Path,
+    window: int,
+    stride: int,
+    dtype: str,
+    as_json: bool,
+) -> None:
+    """Score a model on documents: nats per token, bits per byte, word perplexity, intervals.
+
+    \b
+    Example:
+      synthlaw evaluate --model runs/first --tokenizer tokens/natural/tokenizer.json \\
+        --input eval/news.jsonl --window 256 --out scores
+    """
+    from synthlaw.evaluation.domains import METRICS, DomainScores, write_scores
+    from synthlaw.evaluation.scoring import score_documents
+    from synthlaw.tokens.tokenizer import Tokenizer
+    from synthlaw.training.checkpoint import load_model
+
+    tokenizer = Tokenizer(tokenizer_file)
+    texts = [document.text for document in documents_of(inputs)]
+    ids = tokenizer.encode(texts)
+    longest = max((len(row) for row in ids), default=1)
+    size = window or min(4096, longest)
+    with meter("scoring", sum(len(row) for row in ids), "token") as bar:
+        scores = score_documents(
+            load_model(_model_folder(model)),
+            ids,
+            window=size,
+            stride=stride or max(1, size // 2),
+            bos=tokenizer.bos,
+            dtype="bf16" if dtype == "bf16" else "fp32",
+            byte_counts=[len(text.encode()) for text in texts],
+            word_counts=[len(text.split()) for text in texts],
+            on_progress=bar.advance,
+        )
+    domain = DomainScores("input", scores)
+    write_scores(out / "scores.parquet", {"input": domain})
+    interval = domain.interval()
+    bounds = [interval.low, interval.high] if interval.low == interval.low else None
+    value: dict[str, Any] = {metric: domain.value(metric) for metric in METRICS}
+    value |= {"interval": bounds, "tokens": domain.tokens, "documents": len(texts)}
+    value |= {"window": size, "stride": stride or max(1, size // 2)}
+    write_json(out / "scores.json", value)
+    spread = f" (90% interval {bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
+    lines = [
+        f"loss {value['loss']:.4f} nats per token{spread}; {value['bits_per_byte']:.4f} bits per "
+        f"byte; word perplexity {value['word_perplexity']:.2f}; {domain.tokens:,} tokens in "
+        f"{len(texts):,} documents"
+    ]
+    answer(value, lines, as_json)
+
+
+def _model_folder(folder: Path) -> Path:
+    """The weights inside a run's folder, or the folder itself."""
+    inner = folder / "model"
+    return inner if inner.is_dir() else folder
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="A folder that `train` has filled.",
+)
+@out_option
+@tokenizer_option
+@context_option
+@json_option
+def export(
+    model: Path, out: Path, tokenizer_file: Path | None, context: int, as_json: bool
+) -> None:
+    """A trained model as a Hugging Face folder, with its tokenizer and a model card.
+
+    \b
+    Example:
+      synthlaw export --model runs/first --tokenizer tokens/natural/tokenizer.json --out hf
+    """
+    from synthlaw.tokens.tokenizer import Tokenizer
+    from synthlaw.training.checkpoint import load_model
+    from synthlaw.training.export import export_model
+
+    tokenizer = Tokenizer(tokenizer_file) if tokenizer_file else None
+    place = export_model(
+        load_model(_model_folder(model)),
+        out,
+        context=context,
+        tokenizer=tokenizer_file,
+        bos=tokenizer.bos if tokenizer else None,
+        eos=tokenizer.eos if tokenizer else None,
+        provenance=_provenance(model),
+    )
+    answer({"folder": str(place)}, [str(place)], as_json)
+
+
+def _provenance(model: Path) -> dict[str, Any]:
+    """What the run's own result says of it, for the model card."""
+    path = model / "result.json"
+    if not path.exists():
+        return {}
+    result: dict[str, Any] = read_json(path)
+    return {name: result[name] for name in ("tokens", "steps", "loss", "flops") if name in result}
