@@ -26,7 +26,7 @@ LATIN_SHARE = 0.8
 STOP_WORD_SHARE = 0.1
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     _WORD.findall(
         "the of and to in a is that for it as was with be by on not he his but at are this "
         "have from or had an they which one you were her all she there would their we him "
@@ -34,6 +34,8 @@ _STOP_WORDS = frozenset(
         "other new some could these may do then its also any how our your my i"
     )
 )
+"""Common English words, lower case."""
+
 _REFUSAL = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"
     r"|\bi(?:['’]m| am) sorry,? but\b"
@@ -45,6 +47,7 @@ _REFUSAL = re.compile(
 _REFUSAL_WITHIN_CHARACTERS = 300
 _QUESTION = re.compile(r"^[\W\d_]*(?:question|q)\W{0,3}\d*\W*:\W*(?=\w)", re.I | re.M)
 _ANSWER = re.compile(r"^[\W\d_]*(?:answer|a)\W{0,3}\d*\W*:\W*(?=\w)", re.I | re.M)
+_TABLE = re.compile(r"^\s*\|.+\|\s*\n\s*\|[\s:|-]*-[\s:|-]*\|\s*\n\s*\|.*\w.*\|", re.M)
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _CHAPTER = re.compile(rf"\bchapter\W{{1,3}}(\d{{1,4}}|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)
 
@@ -141,7 +144,7 @@ def _language(candidate: Candidate) -> str | None:
     words = words_of(candidate.text)
     if len(words) < 30:
         return None
-    common = sum(word in _STOP_WORDS for word in words) / len(words)
+    common = sum(word in STOP_WORDS for word in words) / len(words)
     return f"{common:.0%} of the words are common English" if common < STOP_WORD_SHARE else None
 
 
@@ -169,6 +172,24 @@ def _chapters(candidate: Candidate) -> str | None:
     return f"{named} of {candidate.chapters} chapters are named"
 
 
+def _table(candidate: Candidate) -> str | None:
+    """A Markdown table: a row of dashes between bars, with a row on either side."""
+    found = _TABLE.search(candidate.text)
+    return None if found else "no Markdown table with a heading and a row"
+
+
+def _solution(candidate: Candidate) -> str | None:
+    """A problem, then its solution, then the final answer, each with something after its tag."""
+    at = 0
+    for tag in ("problem", "solution", "final answer"):
+        found = re.compile(rf"^\W*{tag}\W*:\W*\w", re.I | re.M).search(candidate.text, at)
+        # The prompt ends with the words "Problem and solution:", so the first tag may be missing.
+        if found is None and tag != "problem":
+            return f"no {tag!r} with something after it"
+        at = found.end() if found else at
+    return None
+
+
 RULES: dict[str, Rule] = {
     "empty": _empty,
     "short": _short,
@@ -180,6 +201,8 @@ RULES: dict[str, Rule] = {
     "language": _language,
     "pairs": _pairs,
     "chapters": _chapters,
+    "table": _table,
+    "solution": _solution,
 }
 """Every rule by name: returns why to drop, or None."""
 

@@ -36,6 +36,7 @@ from synthlaw.common.progress import say
 from synthlaw.generate.chat import defuse
 from synthlaw.generate.counting import EstimateCounter, FileCounter, ServerCounter, TokenCounter
 from synthlaw.generate.engine import Completion, Request, RequestFailedError
+from synthlaw.generate.http import ConnectError, ExchangeError, HttpClient, Response
 
 KEY_VARIABLES = ("SYNTHLAW_API_KEY", "OPENAI_API_KEY")
 """Environment variables that may hold the key, the first that is set; it is never shown."""
@@ -76,6 +77,7 @@ class _Server:
     in_flight: int = 0
     down_since: float | None = None
     failing: set[int] = field(default_factory=set)
+    client: HttpClient | None = None
 
 
 class _AnswerError(Exception):
@@ -129,7 +131,6 @@ class OpenAIEngine:
         self._retry = retry or RetryPolicy()
         self._counter: TokenCounter | None = FileCounter(Path(tokenizer)) if tokenizer else None
         self._jitter = random.Random()
-        self._client: httpx.AsyncClient | None = None
         self._places: asyncio.Semaphore | None = None
         self._revivals: set[asyncio.Task[None]] = set()
 
@@ -180,10 +181,13 @@ class OpenAIEngine:
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self._resolved)
-        places = self._concurrency + 8
-        limits = httpx.Limits(max_connections=places, max_keepalive_connections=places)
-        timeout = httpx.Timeout(self._retry.timeout, connect=self._retry.connect_timeout, pool=None)
-        self._client = httpx.AsyncClient(headers=_headers(), limits=limits, timeout=timeout)
+        for server in self._servers:
+            server.client = HttpClient(
+                server.url,
+                _headers(),
+                timeout=self._retry.timeout,
+                connect_timeout=self._retry.connect_timeout,
+            )
         self._places = asyncio.Semaphore(self._concurrency)
         return self
 
@@ -199,9 +203,9 @@ class OpenAIEngine:
         for server in self._servers:
             server.down_since = None
             server.failing.clear()
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+            if server.client is not None:
+                server.client.close()
+                server.client = None
 
     async def count_tokens(self, text: str) -> int:
         """Tokens in `text`, as counted for this engine."""
@@ -219,7 +223,7 @@ class OpenAIEngine:
         Raises RequestFailedError for this request alone, SynthlawError when the run must stop.
         """
         assert self._places is not None, "the engine is not entered"
-        body = _body(self._model, request)
+        body = json.dumps(_body(self._model, request)).encode()
         async with self._places:
             began, tries, waits = time.monotonic(), 0, 0
             while True:
@@ -256,20 +260,20 @@ class OpenAIEngine:
                 )
             await asyncio.sleep(min(0.05, self._retry.patience / 10))
 
-    async def _post(self, server: _Server, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, server: _Server, body: bytes) -> dict[str, Any]:
         """One try. Raises _AnswerError when another is due, SynthlawError when none is."""
-        assert self._client is not None, "the engine is not entered"
+        assert server.client is not None, "the engine is not entered"
         server.in_flight += 1
         try:
-            response = await self._client.post(f"{server.url}/chat/completions", json=body)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            self._is_down(server, type(error).__name__)
-            raise _AnswerError(type(error).__name__, str(error)) from error
-        except httpx.TransportError as error:
-            raise _AnswerError(type(error).__name__, str(error)) from error
+            response = await server.client.post("/chat/completions", body)
+        except ConnectError as error:
+            self._is_down(server, str(error))
+            raise _AnswerError("no-connection", str(error)) from error
+        except ExchangeError as error:
+            raise _AnswerError(error.reason, str(error)) from error
         finally:
             server.in_flight -= 1
-        return _checked(response)
+        return _checked(response, server.url)
 
     def _note_failure(self, server: _Server, request: int, error: _AnswerError) -> None:
         if error.busy:
@@ -288,16 +292,16 @@ class OpenAIEngine:
 
     async def _revive(self, server: _Server) -> None:
         """Ask a server for its models until it answers, whatever it answers below 500."""
-        assert self._client is not None
+        assert server.client is not None
         tries = 0
         while True:
             tries += 1
             await asyncio.sleep(self._retry.wait(tries, self._jitter))
             try:
-                response = await self._client.get(f"{server.url}/models", timeout=30)
-            except httpx.HTTPError:
+                response = await server.client.get("/models", timeout=30)
+            except (ConnectError, ExchangeError):
                 continue
-            if response.status_code < 500:
+            if response.status < 500:
                 say(f"  {server.url} answers again")
                 server.failing.clear()
                 server.down_since = None
@@ -357,12 +361,12 @@ def _body(model: str | None, request: Request) -> dict[str, Any]:
     return body
 
 
-def _checked(response: httpx.Response) -> dict[str, Any]:
+def _checked(response: Response, url: str) -> dict[str, Any]:
     """The answer's JSON. Raises _AnswerError to try again, others to stop."""
-    status = response.status_code
+    status = response.status
     if status in WRONG_SETUP:
         raise SynthlawError(
-            f"{response.request.url}: the server answers {status}; "
+            f"{url}: the server answers {status}; "
             f"{'the model or the URL is not there' if status == 404 else 'the key is refused'} "
             f"(keys are read from {' or '.join(KEY_VARIABLES)}): {response.text[:300]}"
         )
@@ -372,7 +376,7 @@ def _checked(response: httpx.Response) -> dict[str, Any]:
     if status != 200:
         raise RequestFailedError(f"http-{status}", response.text)
     try:
-        answer: dict[str, Any] = json.loads(response.content)
+        answer: dict[str, Any] = json.loads(response.body)
         good = isinstance(answer["choices"][0]["message"]["content"], str)
     except (ValueError, KeyError, IndexError, TypeError):
         good = False
