@@ -32,7 +32,7 @@ AXIS_TITLES: dict[Axis, str] = {
     "params": "non-embedding parameters",
 }
 BAND_OPACITY = 0.1
-SHARE_TICKS = (0, 20, 40, 60, 80, 100)
+SHARE_AXES = (5, 10, 25, 50, 100)
 LOSS_TITLE = "loss (nats per token)"
 AWAY = {"light": "#dfe2e8", "dark": "#2c3038"}
 
@@ -263,11 +263,13 @@ def ratio_chart(study: Study) -> dict[str, Any] | None:
                 "marker": {"color": f"@type:{index}", "size": 7},
             }
         )
+    largest = max(point.ratio for curve in ratios for point in curve.points)
+    top = next(top for top in SHARE_AXES if largest * 100 <= top + 0.01)
     layout = _layout("share of synthetic tokens", LOSS_TITLE)
     layout["xaxis"] |= {
-        "range": [-3, 103],
-        "tickvals": list(SHARE_TICKS),
-        "ticktext": [f"{share}%" for share in SHARE_TICKS],
+        "range": [-0.03 * top, 1.03 * top],
+        "tickvals": list(range(0, top + 1, top // 5)),
+        "ticktext": [f"{share}%" for share in range(0, top + 1, top // 5)],
     }
     return {"views": [{"label": "", "figure": {"data": traces, "layout": layout}}], "start": 0}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -26,10 +25,11 @@ LAW_ALONG: dict[Axis, str] = {"tokens": "data", "params": "model"}
 FIXED: dict[Axis, Axis] = {"tokens": "params", "params": "tokens"}
 LOSS_LAWS = ("data", "model", "joint")
 GRID_POINTS = 60
-SAME = 0.01
-"""Two sizes or budgets are the same when they differ by less than this share."""
-TICK_GAP = 1.35
-"""Neighbouring labels on a logarithmic axis touch when their values are closer than this."""
+SAME = 0.04
+"""Sizes (or budgets) are one when they differ by less than this share: a budget is rounded to whole
+batches, so 8,000 tokens asked are 8,192 run."""
+TICK_GAP = 0.11
+"""Labels nearer to each other than this share of a logarithmic axis would touch."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class MixtureCurve:
     """One mixture in one view: `x` and `loss` are empty when no law covers it.
 
     low, high: the law's interval, empty when it carries no bootstrap replicates. reach: the
-    largest x that has a run; beyond it the curve is extrapolation. asked: the question's x, the
-    advice's loss there and its interval.
+    largest x that the law was fitted at; beyond it the curve is extrapolation. asked: the
+    question's x, the advice's loss there and its interval.
     """
 
     mixture: str
@@ -162,7 +162,7 @@ def _curve(
         if run.loss is not None
     ]
     loss, low, high = _law_on_grid(law, axis, fixed, grid)
-    reach = max((point.x for point in points), default=0.0)
+    reach = max((point.x for point in points if not point.held_out), default=0.0)
     asked = None
     if asked_x is not None and study.advice is not None:
         for candidate in study.advice.mixtures:
@@ -231,11 +231,19 @@ def _has_floor(law: Law) -> bool:
 
 
 def axis_ticks(values: Sequence[float], most: int = 7) -> list[float]:
-    """Labels of a logarithmic axis: the values themselves, or round ones when they are many."""
-    own = sorted(set(values))
-    if len(own) <= most and all(b / a > TICK_GAP for a, b in pairwise(own)):
+    """Labels of a logarithmic axis: the values themselves where they have room, from the largest
+    down, or round values when there are too many."""
+    own = sorted({value for value in values if value > 0}, reverse=True)
+    if len(own) <= 1:
         return own
-    low, high = own[0], own[-1]
+    low, high = own[-1], own[0]
+    gap = TICK_GAP * math.log(high / low)
+    kept: list[float] = []
+    for value in own:
+        if not kept or math.log(kept[-1] / value) >= gap:
+            kept.append(value)
+    if len(kept) <= most:
+        return kept[::-1]
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         ticks = [step * 10.0**decade for decade in decades for step in steps]

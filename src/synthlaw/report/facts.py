@@ -9,7 +9,7 @@ from typing import Any
 from synthlaw.common.numbers import format_seconds
 from synthlaw.report.numerals import NONE, count
 
-EXACT_BELOW = 100_000
+EXACT_BELOW = 10_000
 """Whole numbers up to here are shown digit by digit, larger ones rounded with a suffix."""
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from synthlaw.report.artifacts import Domain, Interval, Run, Study
+
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One mixture on one domain: mean over seeds; shade is the difference on a scale of -1 to 1."""
+    """One mixture on one domain, mean over seeds; shade is the difference, scaled to -1 to 1."""
 
     loss: float
     span: Interval | None
@@ -59,13 +62,14 @@ def heat_table(study: Study, mixtures: Sequence[str]) -> HeatTable | None:
     }
     baseline = baseline_of(study)
     base = means.get(baseline or "", {})
-    largest = _largest_difference(means, base)
+    # Full colour is never less than an interval wide, or noise would look like a finding.
+    full = max(_largest_difference(means, base), _usual_width(here, spans))
     rows = []
     for mixture in mixtures:
         if mixture in by_mixture:
             runs = by_mixture[mixture]
             cells = [
-                _cell(means[mixture][d.domain], base.get(d.domain), largest, _span(runs, d, spans))
+                _cell(means[mixture][d.domain], base.get(d.domain), full, _span(runs, d, spans))
                 for d in domains
             ]
             rows.append((mixture, cells))
@@ -90,7 +94,7 @@ def _domains(study: Study, runs: Sequence[Run]) -> list[Domain]:
     return [known.get(name) or Domain(domain=name) for name in ordered]
 
 
-def _spans(study: Study) -> dict[tuple[str, str], tuple[float, float]]:
+def _spans(study: Study) -> dict[tuple[str, str], Span]:
     """(run, domain) to its interval."""
     if study.evaluation is None:
         return {}
@@ -107,7 +111,7 @@ def _mean(runs: Sequence[Run], domain: str) -> float | None:
 
 
 def _span(
-    runs: Sequence[Run], domain: Domain, spans: Mapping[tuple[str, str], tuple[float, float]]
+    runs: Sequence[Run], domain: Domain, spans: Mapping[tuple[str, str], Span]
 ) -> Interval | None:
     """The runs' interval; over seeds the mean of the ends, since the documents are the same."""
     found = [spans[run.run, domain.domain] for run in runs if (run.run, domain.domain) in spans]
@@ -128,11 +132,18 @@ def _largest_difference(
     return max(differences, default=0.0)
 
 
+def _usual_width(runs: Sequence[Run], spans: Mapping[tuple[str, str], Span]) -> float:
+    """The median width of the runs' intervals; 0 when there are none."""
+    names = {run.run for run in runs}
+    widths = [high - low for (run, _), (low, high) in spans.items() if run in names]
+    return median(widths) if widths else 0.0
+
+
 def _cell(
-    loss: float | None, base: float | None, largest: float, span: Interval | None
+    loss: float | None, base: float | None, full: float, span: Interval | None
 ) -> Cell | None:
     if loss is None:
         return None
     difference = None if base is None else loss - base
-    shade = difference / largest if difference and largest else 0.0
+    shade = difference / full if difference and full else 0.0
     return Cell(loss, span, difference, shade)

@@ -59,7 +59,9 @@ def times(value: float | None) -> str:
     """A factor: 1.7×. A speed-up of zero means that the loss is never reached."""
     if value is None:
         return NONE
-    return "never" if value == 0 else f"{significant(value, 2)}×"
+    if value == 0:
+        return "never"
+    return f"{number(value, 2) if value < 10 else significant(value, 3)}×"
 
 
 def times_interval(value: Interval | None) -> str:

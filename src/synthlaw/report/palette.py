@@ -51,7 +51,7 @@ class Kind:
 
 
 def mixture_kinds(study: Study) -> dict[str, Kind]:
-    """Every mixture that the study names anywhere, in the order of first appearance."""
+    """Every mixture that the study names anywhere: natural ones first, then by type and share."""
     kinds: dict[str, Kind] = {}
 
     def add(name: str, synthetic_type: str | None, ratio: float | None) -> None:
@@ -67,7 +67,13 @@ def mixture_kinds(study: Study) -> dict[str, Kind]:
         add(law.mixture, None, None)
     for mixture in study.mixtures:
         add(mixture.mixture, None, None)
-    return kinds
+    types = list(dict.fromkeys(kind.synthetic_type for kind in kinds.values()))
+
+    def rank(name: str) -> tuple[bool, int, float]:
+        kind = kinds[name]
+        return bool(kind.synthetic_type), types.index(kind.synthetic_type), kind.ratio
+
+    return {name: kinds[name] for name in sorted(kinds, key=rank)}
 
 
 def type_colours(types: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -258,8 +258,15 @@ class WarningGroup:
 def warning_groups(study: Study) -> list[WarningGroup]:
     """The warnings of the answer and of every law, by code, in the order of first appearance."""
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    # The answer repeats its laws' warnings under the mixture's name; once is enough.
+    of_laws = {
+        (warning.code, f"{law.mixture}: {warning.message}")
+        for law in study.laws
+        for warning in law.warnings
+    }
     for warning in study.advice.warnings if study.advice else ():
-        groups[warning.code][warning.message].append("the answer")
+        if (warning.code, warning.message) not in of_laws:
+            groups[warning.code][warning.message].append("the answer")
     for law in study.laws:
         place = f"{law.mixture}, {law.law} law"
         if law.at:

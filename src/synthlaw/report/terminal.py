@@ -64,7 +64,9 @@ def mixture_table(study: Study) -> Table | None:
     baseline = study.advice.baseline or "baseline"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("mixture", overflow="ellipsis", no_wrap=True, max_width=18)
-    table.add_column("loss (95% interval)", justify="right", no_wrap=True)
+    level = study.level()
+    sure = "interval" if level is None else f"{percent(level)} interval"
+    table.add_column(f"loss ({sure})", justify="right", no_wrap=True)
     versus = f"against {_plain(baseline)}" if len(baseline) <= 12 else "against baseline"
     table.add_column(Text(versus), justify="right", no_wrap=True)
     table.add_column("best", justify="right", no_wrap=True)
