@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Sandbox
+from sandbox import Sandbox
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import read_documents

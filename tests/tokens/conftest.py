@@ -11,7 +11,10 @@ import pytest
 from synthlaw.tokens.dataset import TokenDataset, write_dataset
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 
-WORDS = "river stone bridge market winter candle harbour meadow lantern thunder".split()
+WORDS = [
+    *("river", "stone", "bridge", "market", "winter"),
+    *("candle", "harbour", "meadow", "lantern", "thunder"),
+]
 
 
 def prose(seed: int, words: int) -> str:

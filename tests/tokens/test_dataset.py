@@ -31,9 +31,7 @@ def test_documents_come_back_between_bos_and_eos(tmp_path: Path, tokenizer: Toke
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=80))
 @settings(max_examples=60)
-def test_encoding_loses_nothing_and_makes_no_special_token(
-    tokenizer: Tokenizer, text: str
-) -> None:
+def test_encoding_loses_nothing_and_makes_no_special_token(tokenizer: Tokenizer, text: str) -> None:
     (ids,) = tokenizer.encode([text])
     assert tokenizer.decode(ids) == text
     assert not {tokenizer.bos, tokenizer.eos} & set(ids.tolist())

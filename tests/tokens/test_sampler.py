@@ -42,9 +42,9 @@ def sets(make_set: MakeSet) -> dict[str, TokenDataset]:
     return {"natural": make_set("natural", 40), "hq": make_set("hq", 20)}
 
 
-def sampler(sets: dict[str, TokenDataset], natural: float = 0.67, **options: float) -> MixtureSampler:
+def sampler(sets: dict[str, TokenDataset], natural: float = 0.67) -> MixtureSampler:
     shares = {"natural": natural, "hq": round(1 - natural, 2)}
-    return MixtureSampler(sets, shares, context=CONTEXT, seed=3, **options)
+    return MixtureSampler(sets, shares, context=CONTEXT, seed=3)
 
 
 def test_batches_are_the_same_whatever_the_world_size(sets: dict[str, TokenDataset]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -17,7 +18,7 @@ def mixtures(draw: st.DrawFn) -> dict[str, float]:
     """Up to five sources with shares of whole percents."""
     cuts = sorted(draw(st.sets(st.integers(1, 99), max_size=4)))
     edges = [0, *cuts, 100]
-    parts = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [b - a for a, b in itertools.pairwise(edges)]
     return {f"s{i}": part / 100 for i, part in enumerate(parts)}
 
 

@@ -56,7 +56,13 @@ REPLICATES_KEPT = 400
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write laws.json for `recommend`.")
 def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Fit scaling laws to RUNS, a CSV or Parquet table with one row per training run."""
+    """Fit scaling laws to RUNS, a CSV or Parquet table with one row per training run.
+
+    \b
+    Examples:
+      synthlaw fit runs.csv --law data --by mixture --holdout 'tokens>100e9'
+      synthlaw fit runs.csv --law joint --params-column N --tokens-column D --json
+    """
     from synthlaw.cli.laws_text import fit_text
     from synthlaw.laws.api import fit_laws
     from synthlaw.laws.catalogue import form_named
@@ -103,7 +109,13 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
 @click.option("--decay", type=float, help="R_D* of repeated natural tokens.  [default: 15.39]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any) -> None:
-    """Advise on a run: the best synthetic type and share, what it gains and what it costs."""
+    """Advise on a run: the best synthetic type and share, what it gains and what it costs.
+
+    \b
+    Examples:
+      synthlaw recommend --reference --params 1B --tokens 200B
+      synthlaw recommend --laws laws.json --params 7B --tokens 2T --natural-tokens 1T --json
+    """
     from synthlaw.cli.laws_text import advice_text
     from synthlaw.laws.advice import Situation
     from synthlaw.laws.advice import recommend as advise

@@ -1,0 +1,94 @@
+"""Documents: what goes in comes out; what is no document is named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synthlaw.common.errors import UsageError
+from synthlaw.corpus.documents import Document, read_documents, write_documents
+from synthlaw.corpus.readers import find_files, read_files
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst"])
+@given(texts=st.lists(TEXT, max_size=5))
+@settings(max_examples=20)
+def test_every_format_gives_back_what_was_written(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, texts: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("documents") / f"x{ending}"
+    documents = [Document(f"d{i}", text, {"url": f"u{i}"}) for i, text in enumerate(texts)]
+    assert write_documents(path, documents) == len(texts)
+    assert list(read_documents(path)) == documents
+
+
+def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
+    documents = [Document("a", "text one", {"n": 1}), Document("b", "text two", {"n": 2})]
+    for name in ("one.parquet", "two.parquet"):
+        write_documents(tmp_path / name, documents)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
+def test_a_datatrove_document_passes_without_loss(tmp_path: Path) -> None:
+    row = {"text": "t", "id": "x/0", "media": [], "metadata": {"url": "u", "date": "2026"}}
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps(row) + "\n")
+    write_documents(target, read_documents(source))
+    assert json.loads(target.read_text()) == row
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"id": 1}', "no 'text'"),
+        ('{"id": 1, "text": 5}', "'text' of type int"),
+        ("[1, 2]", "found a JSON list"),
+        ('{"text": "x"', "not JSON"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"text": "good"}\n' + line + "\n")
+    with pytest.raises(UsageError, match=said) as caught:
+        list(read_documents(path))
+    assert "bad.jsonl:2" in str(caught.value)
+
+
+def test_a_torn_gzip_file_is_an_error_not_a_short_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "torn.jsonl.gz"
+    lines = "".join(json.dumps({"text": f"document {i} " * 50}) + "\n" for i in range(2000))
+    path.write_bytes(gzip.compress(lines.encode())[:-40])
+    with pytest.raises(UsageError, match="cannot be read to its end"):
+        list(read_documents(path))
+
+
+def test_lone_surrogates_become_replacement_marks(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text('{"text": "a\\ud800b"}\n')
+    (document,) = read_documents(path)
+    assert document.text.encode("utf-8") == b"a?b"
+
+
+def test_folders_patterns_and_plain_text_are_read_in_a_fixed_order(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("second file")
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "first"}\n')
+    (tmp_path / ".hidden.txt").write_text("no")
+    (tmp_path / "image.png").write_bytes(b"no")
+    texts = [document.text for document in read_files(find_files(".", tmp_path))]
+    assert texts == ["first", "second file"]
+    assert [p.name for p in find_files("*.txt", tmp_path)] == ["b.txt"]
+
+
+@pytest.mark.parametrize("place", ["missing.jsonl", "*.nothing", "image.png", "empty"])
+def test_places_that_lead_nowhere_are_errors(tmp_path: Path, place: str) -> None:
+    (tmp_path / "image.png").write_bytes(b"no")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=str(tmp_path)):
+        find_files(place, tmp_path)
