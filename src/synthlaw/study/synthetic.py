@@ -67,17 +67,18 @@ class Source:
         enough = not self.fixed and sum(shard.tokens for shard in found) >= self.need
         return enough or len(found) * size >= self.limit
 
-    def wants_more(self, size: int) -> bool:
-        """Whether the shards done and in flight are expected to fall short."""
-        if self.launched * size >= self.limit:
-            return False
+    def progress(self, size: int) -> float:
+        """Share of what is wanted that the shards done and in flight are expected to give."""
         if self.fixed:
-            return True
-        per_shard = FIRST_GUESS_TOKENS * size * 1.0
-        if self.done:
-            per_shard = sum(shard.tokens for shard in self.done.values()) / len(self.done)
+            return self.launched * size / self.limit
         have = sum(shard.tokens for shard in self.done.values())
-        return have + per_shard * len(self.flying) < self.need
+        guess = FIRST_GUESS_TOKENS * size * max(1, self.settings.recipe.chapters)
+        per_shard = have / len(self.done) if self.done else guess
+        return (have + per_shard * len(self.flying)) / self.need
+
+    def wants_more(self, size: int) -> bool:
+        """Whether another shard is to be begun."""
+        return self.launched * size < self.limit and self.progress(size) < 1
 
 
 @dataclass
@@ -244,7 +245,9 @@ class _Maker:
         return open_documents < self.engine.concurrency + self.size
 
     def _next(self) -> Source | None:
-        return next((source for source in self.sources if source.wants_more(self.size)), None)
+        """The source that is furthest from its end, so that all end together and none alone."""
+        wanting = [source for source in self.sources if source.wants_more(self.size)]
+        return min(wanting, key=lambda source: source.progress(self.size), default=None)
 
     async def _shard(self, source: Source, number: int) -> None:
         documents = self._documents(source, number)
