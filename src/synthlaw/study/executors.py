@@ -118,7 +118,7 @@ class LocalExecutor:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for the parent, which ends its workers itself
+            process_group=0,  # Ctrl-C is for the parent, which ends its workers itself
         )
         worker = _Worker(process)
         threading.Thread(target=_listen, args=(worker, events), daemon=True).start()
