@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--top-p", default=0.95, show_default=True)
 @click.option("--top-k", default=0, show_default=True, help="0 is off.")
 @click.option("--repetition-penalty", default=1.0, show_default=True, help="1 is off.")
+@click.option("--frequency-penalty", default=0.0, show_default=True, help="0 is off.")
 @click.option("--max-tokens", default=2048, show_default=True, help="Longest answer.")
 @click.option("--shard-size", default=500, show_default=True, type=click.IntRange(min=1))
 @click.option("--retry-failed", is_flag=True, help="Ask again for what failed, nothing else.")
@@ -108,8 +110,7 @@ def _run(recipe: Recipe, files: list[Path], out: Path, options: dict[str, Any]) 
     from synthlaw.generate.results import Settings
     from synthlaw.generate.workers import FolderProgress, run_folder
 
-    names = ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens")
-    sampling = Sampling(**{name: options[name] for name in names})
+    sampling = Sampling(**{field.name: options[field.name] for field in fields(Sampling)})
     engine = make_engine(
         options["kind"],
         model=options["model"],

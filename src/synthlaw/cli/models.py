@@ -12,6 +12,7 @@ from synthlaw.cli.options import (
     documents_of,
     epochs_option,
     input_option,
+    model_option,
     out_option,
     sampler_of,
     seed_option,
@@ -107,12 +108,7 @@ def train(
 
 
 @click.command()
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    required=True,
-    help="A folder that `train` has filled.",
-)
+@model_option
 @input_option
 @out_option
 @click.option(
@@ -189,12 +185,7 @@ def _model_folder(folder: Path) -> Path:
 
 
 @click.command()
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    required=True,
-    help="A folder that `train` has filled.",
-)
+@model_option
 @out_option
 @tokenizer_option
 @context_option

@@ -43,6 +43,12 @@ tokens_option = click.option(
 epochs_option = click.option(
     "--max-epochs", default=1.0, show_default=True, help="How often a source may be read."
 )
+model_option = click.option(
+    "--model",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="A folder that `train` has filled.",
+)
 
 
 def _pairs(items: tuple[str, ...], option: str) -> dict[str, str]:

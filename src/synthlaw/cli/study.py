@@ -121,12 +121,9 @@ def run(
       synthlaw run study.yaml --out results --until tokens
       synthlaw run study.yaml --out results
     """
-    try:
-        text = study.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"{study}: no such file; `synthlaw init {study}` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{study}: cannot be read ({error})") from error
+    from synthlaw.study.load import read_study_file
+
+    text = read_study_file(study)
     folder = out or study.with_suffix("")
     base = study.resolve().parent
     _run(text, str(study), base, folder, executor, until, verify, as_json)

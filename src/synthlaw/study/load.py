@@ -16,13 +16,17 @@ from synthlaw.study.spec import Study
 
 def load_study(path: Path) -> Study:
     """The study in `path`. Raises UsageError with one line per mistake found."""
+    return parse_study(read_study_file(path), str(path))
+
+
+def read_study_file(path: Path) -> str:
+    """The file's text. Raises UsageError when it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; `synthlaw init {path}` writes one") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
-    return parse_study(text, str(path))
 
 
 def parse_study(text: str, name: str) -> Study:
