@@ -17,13 +17,16 @@ from synthlaw.study.spec import NATURAL, Study
 BYTES_PER_TRAINED_PARAM = 16
 """fp32 weights, gradients and two moments (AdamW), 4 bytes each."""
 
+BYTES_PER_PROCESS = 0.45e9
+"""A worker process with torch loaded and nothing in it; resident, measured on Linux."""
+
 BYTES_PER_TOKEN_BPE = 4.0
 """English text per token of a byte-level BPE: 4,096 to 128k entries give 3.4 to 4.6 (measured
 on the demo's text and stated by Llama 3); used for sizes on disk only."""
 
-ASSUMED_FLOPS = 20e9
+ASSUMED_FLOPS = 10e9
 """FLOP per second of one worker with one CPU thread, when no run of this folder was measured.
-A tiny model on one 2023 server core reaches 10 to 40 GFLOP/s; a GPU 1e14 and more."""
+The demo's models ran at 8 to 15 GFLOP/s on one core (docs/demo.md); a GPU gives 1e14 and more."""
 
 ASSUMED_GENERATION = 200.0
 """Completion tokens per second of the embedded engine on two cores, when none was measured."""
@@ -54,6 +57,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
             "workers": workers,
             "worker_hours": training_seconds * workers / 3600,
         },
+        "max_epochs": study.ladder.max_epochs,
         "natural_tokens_needed": need.get(NATURAL, 0),
         "tokens_to_generate": synthetic,
         "generation_seconds": generation_seconds,
@@ -98,7 +102,7 @@ def _memory(run: Run) -> float:
     shape, config = run.config.shape, run.config
     rows = config.micro_batch or config.rows
     activations = 34.0 * rows * config.context * shape.dim * shape.layers
-    return BYTES_PER_TRAINED_PARAM * shape.params_total + activations
+    return BYTES_PER_PROCESS + BYTES_PER_TRAINED_PARAM * shape.params_total + activations
 
 
 def _speeds(folder: Path | None) -> dict[str, Any]:
@@ -135,7 +139,8 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"budgets       {', '.join(format_count(b) for b in plan['budgets'])} tokens",
         f"training      {format_count(training['tokens'])} tokens, "
         f"{format_count(training['flops'])} FLOP",
-        f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed",
+        f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed; no source is "
+        f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
         f"to generate   {generated or 'nothing'} tokens",
         f"time          generation {format_seconds(plan['generation_seconds'])}, training "
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
