@@ -29,7 +29,7 @@ def candidate(text: str, **changes: object) -> Candidate:
 
 
 def test_ordinary_text_passes_every_rule_that_applies_to_it() -> None:
-    rules = [name for name in RULES if name not in ("pairs", "chapters")]
+    rules = [name for name in RULES if name not in ("pairs", "chapters", "table", "solution")]
     assert first_drop(candidate(GOOD, target_tokens=550), rules) is None
 
 
@@ -53,6 +53,10 @@ def test_ordinary_text_passes_every_rule_that_applies_to_it() -> None:
         ("pairs", candidate("Question: What lies on the river?\nAnswer:\n")),
         ("pairs", candidate("Answer: Yes.\nQuestion: Why?")),
         ("chapters", candidate("Title: Rivers. Chapter 1: Water.", chapters=10)),
+        ("table", candidate("| a | b |\n" + GOOD)),
+        ("table", candidate("| a | b |\n|---|---|\n" + GOOD)),
+        ("solution", candidate("Problem: how many?\nSolution: count.")),
+        ("solution", candidate("Final answer: 3\nSolution: count.")),
     ],
 )
 def test_a_rule_drops_what_it_is_for(rule: str, bad: Candidate) -> None:
@@ -77,6 +81,9 @@ def test_a_rule_drops_what_it_is_for(rule: str, bad: Candidate) -> None:
         ("pairs", candidate("1. Question: What?\n   Answer: The river.")),
         ("chapters", candidate("Chapter 1: A\nChapter Two: B\nchapter 3 - C", chapters=5)),
         ("chapters", candidate(GOOD, chapters=0)),
+        ("table", candidate("Facts:\n| a | b |\n| :-- | --- |\n| 1 | 2 |\n" + GOOD)),
+        ("solution", candidate("**Problem:** how many?\n\nSolution: count.\nFinal answer: 3")),
+        ("solution", candidate("How many?\nSolution: 1 + 2 = 3.\n**Final answer:** 3")),
     ],
 )
 def test_a_rule_lets_pass_what_is_near_it(rule: str, good: Candidate) -> None:

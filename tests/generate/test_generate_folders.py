@@ -327,3 +327,15 @@ def test_claims_of_the_living_are_respected_and_of_the_dead_taken(tmp_path: Path
     assert not first.take(9)
     os.utime(heartbeat, (time.time() - 1000, time.time() - 1000))
     assert first.take(9)
+
+
+def test_a_finished_run_has_a_card(server: FaultServer, tmp_path: Path) -> None:
+    source, out = write_input(tmp_path / "in.jsonl", 12), tmp_path / "out"
+    run(*arguments(server, source, out, "--shard-size", "5"))
+    report = json.loads((out / "report.json").read_text())
+    assert report["counts"]["documents"] == report["quality"]["documents"] == 12
+    assert report["quality"]["faithfulness"]["content_kept"] is not None
+    card = (out / "README.md").read_text()
+    assert "12 documents" in card
+    assert "openai" in card
+    assert os.access(out / "documents", os.X_OK)

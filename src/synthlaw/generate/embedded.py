@@ -311,6 +311,7 @@ class EmbeddedEngine:
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens = job.sampling.max_tokens
         config.repetition_penalty = job.sampling.repetition_penalty
+        config.frequency_penalty = job.sampling.frequency_penalty
         config.stop_token_ids = self._ends
         config.do_sample = job.sampling.temperature > 0
         if config.do_sample:

@@ -21,8 +21,11 @@ ENGINE_KINDS = ("embedded", "openai")
 class Sampling:
     """How the next token is drawn. The defaults are the paper's (appendix B.3 and A.1.2).
 
-    temperature: 0 is greedy. top_k: 0 is off. repetition_penalty: 1 is off. max_tokens: longest
-    completion, in the engine's tokens.
+    temperature: 0 is greedy. top_k: 0 is off. repetition_penalty: 1 is off; divides the logits of
+    every token seen in the prompt or the answer, so it also keeps the model from using the words
+    of the document and tags that the prompt asks for. frequency_penalty: 0 is off; taken from a
+    token's logit for each time it is in the answer. max_tokens: longest completion, in the
+    engine's tokens.
     """
 
     temperature: float = 0.7
@@ -30,6 +33,7 @@ class Sampling:
     top_k: int = 0
     repetition_penalty: float = 1.0
     max_tokens: int = 2048
+    frequency_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises UsageError naming the value that is out of range."""
@@ -42,6 +46,12 @@ class Sampling:
                 self.repetition_penalty,
                 0 < self.repetition_penalty <= 10,
                 "above 0, at most 10 (1 is off)",
+            ),
+            (
+                "frequency_penalty",
+                self.frequency_penalty,
+                -2 <= self.frequency_penalty <= 2,
+                "-2 to 2 (0 is off)",
             ),
             ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
         )

@@ -6,6 +6,7 @@
                  journal/                    answers of blocks that are not finished
                  claims/, workers/           who works on what, and is alive
                  done/000000.json            a block's marker and counts, written after its data
+                 README.md, report.json      the dataset card, when all blocks are finished
 
 A changed prompt, model, sampling, seed or input has another KEY, so its results can never mix with
 the old ones, which stay under `runs`.
@@ -23,12 +24,13 @@ from typing import Any
 
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import atomic_path, read_json, write_json
+from synthlaw.common.files import ASIDE, read_json, write_json
 from synthlaw.corpus.documents import Document, read_documents, write_documents
 from synthlaw.generate.engine import Engine
 from synthlaw.generate.results import Generated, Settings
 
 KINDS = ("documents", "dropped", "failed", "aside")
+LINKED = (*KINDS, "README.md", "report.json")
 FORMAT = 1
 """Of the folder; part of the key."""
 
@@ -92,15 +94,16 @@ class RunFolder:
         self._link()
 
     def _link(self) -> None:
-        for kind in KINDS:
+        for kind in LINKED:
             link, target = self.out / kind, Path("runs") / self.key / kind
             if link.is_symlink() and link.readlink() == target:
                 continue
             if link.exists() and not link.is_symlink():
                 raise UsageError(f"out: {link} is not a link of this program; choose another --out")
-            with atomic_path(link) as aside:
-                aside.unlink()
-                aside.symlink_to(target, target_is_directory=True)
+            aside = link.with_name(f"{ASIDE}{os.getpid()}-{kind}")
+            aside.unlink(missing_ok=True)
+            aside.symlink_to(target, target_is_directory=kind in KINDS)
+            aside.replace(link)
 
     def part(self, kind: str, block: int) -> Path:
         """File of a finished block's documents of one kind."""
@@ -169,7 +172,7 @@ def _write_once(path: Path, value: dict[str, Any]) -> None:
     """Write a file that the first of several workers makes and no other changes."""
     if path.exists():
         return
-    aside = path.with_name(f".aside-{os.getpid()}-{os.urandom(4).hex()}")
+    aside = path.with_name(f"{ASIDE}{os.getpid()}-{os.urandom(4).hex()}")
     aside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     try:
         os.link(aside, path)

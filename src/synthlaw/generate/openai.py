@@ -353,6 +353,8 @@ def _body(model: str | None, request: Request) -> dict[str, Any]:
         "max_tokens": sampling.max_tokens,
         "seed": request.seed,
     }
+    if sampling.frequency_penalty:
+        body["frequency_penalty"] = sampling.frequency_penalty
     # Not in OpenAI's own protocol, so sent only when asked for.
     if sampling.top_k:
         body["top_k"] = sampling.top_k

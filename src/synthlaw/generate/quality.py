@@ -16,6 +16,7 @@ import numpy as np
 
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.filters import STOP_WORDS, words_of
+from synthlaw.generate.recipe import Recipe
 
 OPENING_WORDS = 5
 OVERLAP_WORDS = 13
@@ -44,10 +45,11 @@ def faithfulness(source: str, output: str) -> Faithfulness:
     """Compare an output with the part of its source that the generator saw."""
     lower = output.lower()
     numbers, names = set(_NUMBER.findall(source)), set(_NAME.findall(source))
+    kept = set(_NUMBER.findall(output))
     given = set(words_of(source)) - STOP_WORDS
     made = set(words_of(output)) - STOP_WORDS
     return Faithfulness(
-        numbers=_share(number in set(_NUMBER.findall(output)) for number in numbers),
+        numbers=_share(number in kept for number in numbers),
         names=_share(name.lower() in lower for name in names),
         content_kept=_share(word in made for word in given),
         content_grounded=_share(word in given for word in made),
@@ -102,11 +104,21 @@ def _grams(text: str, n: int) -> Iterable[tuple[str, ...]]:
     return zip(*(words[shift:] for shift in range(n)), strict=False)
 
 
-def describe(documents: Sequence[Document], sources: dict[str, str]) -> dict[str, Any]:
-    """The report of one run's documents. sources: text that the generator saw, by source id."""
+def source_in_prompt(recipe: Recipe, document: Document) -> str | None:
+    """The text that the generator saw; None for steps that are not given the document alone."""
+    name, prompt = str(document.fields["step"]), str(document.fields["prompt"])
+    for step in recipe.steps:
+        before, _, after = step.prompt.partition(next(iter(step.slots), "\0"))
+        if step.name == name and list(step.slots.values()) == ["{document}"]:
+            return prompt[len(before) : len(prompt) - len(after)]
+    return None
+
+
+def describe(recipe: Recipe, documents: Sequence[Document]) -> dict[str, Any]:
+    """Lengths, finish reasons, faithfulness and diversity of documents that a recipe made."""
     texts = [document.text for document in documents]
     lengths = np.array([int(d.fields["completion_tokens"]) for d in documents], dtype=float)
-    pairs = [(sources.get(str(d.fields["source_id"])), d.text) for d in documents]
+    pairs = [(source_in_prompt(recipe, document), document.text) for document in documents]
     faith = [faithfulness(source, text) for source, text in pairs if source is not None]
     quantiles = (0, 10, 25, 50, 75, 90, 100)
     return {

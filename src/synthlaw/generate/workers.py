@@ -16,6 +16,7 @@ from typing import Any
 
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
+from synthlaw.generate.card import write_card
 from synthlaw.generate.claims import HEARTBEAT_SECONDS, Claims
 from synthlaw.generate.engine import Engine
 from synthlaw.generate.folder import RunFolder, survey
@@ -181,6 +182,7 @@ class _Worker:
             await feed.aclose()
             self._claims.leave()
         self._session.check_rules()
+        write_card(self._folder, self._settings.recipe)
         return FolderOutcome(
             key=self._folder.key,
             root=self._folder.root,
