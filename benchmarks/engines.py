@@ -48,7 +48,7 @@ def raw_batch(engine: EmbeddedEngine, requests: list[Request]) -> tuple[int, flo
     began = time.perf_counter()
     for request in requests:
         job = _Job(
-            engine._chat.encode_chat(request.system, request.prompt),
+            engine._chat.encode_chat(request.messages()),
             request.sampling,
             request.seed,
             None,  # type: ignore[arg-type]

@@ -113,13 +113,13 @@ class FaultServer:
         if path == "/v1/models":
             listed = {"data": [{"id": name} for name in self.models]}
             return self._send(writer, 200, json.dumps(listed).encode())
-        if path != "/v1/chat/completions":
+        if path not in ("/v1/chat/completions", "/v1/completions"):
             return self._send(writer, 404, b"{}")
         asked = json.loads(body)
         if self.record:
             self.received.append(asked)
             self.headers.append(headers)
-        prompt = asked["messages"][-1]["content"]
+        prompt = asked["prompt"] if "prompt" in asked else asked["messages"][-1]["content"]
         if self.status != 200:
             return self._send(writer, self.status, b'{"error": "as told"}')
         if self.poison is not None and self.poison in prompt:
@@ -135,9 +135,11 @@ class FaultServer:
         finally:
             self._at_once -= 1
         text = self.answer(asked)
-        message = {"role": "assistant", "content": text}
+        said: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
+        if "prompt" in asked:
+            said = {"text": text}
         reply = {
-            "choices": [{"message": message, "finish_reason": "stop"}],
+            "choices": [said | {"finish_reason": "stop"}],
             "usage": {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(text.split())},
         }
         sent = self._send(writer, 200, json.dumps(reply).encode())

@@ -21,7 +21,7 @@ from fault_server import FaultServer, fault_server
 from synthlaw.cli.generate import generate
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.generate import openai
-from synthlaw.generate.openai import RetryPolicy
+from synthlaw.generate.retries import RetryPolicy
 
 
 @pytest.fixture

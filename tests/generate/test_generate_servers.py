@@ -14,8 +14,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engine import Completion, Request, RequestFailedError, Sampling, make_engine
-from synthlaw.generate.openai import OpenAIEngine, RetryPolicy, server_url
+from synthlaw.generate.openai import OpenAIEngine, server_url
 from synthlaw.generate.recipe import load_recipe
+from synthlaw.generate.retries import RetryPolicy
 from synthlaw.generate.runner import generate_shard
 
 QUICK = RetryPolicy(attempts=40, first=0.001, longest=0.01, timeout=0.5, patience=0.5)
@@ -224,6 +225,24 @@ def test_control_words_reach_a_server_defused(server: FaultServer) -> None:
         assert word not in sent
         assert word[0] + " " + word[1:] in sent
     assert "f <div> [1] <|x" in sent
+
+
+def test_a_model_without_a_system_turn_and_a_base_model_get_one_text(server: FaultServer) -> None:
+    request = Request("Say.", "Be kind.", SAMPLING, 1)
+    for settings in ({"fold_system": True}, {"api": "completions"}):
+        engine = engine_for(server, **settings)
+
+        async def run(engine: OpenAIEngine = engine) -> Completion:
+            async with engine:
+                return await engine.complete(request)
+
+        assert len(asyncio.run(run()).text) > 100
+    folded, plain = server.received
+    assert folded["messages"] == [{"role": "user", "content": "Be kind.\n\nSay."}]
+    assert plain["prompt"] == "Be kind.\n\nSay."
+    assert "messages" not in plain
+    with pytest.raises(UsageError, match="chat, completions"):
+        engine_for(server, api="chats")
 
 
 def test_the_document_is_cut_by_the_models_tokenizer_never_the_prompt(

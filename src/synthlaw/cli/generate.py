@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 @click.option("--base-url", "base_urls", multiple=True, help="Server of the openai engine; repeat.")
 @click.option("--model", help="Name on the server, or a GGUF file for the embedded engine.")
 @click.option("--tokenizer", help="tokenizer.json that counts the server's tokens.")
+@click.option("--api", default="chat", show_default=True, help="chat, or completions.")
+@click.option("--fold-system", is_flag=True, help="System prompt into the user's turn.")
 @click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads, embedded engine.")
 @click.option("--seed", default=0, show_default=True, help="Every request derives its own.")
@@ -118,6 +120,8 @@ def _run(recipe: Recipe, files: list[Path], out: Path, options: dict[str, Any]) 
         concurrency=options["concurrency"],
         tokenizer=options["tokenizer"],
         threads=options["threads"],
+        api=options["api"],
+        fold_system=options["fold_system"],
     )
     settings = Settings(
         recipe, sampling, options["seed"], options["input_tokens"], options["rollouts"]

@@ -12,10 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from synthlaw.common.errors import SynthlawError
+from synthlaw.generate.engine import Message
 
 Encode = Callable[[str], list[int]]
 
-_SYSTEM, _USER = "\ue000system\ue001", "\ue000user\ue001"
+_TURN = re.compile("\ue000(\\d+)\ue001")
+"""Stands for a turn's text while the template is rendered; private-use characters."""
+
 _LOOKS_LIKE_CONTROL = re.compile(r"<[^<>\s]{1,40}>|\[[A-Z_/]{2,20}\]")
 
 REMOTE_CONTROL_WORDS = re.compile(
@@ -48,46 +51,47 @@ def control_words(vocabulary: Iterable[bytes | str], encode: Encode) -> dict[str
 
 
 class ChatEncoder:
-    """Turns (system, user) into ids by a model's chat template."""
+    """Turns a conversation into ids by a model's chat template."""
 
     def __init__(
         self,
         encode: Encode,
         controls: dict[str, int],
-        render: Callable[[list[dict[str, str]]], str],
+        render: Callable[[list[Message]], str],
     ) -> None:
-        """encode: plain tokenizer, no special tokens added. render: the model's chat template.
-
-        Raises SynthlawError when the template does not hold both turns once.
-        """
-        self._encode, self._controls = encode, controls
+        """encode: plain tokenizer, no special tokens added. render: the model's chat template."""
+        self._encode, self._controls, self._render = encode, controls, render
         words = sorted(controls, key=len, reverse=True)
         self._split = re.compile("|".join(map(re.escape, words))) if words else None
-        with_system = [
-            {"role": "system", "content": _SYSTEM},
-            {"role": "user", "content": _USER},
-        ]
-        self._framed = self._pieces(render(with_system), (_SYSTEM, _USER))
-        self._bare = self._pieces(render(with_system[1:]), (_USER,))
+        self._frames: dict[tuple[str, ...], list[str]] = {}
 
-    @staticmethod
-    def _pieces(rendered: str, turns: Sequence[str]) -> list[str]:
-        if any(rendered.count(turn) != 1 for turn in turns):
-            raise SynthlawError(
-                "the model's chat template does not hold the system and the user turn once each; "
-                "serve this model behind an OpenAI-compatible server instead"
-            )
-        return re.split(f"({'|'.join(map(re.escape, turns))})", rendered)
+    def _frame(self, roles: tuple[str, ...]) -> list[str]:
+        """The template's text before, between and after the turns.
 
-    def encode_chat(self, system: str, user: str) -> list[int]:
-        """Ids of one system turn (left out when empty) and one user turn, ready to be answered."""
-        values = {_SYSTEM: system, _USER: user}
+        Raises SynthlawError when the template does not hold every turn once and in order.
+        """
+        if roles not in self._frames:
+            turns = [{"role": r, "content": f"\ue000{n}\ue001"} for n, r in enumerate(roles)]
+            try:
+                pieces = _TURN.split(self._render(turns))
+            except RuntimeError as error:
+                raise SynthlawError(
+                    f"the model's chat template refuses the turns {', '.join(roles)}: {error}"
+                ) from error
+            if pieces[1::2] != [str(n) for n in range(len(roles))]:
+                raise SynthlawError(
+                    f"the model's chat template does not hold the turns {', '.join(roles)} once "
+                    "each; serve this model behind an OpenAI-compatible server instead"
+                )
+            self._frames[roles] = pieces[0::2]
+        return self._frames[roles]
+
+    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+        """Ids of the turns, ready to be answered. Only the template's own words are control."""
+        frame = self._frame(tuple(message["role"] for message in messages))
         ids: list[int] = []
         pending: list[str] = []
-        for piece in self._framed if system else self._bare:
-            if piece in values:
-                pending.extend(self._plain_parts(values[piece]))
-                continue
+        for place, piece in enumerate(frame):
             at = 0
             for match in self._split.finditer(piece) if self._split else ():
                 pending.append(piece[at : match.start()])
@@ -95,6 +99,8 @@ class ChatEncoder:
                 ids.append(self._controls[match[0]])
                 at = match.end()
             pending.append(piece[at:])
+            if place < len(messages):
+                pending.extend(self._plain_parts(messages[place]["content"]))
         return ids + self._flush(pending)
 
     def encode_plain(self, text: str) -> list[int]:

@@ -225,7 +225,7 @@ class EmbeddedEngine:
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; see the module for what the answer depends on."""
-        ids = self._chat.encode_chat(request.system, request.prompt)
+        ids = self._chat.encode_chat(request.messages())
         job = _Job(
             ids,
             request.sampling,

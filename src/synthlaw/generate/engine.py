@@ -68,20 +68,33 @@ class Sampling:
         return json.dumps(self.record(), sort_keys=True)
 
 
+Message = dict[str, str]
+"""One turn: `role` (system, user, assistant) and `content`."""
+
+
 @dataclass(frozen=True)
 class Request:
-    """One completion to make: a system and a user turn, how to sample, and the seed."""
+    """One completion to make: the last user turn, what stands before it, sampling and seed.
+
+    earlier: (role, content) of turns between the system turn and the last user turn.
+    """
 
     prompt: str
     system: str
     sampling: Sampling
     seed: int
+    earlier: tuple[tuple[str, str], ...] = ()
+
+    def messages(self) -> list[Message]:
+        """All turns in order; no system turn when `system` is empty."""
+        turns = [("system", self.system)] if self.system else []
+        turns += [*self.earlier, ("user", self.prompt)]
+        return [{"role": role, "content": content} for role, content in turns]
 
     def record(self) -> dict[str, Any]:
-        """What was asked, for a failure's report."""
+        """What was asked, for keys and a failure's report."""
         return {
-            "system": self.system,
-            "prompt": self.prompt,
+            "messages": self.messages(),
             "sampling": self.sampling.record(),
             "seed": self.seed,
         }
@@ -171,12 +184,15 @@ def make_engine(
     concurrency: int | None = None,
     tokenizer: str | None = None,
     threads: int | None = None,
+    api: str = "chat",
+    fold_system: bool = False,
 ) -> Engine:
     """An engine by kind. Raises UsageError for a kind or a setting that does not exist.
 
     model: for `embedded` a GGUF file (default: the packaged SmolLM2-135M-Instruct), for `openai`
-    the name the server knows (default: what the server lists first). base_urls, tokenizer: of
-    `openai` only. threads: of `embedded` only (default: every core).
+    the name the server knows (default: what the server lists first). base_urls, tokenizer, api,
+    fold_system: of `openai` only, see OpenAIEngine. threads: of `embedded` only (default: every
+    core).
     """
     if kind == "embedded":
         from synthlaw.generate.embedded import EmbeddedEngine
@@ -188,6 +204,11 @@ def make_engine(
         from synthlaw.generate.openai import OpenAIEngine
 
         return OpenAIEngine(
-            base_urls=base_urls, model=model, concurrency=concurrency or 64, tokenizer=tokenizer
+            base_urls=base_urls,
+            model=model,
+            concurrency=concurrency or 64,
+            tokenizer=tokenizer,
+            api=api,
+            fold_system=fold_system,
         )
     raise UsageError(f"engine: found {kind!r}; expected one of {', '.join(ENGINE_KINDS)}")

@@ -22,8 +22,6 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,37 +34,17 @@ from synthlaw.common.progress import say
 from synthlaw.generate.chat import defuse
 from synthlaw.generate.counting import EstimateCounter, FileCounter, ServerCounter, TokenCounter
 from synthlaw.generate.engine import Completion, Request, RequestFailedError
-from synthlaw.generate.http import ConnectError, ExchangeError, HttpClient, Response
+from synthlaw.generate.http import ConnectError, ExchangeError, HttpClient
+from synthlaw.generate.retries import (
+    KEY_VARIABLES,
+    RetryPolicy,
+    TryAgainError,
+    answer_of,
+    text_of,
+)
 
-KEY_VARIABLES = ("SYNTHLAW_API_KEY", "OPENAI_API_KEY")
-"""Environment variables that may hold the key, the first that is set; it is never shown."""
-
-BUSY = frozenset({425, 429})
-WRONG_SETUP = frozenset({401, 403, 404})
-
-
-@dataclass(frozen=True)
-class RetryPolicy:
-    """When to try again. Times in seconds.
-
-    attempts: tries per request that a working server saw. first, longest: backoff before the
-    second try and its ceiling; each wait is drawn between half and the whole. patience: how long
-    every server may be down, or say that it is busy, before the run stops or the request failed.
-    breaker: requests that fail in a row, none answered between, before a server counts as down.
-    """
-
-    attempts: int = 8
-    first: float = 0.5
-    longest: float = 60.0
-    timeout: float = 600.0
-    connect_timeout: float = 10.0
-    patience: float = 3600.0
-    breaker: int = 16
-
-    def wait(self, tries: int, jitter: random.Random) -> float:
-        """Seconds before the next try, after `tries` tries."""
-        whole = min(self.longest, self.first * 2.0 ** min(tries - 1, 30))
-        return whole * (0.5 + 0.5 * jitter.random())
+APIS = {"chat": "/chat/completions", "completions": "/completions"}
+"""Ways of asking, with their paths."""
 
 
 @dataclass
@@ -78,16 +56,6 @@ class _Server:
     down_since: float | None = None
     failing: set[int] = field(default_factory=set)
     client: HttpClient | None = None
-
-
-class _AnswerError(Exception):
-    """A try that failed. wait: what the server asked for, in seconds. busy: it said it has to."""
-
-    def __init__(
-        self, reason: str, response: str, *, wait: float = 0.0, busy: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.reason, self.response, self.wait, self.busy = reason, response, wait, busy
 
 
 def server_url(text: str) -> str:
@@ -113,12 +81,19 @@ class OpenAIEngine:
         model: str | None = None,
         concurrency: int = 64,
         tokenizer: str | None = None,
+        api: str = "chat",
+        fold_system: bool = False,
         retry: RetryPolicy | None = None,
     ) -> None:
         """model: None for the first that the first server lists. concurrency: requests in flight
         over all servers. tokenizer: path of a tokenizer.json; None asks the server (vLLM answers)
-        and else estimates. Raises UsageError for a URL or file that cannot be right.
+        and else estimates. api: `chat`, or `completions` for base models, which get all turns as
+        one text. fold_system: put the system prompt before the user's, for models whose template
+        has no system turn (Mistral 7B Instruct v0.1, the paper's generator, is one). Raises
+        UsageError for a URL, file or api that cannot be right.
         """
+        if api not in APIS:
+            raise UsageError(f"api: found {api!r}; expected one of {', '.join(APIS)}")
         if not base_urls:
             raise UsageError(
                 "engine 'openai': found no base URL; give one like http://localhost:8000/v1"
@@ -128,6 +103,7 @@ class OpenAIEngine:
         self.written = 0
         self._servers = [_Server(server_url(url)) for url in dict.fromkeys(base_urls)]
         self._model, self._concurrency = model, concurrency
+        self._api, self._fold_system = api, fold_system
         self._retry = retry or RetryPolicy()
         self._counter: TokenCounter | None = FileCounter(Path(tokenizer)) if tokenizer else None
         self._jitter = random.Random()
@@ -147,7 +123,8 @@ class OpenAIEngine:
     def identity(self) -> dict[str, Any]:
         """Model and way of counting; not the URL, so that a run may move to other machines."""
         model, counter = self._resolved()
-        return {"kind": "openai", "model": model, "tokenizer": counter.identity()}
+        value = {"kind": "openai", "model": model, "tokenizer": counter.identity()}
+        return value | {"api": self._api, "fold_system": self._fold_system}
 
     def _resolved(self) -> tuple[str, TokenCounter]:
         """Model and counter, asked of the server at first need.
@@ -223,14 +200,14 @@ class OpenAIEngine:
         Raises RequestFailedError for this request alone, SynthlawError when the run must stop.
         """
         assert self._places is not None, "the engine is not entered"
-        body = json.dumps(_body(self._model, request)).encode()
+        body = json.dumps(self._body(request)).encode()
         async with self._places:
             began, tries, waits = time.monotonic(), 0, 0
             while True:
                 server = await self._choose()
                 try:
                     answer = await self._post(server, body)
-                except _AnswerError as error:
+                except TryAgainError as error:
                     self._note_failure(server, id(body), error)
                     waits += 1
                     tries += not (error.busy or server.down_since is not None)
@@ -261,21 +238,47 @@ class OpenAIEngine:
             await asyncio.sleep(min(0.05, self._retry.patience / 10))
 
     async def _post(self, server: _Server, body: bytes) -> dict[str, Any]:
-        """One try. Raises _AnswerError when another is due, SynthlawError when none is."""
+        """One try. Raises TryAgainError when another is due, SynthlawError when none is."""
         assert server.client is not None, "the engine is not entered"
         server.in_flight += 1
         try:
-            response = await server.client.post("/chat/completions", body)
+            response = await server.client.post(APIS[self._api], body)
         except ConnectError as error:
             self._is_down(server, str(error))
-            raise _AnswerError("no-connection", str(error)) from error
+            raise TryAgainError("no-connection", str(error)) from error
         except ExchangeError as error:
-            raise _AnswerError(error.reason, str(error)) from error
+            raise TryAgainError(error.reason, str(error)) from error
         finally:
             server.in_flight -= 1
-        return _checked(response, server.url)
+        return answer_of(response, server.url)
 
-    def _note_failure(self, server: _Server, request: int, error: _AnswerError) -> None:
+    def _body(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        body: dict[str, Any] = {
+            "model": self._model,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "max_tokens": sampling.max_tokens,
+            "seed": request.seed,
+        }
+        messages = request.messages()
+        if self._fold_system and request.system:
+            system = messages.pop(0)["content"]
+            messages[0]["content"] = f"{system}\n\n{messages[0]['content']}"
+        if self._api == "chat":
+            body["messages"] = messages
+        else:
+            body["prompt"] = "\n\n".join(message["content"] for message in messages)
+        if sampling.frequency_penalty:
+            body["frequency_penalty"] = sampling.frequency_penalty
+        # Not in OpenAI's own protocol, so sent only when asked for.
+        if sampling.top_k:
+            body["top_k"] = sampling.top_k
+        if sampling.repetition_penalty != 1.0:
+            body["repetition_penalty"] = sampling.repetition_penalty
+        return body
+
+    def _note_failure(self, server: _Server, request: int, error: TryAgainError) -> None:
         if error.busy:
             return
         server.failing.add(request)
@@ -309,7 +312,7 @@ class OpenAIEngine:
 
     async def _completion(self, request: Request, answer: dict[str, Any]) -> Completion:
         choice = answer["choices"][0]
-        text = choice["message"]["content"]
+        text = text_of(choice)
         usage = answer.get("usage") or {}
         prompt_tokens = usage.get("prompt_tokens")
         completion_tokens = usage.get("completion_tokens")
@@ -338,64 +341,3 @@ def _first_model(client: httpx.Client, url: str) -> str:
             f"{url}/models: the server does not list a model ({type(error).__name__}); "
             "name one, and see that the URL is right"
         ) from error
-
-
-def _body(model: str | None, request: Request) -> dict[str, Any]:
-    sampling = request.sampling
-    messages = [{"role": "user", "content": request.prompt}]
-    if request.system:
-        messages.insert(0, {"role": "system", "content": request.system})
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": messages,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": request.seed,
-    }
-    if sampling.frequency_penalty:
-        body["frequency_penalty"] = sampling.frequency_penalty
-    # Not in OpenAI's own protocol, so sent only when asked for.
-    if sampling.top_k:
-        body["top_k"] = sampling.top_k
-    if sampling.repetition_penalty != 1.0:
-        body["repetition_penalty"] = sampling.repetition_penalty
-    return body
-
-
-def _checked(response: Response, url: str) -> dict[str, Any]:
-    """The answer's JSON. Raises _AnswerError to try again, others to stop."""
-    status = response.status
-    if status in WRONG_SETUP:
-        raise SynthlawError(
-            f"{url}: the server answers {status}; "
-            f"{'the model or the URL is not there' if status == 404 else 'the key is refused'} "
-            f"(keys are read from {' or '.join(KEY_VARIABLES)}): {response.text[:300]}"
-        )
-    if status in BUSY or status == 408 or status >= 500:
-        wait = _retry_after(response.headers.get("retry-after"))
-        raise _AnswerError(f"http-{status}", response.text, wait=wait, busy=status in BUSY)
-    if status != 200:
-        raise RequestFailedError(f"http-{status}", response.text)
-    try:
-        answer: dict[str, Any] = json.loads(response.body)
-        good = isinstance(answer["choices"][0]["message"]["content"], str)
-    except (ValueError, KeyError, IndexError, TypeError):
-        good = False
-    if not good:
-        raise _AnswerError("bad-answer", response.text)
-    return answer
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds from a Retry-After header, a number or a date; 0 without one."""
-    if value is None:
-        return 0.0
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
