@@ -31,7 +31,7 @@ def make_page(space: Workspace) -> Path:
     files = {name: file_digest(root / name) for name in SHOWN if (root / name).exists()}
     state = digest_of({"version": PAGE_VERSION, "files": files})
     if page.exists() and memory.exists() and memory.read_text(encoding="utf-8") == state:
-        space.store.kept.append("report/page")
+        space.store.keep("report/page")
         return page
     page = build_report(root)
     write_text(memory, state)

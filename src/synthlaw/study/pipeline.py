@@ -127,7 +127,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
     if spent > 0:
         flops = sum(item.result["flops"] for item in finished)
         note_speeds(space, flops_per_second=flops / spent)
-    write_facts(space, _timed(space, data, synthetic, runs, tasks))
+    write_facts(space, _timed(space, data, runs, tasks))
     if last < STAGES.index("laws"):
         return None
     with space.stage("laws", "data, model and joint law of every mixture"):
@@ -191,17 +191,11 @@ def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Syntheti
 
 
 def _timed(
-    space: Workspace,
-    data: _Data,
-    synthetic: Synthetic,
-    runs: list[Run],
-    tasks: dict[str, RunTask],
+    space: Workspace, data: _Data, runs: list[Run], tasks: dict[str, RunTask]
 ) -> dict[str, list[Artifact]]:
-    shards = [shard for source in synthetic.sources.values() for shard in source]
     found = [find_finished(tasks[run.name], space.store) for run in runs]
     return {
         "corpus": [data.corpus],
-        "generate": shards,
         "tokens": [*data.sources.values(), *data.domains.values()],
         "training": [pair[0] for pair in found if pair],
         "evaluation": [pair[1] for pair in found if pair and pair[1]],

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthlaw.common.files import atomic_path, write_json, write_text
+from synthlaw.common.files import atomic_path, read_json, write_json, write_text
 from synthlaw.common.seeds import derive_seed
 from synthlaw.study.grid import synthetic_part
 from synthlaw.study.ladder import Finished
@@ -141,11 +141,20 @@ def _intervals(space: Workspace, item: Finished) -> list[dict[str, Any]]:
 
 
 def write_facts(space: Workspace, timed: Mapping[str, Sequence[Artifact]]) -> None:
-    """`timings.json` (seconds of work by stage, as first done) and `machine.json`."""
+    """`timings.json` (seconds of work by stage, as first done) and `machine.json`.
+
+    Training and evaluation add up their workers; generation is its tokens over its speed, since
+    shards are written side by side.
+    """
     timings = [
         {"stage": stage, "seconds": round(math.fsum(a.seconds for a in artifacts), 2)}
         for stage, artifacts in timed.items()
     ]
+    generation = read_json(space.root / "generation.json")
+    if generation["tokens_per_second"]:
+        tokens = sum(recipe["completion_tokens"] for recipe in generation["recipes"])
+        seconds = round(tokens / generation["tokens_per_second"], 2)
+        timings.insert(1, {"stage": "generate", "seconds": seconds})
     write_json(space.root / "timings.json", timings)
     packages = ("synthlaw", "torch", "numpy", "tokenizers", "openvino-genai")
     machine = {

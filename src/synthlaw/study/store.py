@@ -50,7 +50,7 @@ class Store:
         self.root = root
         self.verify = verify
         self.made: list[str] = []
-        self.kept: list[str] = []
+        self._kept: set[str] = set()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -83,6 +83,15 @@ class Store:
             else:
                 aside.unlink(missing_ok=True)
 
+    @property
+    def kept(self) -> list[str]:
+        """Artifacts that were found finished and are not among those made."""
+        return sorted(self._kept - set(self.made))
+
+    def keep(self, name: str) -> None:
+        """Count something outside the store as found finished."""
+        self._kept.add(name)
+
     def key(self, stage: str, version: int, inputs: Mapping[str, Any]) -> str:
         """The key of work in `stage` (code version `version`) on `inputs` (JSON values)."""
         return digest_of({"stage": stage, "version": version, "inputs": dict(inputs)})
@@ -101,7 +110,7 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(path)
             return None
-        self.kept.append(f"{stage}/{name}")
+        self._kept.add(f"{stage}/{name}")
         return Artifact(stage, name, path, digest_of(_digests(marker["files"])), marker["seconds"])
 
     def _check(self, path: Path, facts: Mapping[str, Any]) -> None:
@@ -140,7 +149,6 @@ class Store:
         found = self.find(stage, name, key)
         if found is None:
             raise SynthlawError(f"{stage}/{name}: was written but cannot be read back")
-        self.kept.pop()
         return found
 
     def work(self, stage: str, name: str, key: str) -> Path:
