@@ -80,6 +80,12 @@ def test_any_names_get_colours(names: list[str]) -> None:
     assert all(set(pair) == {"light", "dark"} for pair in colours.values())
 
 
+def test_recipes_have_the_colour_of_their_type() -> None:
+    colours = type_colours(["hq", "textbook", "own"])
+    assert colours["hq"] == TYPE_COLOURS["HQ"] and colours["textbook"] == TYPE_COLOURS["TXBK"]
+    assert colours["own"] == FURTHER_COLOURS[0]
+
+
 def test_contrast_is_that_of_wcag() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
     assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)

@@ -22,6 +22,9 @@ TYPE_COLOURS = {
     "QA": {"light": "#d55e00", "dark": "#f08a3c"},
     "TXBK": {"light": "#00876a", "dark": "#35c49b"},
 }
+ALSO_CALLED = {"TEXTBOOK": "TXBK"}
+"""Recipe names whose text the paper abbreviates."""
+
 FURTHER_COLOURS = (
     {"light": "#a8457f", "dark": "#dd8fc0"},
     {"light": "#8a6d00", "dark": "#e3c83f"},
@@ -85,8 +88,8 @@ def type_colours(types: Iterable[str]) -> dict[str, dict[str, str]]:
             continue
         if not name:
             colours[name] = NATURAL
-        elif name.upper() in TYPE_COLOURS:
-            colours[name] = TYPE_COLOURS[name.upper()]
+        elif (known := ALSO_CALLED.get(name.upper(), name.upper())) in TYPE_COLOURS:
+            colours[name] = TYPE_COLOURS[known]
         else:
             colours[name] = FURTHER_COLOURS[further % len(FURTHER_COLOURS)]
             further += 1
