@@ -65,7 +65,8 @@ def _samples(synthetic: Synthetic, sources: dict[str, Document]) -> list[dict[st
     for name, shards in synthetic.sources.items():
         if not shards:
             continue
-        for file, kept in ((KEPT, True), (ASIDE, True), (DROPPED, False)):
+        # What was set aside (an outline) came before what was made of it.
+        for file, kept in ((ASIDE, True), (KEPT, True), (DROPPED, False)):
             for document in read_documents(shards[0].file(file)):
                 outputs = found.setdefault(str(document.fields["source_id"]), [])
                 outputs.append(
@@ -83,7 +84,7 @@ def _samples(synthetic: Synthetic, sources: dict[str, Document]) -> list[dict[st
         {
             "source_id": source,
             "source": sources[source].text if source in sources else "",
-            "outputs": sorted(found[source], key=lambda o: (o["recipe"], o["step"])),
+            "outputs": found[source],
         }
         for source in ranked[:SAMPLES]
     ]

@@ -34,11 +34,12 @@ def limits_of(study: Study) -> list[str]:
             "wrote its text with a 7B model and found that a 3B generator is already worse than an "
             "8B one: a better generator may well reverse what is seen here."
         )
-    if any(source.embedded for source in study.natural):
+    embedded = [source.embedded for source in study.natural if source.embedded]
+    if embedded:
         found.append(
-            "The natural text is edited English from Python packages (an encyclopedia, addresses), "
-            "not web text. Rephrasing helps web text partly because web text is unclean; that "
-            "effect cannot appear here."
+            f"The natural text ({', '.join(embedded)}) is edited English from Python packages, not "
+            "web text. Rephrasing helps web text partly because web text is unclean; that effect "
+            "cannot appear here."
         )
     if len(study.ladder.seeds) == 1:
         found.append(
@@ -54,6 +55,12 @@ def limits_of(study: Study) -> list[str]:
     changed = [n for n, u in study.generate.recipes.items() if u.chapters not in (None, 10)]
     if changed:
         found.append(f"Textbooks ({', '.join(changed)}) have fewer chapters than the paper's ten.")
+    for name, use in study.generate.recipes.items():
+        if use.without_filters:
+            found.append(
+                f"The post-filter's rules {', '.join(use.without_filters)} are off for {name}: "
+                "what they would have dropped was trained on."
+            )
     sampling = study.generate.sampling
     if study.generate.recipes and (sampling.temperature, sampling.top_p) != (0.7, 0.95):
         found.append(
