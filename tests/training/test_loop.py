@@ -208,3 +208,22 @@ def test_schedule_of_the_paper() -> None:
     assert half == 54.5
     assert all(np.diff(rates[10:]) < 0)
     assert small_config(budget=1).schedule.rate(0) == 1e-2
+
+
+@pytest.mark.slow
+def test_compiled_run_agrees_with_eager(tmp_path: Path) -> None:
+    losses = []
+    for compiled in (False, True):
+        config = small_config(compile=compiled, dtype="fp32", budget=5 * 64)
+        out = tmp_path / str(compiled)
+        train(config, small_sampler(config), out)
+        losses.append([row["loss"] for row in read_metrics(out / "metrics.jsonl")])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def test_bf16_trains_to_nearly_the_same_loss(tmp_path: Path) -> None:
+    results = []
+    for dtype in ("fp32", "bf16"):
+        config = small_config(dtype=dtype, budget=100 * 64)
+        results.append(train(config, small_sampler(config), tmp_path / dtype).loss)
+    assert results[1] == pytest.approx(results[0], rel=0.03)

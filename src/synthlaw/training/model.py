@@ -148,14 +148,17 @@ class Llama(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits [batch, context, vocab]. For inspection; training uses `summed_loss`."""
-        return F.linear(self.states(tokens), self.embed_tokens.weight)
+    def forward(self, tokens: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Sum of cross-entropies in nats over [batch, context], a scalar in fp32.
 
-    def summed_loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Sum of cross-entropies in nats over [batch, context]; logits never exist whole."""
-        states = self.states(tokens).flatten(0, 1)
-        return summed_cross_entropy(states, self.embed_tokens.weight, targets.flatten())
+        The logits never exist whole. Without `targets`, for inspection: all of them, [batch,
+        context, vocab].
+        """
+        states = self.states(tokens)
+        if targets is None:
+            return F.linear(states, self.embed_tokens.weight)
+        flat = states.flatten(0, 1)
+        return summed_cross_entropy(flat, self.embed_tokens.weight, targets.flatten())
 
     @torch.no_grad()
     def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
