@@ -66,6 +66,10 @@ def test_mistakes_name_their_place(change: tuple[str, str], said: str) -> None:
     assert said in complaint(GOOD.replace(*change))
 
 
+def test_a_misspelled_key_is_one_mistake() -> None:
+    assert complaint(GOOD.replace("budgets:", "budgetts:")).count("\n") == 0
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     text = GOOD.replace("[0.1M]", "[huge]").replace("[50k]", "[many]")
     assert "ladder.sizes" in complaint(text)

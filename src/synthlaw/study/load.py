@@ -41,8 +41,24 @@ def parse_study(text: str, name: str) -> Study:
     try:
         return Study.model_validate(value)
     except ValidationError as error:
-        lines = [_explain(dict(mistake), name, tree) for mistake in error.errors()]
+        mistakes = [dict(mistake) for mistake in error.errors()]
+        meant = {_meant(mistake) for mistake in mistakes}
+        lines = [
+            _explain(mistake, name, tree)
+            for mistake in mistakes
+            # A misspelled key is one mistake, not also the lack of the right one.
+            if not (mistake["type"] == "missing" and mistake["loc"] in meant)
+        ]
         raise UsageError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _meant(mistake: dict[str, Any]) -> tuple[Any, ...] | None:
+    """Where the key that an unknown one was probably meant for would stand."""
+    if mistake["type"] != "extra_forbidden":
+        return None
+    location = mistake["loc"]
+    close = difflib.get_close_matches(str(location[-1]), _keys_beside(location), n=1)
+    return (*location[:-1], close[0]) if close else None
 
 
 def _explain(mistake: dict[str, Any], name: str, tree: yaml.Node) -> str:
@@ -51,9 +67,9 @@ def _explain(mistake: dict[str, Any], name: str, tree: yaml.Node) -> str:
     key = ".".join(str(part) for part in location) or "the study"
     place = f"{name}:{line}: {key}"
     if mistake["type"] == "extra_forbidden":
-        known = _keys_beside(location)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+        meant = _meant(mistake)
+        known = ", ".join(_keys_beside(location))
+        hint = f"did you mean '{meant[-1]}'?" if meant else f"expected one of {known}"
         return f"{place}: unknown key; {hint}"
     if mistake["type"] == "missing":
         return f"{place}: this key is required and is missing"
