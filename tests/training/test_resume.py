@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,8 @@ from runs import small_config, small_sampler
 
 from synthlaw.common.digest import file_digest
 from synthlaw.training.checkpoint import saved_steps
-from synthlaw.training.loop import train
+from synthlaw.training.interrupt import InterruptedRunError
+from synthlaw.training.loop import TrainingProgress, train
 from synthlaw.training.metrics import MetricsLog, read_metrics
 
 STEPS = 40
@@ -25,7 +28,8 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from runs import small_config, small_sampler
-from synthlaw.training.loop import train
+from synthlaw.training.interrupt import InterruptedRunError
+from synthlaw.training.loop import TrainingProgress, train
 victim = int(sys.argv[3])
 config = small_config(budget=40 * 64, checkpoint_every_steps=6, keep_optimizer=True)
 def news(progress):
@@ -103,6 +107,26 @@ def test_leftovers_of_a_killed_write_are_not_read(tmp_path: Path) -> None:
     (half / "model.safetensors").write_bytes(b"half")
     assert train(config, small_sampler(config), tmp_path).status == "finished"
     assert not list(tmp_path.rglob(".aside-*"))
+
+
+def test_sigterm_saves_and_says_so(tmp_path: Path) -> None:
+    config = small_config(budget=STEPS * 64)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def news(progress: TrainingProgress) -> None:
+        if progress.step == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(InterruptedRunError, match="saved after step 13 of 40") as caught:
+        train(config, small_sampler(config), tmp_path / "cut", on_progress=news)
+    assert caught.value.exit_status == 143
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert saved_steps(tmp_path / "cut" / "checkpoints") == [13]
+
+    train(config, small_sampler(config), tmp_path / "cut")
+    train(config, small_sampler(config), tmp_path / "whole")
+    assert losses_of(tmp_path / "cut") == losses_of(tmp_path / "whole")
+    assert files_of(tmp_path / "cut") == files_of(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("cut", [0, 1, 17])

@@ -33,6 +33,7 @@ from synthlaw.training.checkpoint import (
 )
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.device import autocast, choose_device, cpu_threads
+from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
 from synthlaw.training.metrics import MetricsLog, read_metrics
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.optimizer import build_optimizer
@@ -108,7 +109,8 @@ def train(
     `out` gets metrics.jsonl, checkpoints/ while training, model/ (weights; moments too with
     `config.keep_optimizer`) and result.json. A run that diverges keeps its last checkpoint.
     Raises UsageError when `out` holds another run (it names what differs) or the device is not
-    there; SynthlawError when the disk refuses a checkpoint.
+    there; SynthlawError when the disk refuses a checkpoint; InterruptedRunError after SIGTERM,
+    once the state is saved.
     """
     identity = {"config": config.identity(), "sampler": sampler.identity()}
     done = finished_result(out, identity)
@@ -180,7 +182,7 @@ class _Run:
         config = self.config
         self.out.mkdir(parents=True, exist_ok=True)
         saved_at = (self.step, time.monotonic())
-        with MetricsLog(self.out / METRICS_FILE, self.step) as log:
+        with stop_on_sigterm() as stop, MetricsLog(self.out / METRICS_FILE, self.step) as log:
             while self.step < config.steps:
                 started = time.monotonic()
                 rate = config.schedule.rate(self.step)
@@ -195,10 +197,15 @@ class _Run:
                 row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm}
                 log.write({**row, "lr": rate, "tokens_per_second": round(speed, 1)})
                 on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
-                if self.step < config.steps and self.checkpoint_is_due(*saved_at):
+                if self.step < config.steps and (stop.came or self.checkpoint_is_due(*saved_at)):
                     log.sync()
                     self.checkpoint()
                     saved_at = (self.step, time.monotonic())
+                    if stop.came:
+                        raise InterruptedRunError(
+                            f"{self.out}: stopped by SIGTERM and saved after step {self.step} of "
+                            f"{config.steps}; run again to resume"
+                        )
             log.sync()
         return self.finished()
 
