@@ -19,7 +19,10 @@ from synthlaw.study.grid import planned_vocab
 from synthlaw.study.limits import limits_of
 from synthlaw.study.workspace import Workspace
 
-LAWS_VERSION = 1
+LAWS_VERSION = 2
+REPLICATES_KEPT = 200
+"""Refits written beside each law: the page draws its bands from them."""
+
 CONVINCING = 0.9
 """Probability of being the best mixture from which the answer counts as supported."""
 
@@ -41,7 +44,10 @@ def make_answer(space: Workspace) -> None:
         table = RunsTable.read(space.root / "runs.csv")
         fits = _fit_all(space, table)
         with store.making("laws", "laws", key) as aside:
-            write_json(aside / "laws.json", {"laws": [law.to_json() for law in fits]})
+            write_json(
+                aside / "laws.json",
+                {"laws": [law.to_json(replicates=REPLICATES_KEPT) for law in fits]},
+            )
             write_json(aside / "advice.json", _answer(space, fits))
         found = store.require("laws", "laws", key)
     for name in ("laws.json", "advice.json"):

@@ -9,7 +9,7 @@ from synthlaw.common.files import write_text
 from synthlaw.report.build import build_report
 from synthlaw.study.workspace import Workspace
 
-PAGE_VERSION = 1
+PAGE_VERSION = 2
 
 SHOWN = (
     "study.yaml",
@@ -20,7 +20,9 @@ SHOWN = (
     "samples.json",
     "mixtures.json",
     "evaluation.json",
+    "plan.json",
     "timings.json",
+    "machine.json",
 )
 
 

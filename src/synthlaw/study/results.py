@@ -25,6 +25,10 @@ from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.sampler import SourceUse
 
 
+LEVEL = 0.9
+"""Nominal coverage of the intervals over documents."""
+
+
 def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -> None:
     """`runs.csv` and `runs.parquet`: one row per run, losses in nats per token.
 
@@ -113,7 +117,12 @@ def write_evaluation(
     losses = {name: {d: s["loss"] for d, s in scores.items()} for name, scores in untrained.items()}
     write_json(
         space.root / "evaluation.json",
-        {"domains": facts, "untrained": losses, "intervals": intervals},
+        {
+            "level": LEVEL,
+            "domains": facts,
+            "untrained": losses,
+            "intervals": intervals,
+        },
     )
 
 
@@ -126,7 +135,7 @@ def _intervals(space: Workspace, item: Finished) -> list[dict[str, Any]]:
     rows = []
     for name, domain in read_scores(item.evaluation / SCORES).items():
         # One seed for all runs: their intervals rest on the same resamples of documents.
-        found = domain.interval(seed=derive_seed(space.study.seed, "documents", name))
+        found = domain.interval(level=LEVEL, seed=derive_seed(space.study.seed, "documents", name))
         whole = math.isfinite(found.low) and math.isfinite(found.high)
         rows.append(
             {
