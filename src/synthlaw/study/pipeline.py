@@ -93,7 +93,7 @@ def run_study(
         raise UsageError(f"{name}: {error}") from None
     with space.store.locked():
         write_text(out / STUDY_FILE, text)
-        write_json(out / "plan.json", plan_study(study, out))
+        write_json(out / "plan.json", plan_study(study))
         page = _run_stages(space, name, executor, STAGES.index(until))
     return Outcome(space.store.made, len(space.store.kept), page)
 

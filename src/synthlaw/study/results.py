@@ -24,7 +24,6 @@ from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.sampler import SourceUse
 
-
 LEVEL = 0.9
 """Nominal coverage of the intervals over documents."""
 
