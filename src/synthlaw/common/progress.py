@@ -28,11 +28,14 @@ LINE_EVERY_SECONDS = 5.0
 
 
 class Meter:
-    """One piece of work being counted. Subclasses draw it."""
+    """One piece of work being counted. Subclasses draw it.
 
-    def __init__(self, label: str, total: float, unit: str) -> None:
+    done: units done so far, those of earlier runs included, which are not part of the rate.
+    """
+
+    def __init__(self, label: str, total: float, unit: str, done: float = 0.0) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done = 0.0
+        self.done = self._done_before = done
         self.note = ""
         self.started = time.monotonic()
 
@@ -49,7 +52,7 @@ class Meter:
 
     def rate(self) -> float:
         """Units per second since the start."""
-        return self.done / max(time.monotonic() - self.started, 1e-9)
+        return (self.done - self._done_before) / max(time.monotonic() - self.started, 1e-9)
 
     def _draw(self) -> None:
         """Show the state; the silent meter shows nothing."""
@@ -58,8 +61,8 @@ class Meter:
 class _LineMeter(Meter):
     """For logs and pipes: a plain line at most every few seconds."""
 
-    def __init__(self, label: str, total: float, unit: str) -> None:
-        super().__init__(label, total, unit)
+    def __init__(self, label: str, total: float, unit: str, done: float) -> None:
+        super().__init__(label, total, unit, done)
         self._last = self.started
 
     def _draw(self) -> None:
@@ -84,8 +87,10 @@ class _RateColumn(ProgressColumn):
 
 
 class _BarMeter(Meter):
-    def __init__(self, label: str, total: float, unit: str, progress: Progress) -> None:
-        super().__init__(label, total, unit)
+    def __init__(
+        self, label: str, total: float, unit: str, done: float, progress: Progress
+    ) -> None:
+        super().__init__(label, total, unit, done)
         self._progress = progress
         self._task = progress.add_task(label, total=total, unit=unit, note="", meter=self)
 
@@ -94,12 +99,13 @@ class _BarMeter(Meter):
 
 
 @contextmanager
-def meter(label: str, total: float, unit: str, *, show: bool = True) -> Iterator[Meter]:
-    """Count `total` units of work under `label`; shows rate and remaining time."""
-    if not show:
-        yield Meter(label, total, unit)
-    elif not console.is_terminal:
-        yield _LineMeter(label, total, unit)
+def meter(label: str, total: float, unit: str, *, done: float = 0.0) -> Iterator[Meter]:
+    """Count `total` units of work under `label`; shows rate and remaining time.
+
+    done: what earlier runs did of it.
+    """
+    if not console.is_terminal:
+        yield _LineMeter(label, total, unit, done)
     else:
         columns = (
             TextColumn("  {task.description}", markup=False),
@@ -110,7 +116,7 @@ def meter(label: str, total: float, unit: str, *, show: bool = True) -> Iterator
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=console, transient=True) as progress:
-            yield _BarMeter(label, total, unit, progress)
+            yield _BarMeter(label, total, unit, done, progress)
 
 
 def say(text: str) -> None:

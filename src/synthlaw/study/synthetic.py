@@ -217,7 +217,7 @@ class _Maker:
     async def generate(self) -> int:
         """Generate what is missing. Returns the completion tokens written."""
         total = sum(source.need for source in self.sources)
-        with meter("generating", total, "token") as bar:
+        with meter("generating", total, "token", done=self._tokens_done()) as bar:
             async with self.engine:
                 flying: set[asyncio.Task[None]] = set()
                 while True:
@@ -280,7 +280,11 @@ class _Maker:
 
     def _show(self, bar: Meter) -> None:
         """Progress in the study's tokens; what is in flight is counted in the generator's."""
-        done = sum(min(sum(x.tokens for x in s.done.values()), s.need) for s in self.sources)
-        flying = self.engine.written - self.completion_tokens
-        shards = sum(len(s.done) for s in self.sources)
-        bar.update(min(max(done + flying, bar.done), bar.total), f"{shards} shards done")
+        done = self._tokens_done() + self.engine.written - self.completion_tokens
+        shards = sum(len(source.done) for source in self.sources)
+        bar.update(min(max(done, bar.done), bar.total), f"{shards} shards done")
+
+    def _tokens_done(self) -> float:
+        """Tokens of the finished shards, as far as they are wanted."""
+        have = [sum(shard.tokens for shard in source.done.values()) for source in self.sources]
+        return sum(min(h, s.need) for h, s in zip(have, self.sources, strict=True))
