@@ -75,7 +75,7 @@ class RunFolder:
         if out.exists() and not out.is_dir():
             raise UsageError(f"out: found a file at {out}; expected a folder")
         detail = {
-            "recipe": settings.recipe.model_dump(mode="json"),
+            "recipe": settings.recipe.record(),
             "sampling": settings.sampling.record(),
             "seed": settings.seed,
             "input_tokens": settings.input_tokens,

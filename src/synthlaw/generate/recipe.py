@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from synthlaw.common.digest import digest_of
+from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.generate.filters import RULES
@@ -60,11 +60,7 @@ class Step(BaseModel):
 
     @model_validator(mode="after")
     def _rules_exist(self) -> Self:
-        unknown = [rule for rule in self.rules if rule not in RULES]
-        if unknown:
-            raise ValueError(
-                f"step '{self.name}': found rules {unknown}; expected names among {sorted(RULES)}"
-            )
+        _check_rules(self.rules, f"step '{self.name}'")
         return self
 
     def fill(self, values: Mapping[str, object]) -> str:
@@ -95,7 +91,11 @@ class Step(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A named, versioned way of writing synthetic documents. See the folder `recipes`."""
+    """A named, versioned way of writing synthetic documents. See the folder `recipes`.
+
+    A recipe has steps, or names a function (see rollout.py): python is then `file.py:function`,
+    python_sha256 the file's digest, and target_tokens and rules apply to what it returns.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,7 +105,20 @@ class Recipe(BaseModel):
     citation: str = ""
     audiences: tuple[str, ...] = ()
     chapters: int = Field(default=0, ge=0, le=1000)
-    steps: tuple[Step, ...] = Field(min_length=1)
+    steps: tuple[Step, ...] = ()
+    python: str | None = None
+    python_sha256: str | None = None
+    target_tokens: int | None = Field(default=None, gt=0)
+    rules: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _steps_or_python(self) -> Self:
+        if bool(self.steps) == bool(self.python):
+            raise ValueError("a recipe has either 'steps' or 'python'")
+        if self.steps and (self.rules or self.target_tokens):
+            raise ValueError("'rules' and 'target_tokens' belong to each of the steps")
+        _check_rules(self.rules, "the recipe")
+        return self
 
     @model_validator(mode="after")
     def _slots_have_values(self) -> Self:
@@ -129,14 +142,19 @@ class Recipe(BaseModel):
                 if step.name in known:
                     raise ValueError(f"the step name '{step.name}' is taken; choose another")
                 known.add(step.name)
-        if all(step.keep == "aside" for step in self.steps):
+        if self.steps and all(step.keep == "aside" for step in self.steps):
             raise ValueError("no step keeps its completions as documents")
         return self
 
     @property
     def digest(self) -> str:
         """SHA-256 of everything in the recipe: a changed word is another recipe."""
-        return digest_of(self.model_dump(mode="json"))
+        return digest_of(self.record())
+
+    def record(self) -> dict[str, Any]:
+        """Everything that determines what the recipe writes; not where its Python file lies."""
+        value = self.model_dump(mode="json")
+        return value | {"python": self.python.rpartition(":")[2] if self.python else None}
 
     def with_chapters(self, chapters: int) -> Recipe:
         """The recipe asking for `chapters` chapters. Raises UsageError where it has none."""
@@ -153,7 +171,7 @@ class Recipe(BaseModel):
 
         Raises UsageError for a name that no step uses.
         """
-        used = {rule for step in self.steps for rule in step.rules}
+        used = {rule for step in self.steps for rule in step.rules} | set(self.rules)
         unknown = [name for name in names if name not in used]
         if unknown:
             raise UsageError(
@@ -165,7 +183,8 @@ class Recipe(BaseModel):
             )
             for step in self.steps
         )
-        return self.model_copy(update={"steps": steps})
+        rules = tuple(rule for rule in self.rules if rule not in names)
+        return self.model_copy(update={"steps": steps, "rules": rules})
 
     def audience_of(self, document_id: str, seed: int) -> str:
         """The audience for one document: each is as likely, and it depends on these alone."""
@@ -199,16 +218,28 @@ def load_recipe(name: str | Path) -> Recipe:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {path}: cannot be read ({error})") from error
-    return _parse(content, str(path))
+    return _parse(content, str(path), path.parent)
 
 
-def _parse(content: str, place: str) -> Recipe:
+def _check_rules(rules: tuple[str, ...], place: str) -> None:
+    unknown = [rule for rule in rules if rule not in RULES]
+    if unknown:
+        raise ValueError(f"{place}: found rules {unknown}; expected names among {sorted(RULES)}")
+
+
+def _parse(content: str, place: str, folder: Path | None = None) -> Recipe:
     try:
         data: Any = yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise UsageError(f"{place}: not YAML ({error})") from error
     if not isinstance(data, dict):
         raise UsageError(f"{place}: found {type(data).__name__}; expected a mapping with 'steps'")
+    if folder is not None and isinstance(data.get("python"), str):
+        file, _, function = data["python"].rpartition(":")
+        if not (folder / file).is_file():
+            raise UsageError(f"{place}: python: found no file {folder / file}")
+        data["python"] = f"{folder / file}:{function}"
+        data["python_sha256"] = file_digest(folder / file)
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:

@@ -35,7 +35,7 @@ class Settings:
         """Key of all results made with these settings by this engine."""
         return digest_of(
             {
-                "recipe": self.recipe.model_dump(mode="json"),
+                "recipe": self.recipe.record(),
                 "sampling": self.sampling.record(),
                 "seed": self.seed,
                 "input_tokens": self.input_tokens,

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import SynthlawError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engine import Completion, Engine, Request, RequestFailedError
+from synthlaw.generate.engine import Completion, Engine, Request, RequestFailedError, Sampling
 from synthlaw.generate.filters import Candidate, Drop, first_drop
 from synthlaw.generate.recipe import Step
 from synthlaw.generate.results import Generated, Journal, Progress, ProgressCallback, Settings
+from synthlaw.generate.rollout import (
+    Answer,
+    RequestNames,
+    Rollout,
+    RolloutDocument,
+    load_rollout,
+    parse_payload,
+    texts_of,
+)
+
+_ANY = Sampling()
 
 RULE_ERRORS_ALLOWED = 0.01
 """Share of completions on which a rule may itself fail before the run is stopped."""
@@ -36,6 +47,8 @@ class Session:
         self.progress, self._on_progress = progress or Progress(), on_progress
         self._sampling_json = settings.sampling.as_json()
         self._key = settings.digest(engine)
+        reference = settings.recipe.python
+        self._function = load_rollout(reference) if reference else None
         self._rule_errors: Counter[str] = Counter()
         self._judged = 0
 
@@ -49,7 +62,11 @@ class Session:
             fields |= {"step": "", "reason": "empty-source", "detail": "no letter or digit"}
             whole.dropped.append(Document(f"{document.id}/{rollout}", document.text, fields))
         else:
-            await self._steps(_Unit(document, rollout, text, journal), whole)
+            unit = _Unit(document, rollout, text, journal)
+            if self._function is None:
+                await self._steps(unit, whole)
+            else:
+                await self._function_of(unit, self._function, whole)
         self.progress.documents += 1
         self._report()
         return whole
@@ -84,52 +101,138 @@ class Session:
         key = self._request_key(unit, name, request)
         identity = f"{self.settings.recipe.name}-{key[:24]}"
         fields = self._provenance(unit, name, request)
+        result = await self._ask(unit, key, request)
+        if isinstance(result, RequestFailedError):
+            self._fail(unit, identity, fields, request, result, whole)
+            return None
+        pieces, chapters = step.fixed_pieces(), self.settings.recipe.chapters
+        candidate = Candidate(result, unit.text, pieces, step.target_tokens, chapters)
+        kept = whole.intermediate if step.keep == "aside" else whole.documents
+        passed = self._file(identity, fields, candidate, step.rules, kept, whole)
+        return self.engine.plain(result.text) if passed else None
+
+    async def _ask(
+        self, unit: _Unit, key: str, request: Request
+    ) -> Completion | RequestFailedError:
+        """The journal's answer, or the engine's, which the journal then keeps."""
         result = unit.journal.find(key)
         if result is None:
-            result = await self._ask(request)
+            try:
+                result = await self.engine.complete(request)
+            except RequestFailedError as error:
+                result = error
             unit.journal.keep(key, result)
             self.progress.requests += 1
-        if isinstance(result, RequestFailedError):
-            fields |= {"reason": result.reason, "response": result.response}
-            fields["request"] = request.record()
-            whole.failed.append(Document(identity, unit.document.text, fields))
-            self.progress.failed += 1
-            self._report()
-            return None
-        fields |= {
-            "finish_reason": result.finish_reason,
-            "prompt_tokens": result.prompt_tokens,
-            "completion_tokens": result.completion_tokens,
-        }
-        self.progress.completion_tokens += result.completion_tokens
-        pieces, chapters = step.fixed_pieces(), self.settings.recipe.chapters
-        drop = self._judge(step, Candidate(result, unit.text, pieces, step.target_tokens, chapters))
-        if drop is not None:
-            fields |= {"reason": drop.rule, "detail": drop.detail}
-            whole.dropped.append(Document(identity, result.text, fields))
-        elif step.keep == "aside":
-            whole.intermediate.append(Document(identity, result.text, fields))
-        else:
-            whole.documents.append(Document(identity, result.text, fields))
+        if isinstance(result, Completion):
+            self.progress.completion_tokens += result.completion_tokens
         self._report()
-        return None if drop else self.engine.plain(result.text)
+        return result
 
-    async def _ask(self, request: Request) -> Completion | RequestFailedError:
+    def _fail(
+        self,
+        unit: _Unit,
+        identity: str,
+        fields: dict[str, Any],
+        request: Request | None,
+        error: RequestFailedError,
+        whole: Generated,
+    ) -> None:
+        fields = fields | {"reason": error.reason, "response": error.response}
+        fields["request"] = request.record() if request else None
+        whole.failed.append(Document(identity, unit.document.text, fields))
+        self.progress.failed += 1
+        self._report()
+
+    def _file(
+        self,
+        identity: str,
+        fields: dict[str, Any],
+        candidate: Candidate,
+        rules: Sequence[str],
+        kept: list[Document],
+        whole: Generated,
+    ) -> bool:
+        """Put a text where it belongs; whether it passed."""
+        completion = candidate.completion
+        fields = fields | {
+            "finish_reason": completion.finish_reason,
+            "prompt_tokens": completion.prompt_tokens,
+            "completion_tokens": completion.completion_tokens,
+        }
+        drop = self._judge(rules, candidate)
+        if drop is None:
+            kept.append(Document(identity, completion.text, fields))
+            return True
+        fields |= {"reason": drop.rule, "detail": drop.detail}
+        whole.dropped.append(Document(identity, completion.text, fields))
+        return False
+
+    async def _function_of(self, unit: _Unit, function: Rollout, whole: Generated) -> None:
+        """A Python recipe on one document: see rollout.py."""
+        names = RequestNames()
+        asked: dict[str, tuple[Request, Completion]] = {}
+        failed: list[tuple[Request, RequestFailedError]] = []
+
+        async def generate(payload: dict[str, Any]) -> Answer:
+            system, earlier, prompt, overrides = parse_payload(payload)
+            name = names.name(payload)
+            sampling = replace(self.settings.sampling, **overrides)
+            plain = self.engine.plain
+            before = tuple((role, plain(content)) for role, content in earlier)
+            request = Request(
+                plain(prompt), plain(system), sampling, self._seed(unit, name), before
+            )
+            result = await self._ask(unit, self._request_key(unit, name, request), request)
+            if isinstance(result, RequestFailedError):
+                failed.append((request, result))
+                raise result
+            asked[name] = (request, result)
+            return Answer.of(result)
+
+        recipe, document = self.settings.recipe, unit.document
+        identity = digest_of([self._key, document.id, unit.rollout])[:24]
         try:
-            return await self.engine.complete(request)
-        except RequestFailedError as error:
-            return error
+            given = RolloutDocument(document.id, unit.text, dict(document.fields))
+            texts = texts_of(await function(given, generate))
+        except Exception as error:
+            # Somebody else's code: whatever it raises concerns this document alone, except what
+            # the engine itself raises to stop the run.
+            if isinstance(error, SynthlawError) and not isinstance(error, RequestFailedError):
+                raise
+            request, reason = failed[-1] if failed else (None, None)
+            shown = reason or RequestFailedError("rollout-error", repr(error))
+            fields = self._provenance(unit, "rollout", request or Request("", "", _ANY, 0))
+            self._fail(unit, f"{recipe.name}-{identity}", fields, request, shown, whole)
+            return
+        for number, text in enumerate(texts, start=1):
+            request, completion = await self._origin(text, asked)
+            name = "rollout" if len(texts) == 1 else f"rollout-{number}"
+            fields = self._provenance(unit, name, request)
+            candidate = Candidate(completion, unit.text, (), recipe.target_tokens)
+            place = f"{recipe.name}-{identity}-{number}"
+            self._file(place, fields, candidate, recipe.rules, whole.documents, whole)
+
+    async def _origin(
+        self, text: str, asked: dict[str, tuple[Request, Completion]]
+    ) -> tuple[Request, Completion]:
+        """The request whose answer `text` is; for a text put together, the last by name."""
+        for _, (request, completion) in sorted(asked.items()):
+            if completion.text == text:
+                return request, completion
+        tokens = await self.engine.count_tokens(text)
+        if not asked:
+            return Request("", "", _ANY, 0), Completion(text, "stop", 0, tokens)
+        request, completion = asked[max(asked)]
+        return request, replace(completion, text=text, completion_tokens=tokens)
 
     def _request(self, unit: _Unit, step: Step, name: str, values: dict[str, object]) -> Request:
-        settings = self.settings
-        names = (settings.recipe.name, unit.document.id, unit.rollout, name)
-        return Request(
-            prompt=step.fill(values),
-            system=step.system,
-            sampling=settings.sampling,
-            # 31 bits: the widest that every server takes.
-            seed=derive_seed(settings.seed, "generate", *names, bits=31),
-        )
+        prompt, sampling = step.fill(values), self.settings.sampling
+        return Request(prompt, step.system, sampling, self._seed(unit, name))
+
+    def _seed(self, unit: _Unit, name: str) -> int:
+        """31 bits: the widest that every server takes."""
+        names = (self.settings.recipe.name, unit.document.id, unit.rollout, name)
+        return derive_seed(self.settings.seed, "generate", *names, bits=31)
 
     def _request_key(self, unit: _Unit, name: str, request: Request) -> str:
         """Digest of the document, the settings, the engine, the step and what is asked."""
@@ -149,10 +252,10 @@ class Session:
             "prompt": request.prompt,
         }
 
-    def _judge(self, step: Step, candidate: Candidate) -> Drop | None:
+    def _judge(self, rules: Sequence[str], candidate: Candidate) -> Drop | None:
         self._judged += 1
         try:
-            return first_drop(candidate, step.rules)
+            return first_drop(candidate, rules)
         except Exception as error:
             # A rule that breaks on a text must not end the run; see check_rules.
             self._rule_errors[f"{type(error).__name__}: {error}"] += 1
