@@ -333,6 +333,8 @@ def _cautions(
             found.setdefault((caution.code, caution.message), caution)
 
     best = options[order[0]]
+    equal = _equal_loss(best, _needed(best, situation), situation)
+    net = None if equal is None else equal.get("net_money_saved")
     add(*_extrapolation(best, situation))
     for i in order:
         add(*options[i].predictor.cautions, *options[i].baseline.cautions)
@@ -353,6 +355,14 @@ def _cautions(
             )
         )
     add(*_supply(best, situation))
+    if net is not None and net <= 0:
+        add(
+            Caution(
+                "generation-costs-more",
+                f"at equal loss '{best.predictor.name}' costs {-net:.4g} more to generate than "
+                "its shorter training saves",
+            )
+        )
     return list(found.values())
 
 

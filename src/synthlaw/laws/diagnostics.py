@@ -9,7 +9,7 @@ from synthlaw.laws.fitting import FitProblem, Solution, coefficient_vectors
 from synthlaw.laws.forms import EXPONENT_BOUNDS
 from synthlaw.laws.lawfit import Caution, LawFit
 from synthlaw.laws.table import Runs
-from synthlaw.laws.uncertainty import ASSUMED_NOISE, minimise_in_chunks
+from synthlaw.laws.uncertainty import ASSUMED_NOISE, refit
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,9 @@ def _support(fit: FitProblem, law: LawFit, runs: Runs) -> list[Caution]:
         )
     for name in fit.form.inputs:
         levels = len(np.unique(runs.numbers[name]))
-        if levels < LEVELS_NEEDED:
+        if name == "ratio":
+            found += _shares(levels)
+        elif levels < LEVELS_NEEDED:
             found.append(
                 Caution(
                     "few-levels",
@@ -63,6 +65,18 @@ def _support(fit: FitProblem, law: LawFit, runs: Runs) -> list[Caution]:
                 )
             )
     return found
+
+
+def _shares(levels: int) -> list[Caution]:
+    if levels >= LEVELS_NEEDED:
+        return []
+    return [
+        Caution(
+            "few-shares",
+            f"the runs have {levels} distinct shares; a best share between them is a guess, and "
+            "the only ones compared are those tried",
+        )
+    ]
 
 
 def _bounds(fit: FitProblem, solution: Solution) -> list[Caution]:
@@ -113,9 +127,8 @@ def influence(fit: FitProblem, solution: Solution, law: LawFit, runs: Runs) -> l
         return []
     weights = np.repeat(fit.weights[None], points, axis=0)
     np.fill_diagonal(weights, 0.0)
-    z = minimise_in_chunks(
-        fit.problem(weights=weights), np.repeat(solution.z[None], points, axis=0), points
-    )
+    start = np.repeat(solution.z[None], points, axis=0)
+    z = refit(fit.problem(weights=weights), start, law.noise)
     vectors = coefficient_vectors(fit.form, z, fit.reference, law.unit_of(fit.form.inputs))
     # In a small fit every run moves something: the mark grows with coefficients per spare run.
     limit = max(1.0, 2.0 * float(np.sqrt(fit.free / law.degrees)))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.laws.fitting import FitProblem, Solution, coefficient_vectors
-from synthlaw.laws.solver import minimise
+from synthlaw.laws.solver import minimise_gradually
 from synthlaw.laws.uncertainty import noise_of
 
 Array = NDArray[np.float64]
@@ -60,6 +60,7 @@ def profile_interval(
     names = list(centre)
     index = names.index(name)
     lower, upper = fit.limits()
+    noise, _ = noise_of(fit, solution)
 
     def walker() -> Callable[[float], float]:
         start = np.array(list(centre.values()))
@@ -68,7 +69,7 @@ def profile_interval(
             held = replace(fit, fixed={**fit.fixed, name: value})
             z = _relative(held, start)
             with np.errstate(all="ignore"):
-                z, found, _ = minimise(held.problem(), z, steps=60, tolerance=1e-8)
+                z, found, _ = minimise_gradually(held.problem(), z, noise, steps=60, tolerance=1e-8)
             start[:] = coefficient_vectors(fit.form, z, held.reference, fit.unit)[0]
             return float(found[0]) - solution.value
 

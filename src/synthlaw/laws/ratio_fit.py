@@ -20,7 +20,7 @@ from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.ratio import best_ratio
 from synthlaw.laws.ratio_forms import candidates
 from synthlaw.laws.table import Runs
-from synthlaw.laws.uncertainty import minimise_in_chunks
+from synthlaw.laws.uncertainty import noise_of, refit
 
 Array = NDArray[np.float64]
 
@@ -136,11 +136,9 @@ def held_out_errors(problem: FitProblem, solution: Solution, seed: int) -> Array
     points = len(setting)
     if settings - np.bincount(fold).max() < problem.free:
         return np.full(points, np.inf)
-    z = minimise_in_chunks(
-        problem.problem(weights=np.where(out, 0.0, problem.weights)),
-        np.repeat(solution.z[None], folds, axis=0),
-        points,
-    )
+    weights = np.where(out, 0.0, problem.weights)
+    start = np.repeat(solution.z[None], folds, axis=0)
+    z = refit(problem.problem(weights=weights), start, noise_of(problem, solution)[0])
     predicted, _ = problem.bound.evaluate(z)
     with np.errstate(divide="ignore"):
         errors = np.abs(np.log(predicted / problem.observed))

@@ -17,6 +17,7 @@ from synthlaw.laws.objectives import Objective
 Array = NDArray[np.float64]
 
 _LARGEST_DAMPING = 1e10
+_SHRINK = 4.0
 
 
 @dataclass
@@ -145,3 +146,24 @@ def minimise(
             if len(running) == 0:
                 break
     return best, values, converged
+
+
+def minimise_gradually(
+    problem: Problem, start: Array, spread: float, *, steps: int = 60, tolerance: float = 1e-13
+) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """`minimise` with a quadratic zone that starts at twice `spread` and shrinks to the asked one.
+
+    With residuals far wider than the zone the objective is a polyhedron: each Newton step crosses
+    a few of its edges, and a narrow valley takes thousands. Widened, it is nearly a parabola.
+    `spread` is the typical size of residuals, in the objective's scale.
+    """
+    final, points = problem.objective, start
+    delta = 2.0 * spread
+    try:
+        while delta > 1.5 * final.delta:
+            problem.objective = final.softened(delta)
+            points, _, _ = minimise(problem, points, steps=25, tolerance=1e-5)
+            delta /= _SHRINK
+    finally:
+        problem.objective = final
+    return minimise(problem, points, steps=steps, tolerance=tolerance)

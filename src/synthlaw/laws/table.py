@@ -8,6 +8,7 @@ is never dropped in silence: it is listed with its line and the reason.
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,10 +109,7 @@ class RunsTable:
         if not path.is_file():
             raise UsageError(f"{path}: found no such file; expected a table of runs")
         if path.suffix.lower() == ".parquet":
-            import pyarrow.parquet as pq
-
-            rows = pq.read_table(path).to_pylist()
-            return cls(rows, str(path), columns)
+            return cls(_parquet_rows(path), str(path), columns)
         try:
             text = path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
@@ -123,7 +121,7 @@ class RunsTable:
                 "per run with columns such as params,tokens,loss"
             )
         comma = max(",;\t", key=header.count)
-        reader = csv.DictReader(text.splitlines(), delimiter=comma, strict=False)
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=comma)
         rows, lines = [], []
         for row in reader:
             rows.append({k.strip(): v for k, v in row.items() if isinstance(k, str)})
@@ -190,6 +188,20 @@ class RunsTable:
             if bad:
                 return {}, f"{column}: {bad}"
         return numbers, ""
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).split("\n", 1)[0]
+        raise UsageError(f"{path}: found no readable Parquet table ({first})") from None
+    if not rows:
+        raise UsageError(f"{path}: found a table without rows; expected one row per run")
+    return rows
 
 
 def _text(cell: Any) -> str:

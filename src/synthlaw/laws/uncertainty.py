@@ -10,21 +10,21 @@ a resample of runs may not even hold enough distinct budgets to fit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.seeds import derive_seed
 from synthlaw.laws.fitting import FitProblem, Solution
-from synthlaw.laws.solver import Problem, minimise
+from synthlaw.laws.solver import Problem, minimise_gradually
 
 Array = NDArray[np.float64]
 
 LEVEL = 0.90
 """Nominal coverage of every interval unless told otherwise."""
 
-RUNS_PER_COEFFICIENT = 8
+RUNS_PER_COEFFICIENT = 20
 """From this many runs per free coefficient on, runs are resampled; below, noise is."""
 
 ASSUMED_NOISE = 0.01
@@ -76,7 +76,7 @@ def bootstrap(
     else:
         problem = fit.problem(observed=_noisy(fit, solution, (noise, degrees), count, generator))
     start = np.repeat(solution.z[None], count, axis=0)
-    z = minimise_in_chunks(problem, start, points)
+    z = refit(problem, start, noise)
     return Replicates(z, method, noise, degrees)
 
 
@@ -108,18 +108,20 @@ def _noisy(
     return np.maximum(predicted + draws, 1e-3 * predicted)
 
 
-def minimise_in_chunks(problem: Problem, start: Array, points: int) -> Array:
-    """Refit a batch of resamples from `start` [M, K + P], a bounded amount of memory at a time."""
+def refit(problem: Problem, start: Array, spread: float) -> Array:
+    """Refit a batch of resamples from `start` [M, K + P], a bounded amount of memory at a time.
+
+    spread: typical size of the residuals, in the objective's scale.
+    """
+    points = problem.observed.shape[1]
     size = max(1, _CHUNK // (points * start.shape[1]))
     pieces = []
     with np.errstate(divide="ignore", over="ignore", invalid="ignore", under="ignore"):
         for first in range(0, len(start), size):
             keep = np.arange(first, min(first + size, len(start)))
             observed, weights = problem.rows(keep)
-            part = Problem(
-                problem.bound, observed, weights, problem.objective, problem.lower, problem.upper
-            )
-            z, _, _ = minimise(part, start[keep], steps=40, tolerance=1e-6)
+            part = replace(problem, observed=observed, weights=weights)
+            z, _, _ = minimise_gradually(part, start[keep], spread, steps=40, tolerance=1e-6)
             pieces.append(z)
     return np.concatenate(pieces)
 
