@@ -1,0 +1,240 @@
+"""Training speed, threads and memory, measured in one process and interleaved.
+
+    python benchmarks/training.py speed     # against transformers, eager and compiled
+    python benchmarks/training.py threads   # two runs of one thread against one of two threads
+    python benchmarks/training.py memory    # blocked against plain loss at 128,256 entries
+
+Each prints one JSON document. Contestants take turns step by step, so that whatever else the
+machine does falls on all of them; the best step of each is reported beside the median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from synthlaw.training.config import TrainingConfig
+from synthlaw.training.device import autocast, choose_device
+from synthlaw.training.loss import summed_cross_entropy
+from synthlaw.training.model import Llama, initialise
+from synthlaw.training.optimizer import build_optimizer
+from synthlaw.training.presets import LLAMA3_VOCAB, ModelShape, flops_per_token, preset
+
+CPU = torch.device("cpu")
+
+
+def transformers_model(shape: ModelShape, context: int) -> torch.nn.Module:
+    """Hugging Face's Llama of the same shape, at its default attention."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocab,
+            hidden_size=shape.dim,
+            intermediate_size=shape.hidden,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            max_position_embeddings=context,
+            rms_norm_eps=shape.norm_eps,
+            rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+            tie_word_embeddings=True,
+            use_cache=False,
+        )
+    )
+
+
+def training_step(
+    model: torch.nn.Module, config: TrainingConfig, loss_of: Callable[[torch.Tensor], torch.Tensor]
+) -> Callable[[], None]:
+    """One optimizer step on random tokens, everything that a run's step does."""
+    optimizer = build_optimizer(model, config)
+    generator = torch.Generator().manual_seed(0)
+    device = choose_device(config.device)
+    size = (config.rows, config.context + 1)
+
+    def step() -> None:
+        rows = torch.randint(config.shape.vocab, size, generator=generator).to(device)
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(device, config.dtype):
+            loss = loss_of(rows)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def our_step(config: TrainingConfig, compiled: bool) -> Callable[[], None]:
+    """A step of our model."""
+    model = Llama(config.shape)
+    initialise(model, 0)
+    model.to(choose_device(config.device))
+    if compiled:
+        for block in model.layers:
+            block.compile()
+    return training_step(
+        model, config, lambda rows: model(rows[:, :-1], rows[:, 1:]) / config.batch_tokens
+    )
+
+
+def their_step(config: TrainingConfig, compiled: bool) -> Callable[[], None]:
+    """A step of transformers' model, whose loss shifts the labels inside: one target less a row."""
+    model = transformers_model(config.shape, config.context).to(choose_device(config.device))
+    call = torch.compile(model) if compiled else model
+    return training_step(model, config, lambda rows: call(rows[:, :-1], labels=rows[:, :-1]).loss)
+
+
+def interleaved(steps: dict[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
+    """Seconds of each step of each contestant, taking turns, after one step of warm-up."""
+    for step in steps.values():
+        step()
+    taken: dict[str, list[float]] = {name: [] for name in steps}
+    until = time.monotonic() + seconds
+    while time.monotonic() < until or not all(taken.values()):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            taken[name].append(time.perf_counter() - started)
+    return taken
+
+
+def matmul_peak(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0) -> float:
+    """Best measured FLOP/s of one square product, the peak that a step is held against."""
+    a, b = torch.randn(2, size, size).to(dtype)
+    best = float("inf")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        started = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
+
+
+def speed(arguments: argparse.Namespace) -> dict[str, object]:
+    """Tokens per second of both models, eager and (with --compile) compiled."""
+    config = config_of(arguments)
+    steps = {"synthlaw": our_step(config, False), "transformers": their_step(config, False)}
+    if arguments.compile:
+        steps["synthlaw compiled"] = our_step(config, True)
+        steps["transformers compiled"] = their_step(config, True)
+    taken = interleaved(steps, arguments.seconds)
+    per_token = flops_per_token(config.shape, config.context)
+    peak = matmul_peak(torch.bfloat16 if config.dtype == "bf16" else torch.float32)
+    table = {}
+    for name, times in taken.items():
+        rate = config.batch_tokens / min(times)
+        table[name] = {
+            "tokens_per_second": round(rate),
+            "median": round(config.batch_tokens / statistics.median(times)),
+            "steps": len(times),
+            "share_of_peak": round(rate * per_token / peak, 3),
+        }
+    return {"flops_per_token": per_token, "peak_flops": peak, "models": table}
+
+
+def config_of(arguments: argparse.Namespace) -> TrainingConfig:
+    """The run that the arguments describe: a preset, or width, layers and heads."""
+    if "x" in arguments.shape:
+        dim, layers, heads = map(int, arguments.shape.split("x"))
+        shape = ModelShape(dim=dim, layers=layers, heads=heads, vocab=arguments.vocab)
+    else:
+        shape = preset(arguments.shape, arguments.vocab)
+    return TrainingConfig(
+        shape=shape,
+        context=arguments.context,
+        batch_tokens=arguments.rows * arguments.context,
+        budget=arguments.rows * arguments.context,
+        dtype=arguments.dtype,
+        device="cpu",
+    )
+
+
+def threads(arguments: argparse.Namespace) -> dict[str, object]:
+    """Tokens per second of two one-thread processes at once and of one two-thread process."""
+    command = [sys.executable, __file__, "worker", "--shape", arguments.shape]
+    command += ["--context", str(arguments.context), "--rows", str(arguments.rows)]
+    command += ["--seconds", str(arguments.seconds), "--dtype", arguments.dtype]
+
+    def total(count: int, each: int) -> float:
+        running = [
+            subprocess.Popen([*command, "--threads", str(each)], stdout=subprocess.PIPE, text=True)
+            for _ in range(count)
+        ]
+        answers = [json.loads(process.communicate()[0]) for process in running]
+        return sum(answer["tokens_per_second"] for answer in answers)
+
+    pairs = [(total(2, 1), total(1, 2)) for _ in range(arguments.repeats)]
+    best = [max(column) for column in zip(*pairs, strict=True)]
+    return {"two_of_one": best[0], "one_of_two": best[1], "ratio": best[0] / best[1]}
+
+
+def worker(arguments: argparse.Namespace) -> dict[str, object]:
+    """One of the processes of `threads`: mean tokens per second over its time."""
+    config = config_of(arguments)
+    times = interleaved({"run": our_step(config, False)}, arguments.seconds)["run"]
+    return {"tokens_per_second": config.batch_tokens * len(times) / sum(times)}
+
+
+def memory(arguments: argparse.Namespace) -> dict[str, object]:
+    """Peak memory that a loss and its gradients add, blocked and plain, each in its own process."""
+    command = [sys.executable, __file__, "loss", "--tokens", str(arguments.tokens)]
+    command += ["--dtype", arguments.dtype]
+    found = {}
+    for kind in ("blocked", "plain"):
+        done = subprocess.run([*command, "--kind", kind], capture_output=True, check=True)
+        found[kind] = json.loads(done.stdout)
+    ratio = found["plain"]["added_bytes"] / found["blocked"]["added_bytes"]
+    return {**found, "ratio": round(ratio, 2)}
+
+
+def loss(arguments: argparse.Namespace) -> dict[str, object]:
+    """Peak memory of one loss with gradients over 128,256 entries at width 576."""
+    hidden = torch.randn(arguments.tokens, 576, requires_grad=True)
+    head = torch.randn(LLAMA3_VOCAB, 576).mul_(576**-0.5).requires_grad_()
+    targets = torch.randint(LLAMA3_VOCAB, (arguments.tokens,))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.perf_counter()
+    with autocast(CPU, arguments.dtype):
+        if arguments.kind == "blocked":
+            total = summed_cross_entropy(hidden, head, targets)
+        else:
+            total = F.cross_entropy((hidden @ head.T).float(), targets, reduction="sum")
+    total.backward()
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"added_bytes": (after - before) * 1024, "seconds": round(seconds, 2)}
+
+
+def main() -> None:
+    """Run the benchmark named on the command line and print its JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = {"speed": speed, "threads": threads, "memory": memory, "worker": worker, "loss": loss}
+    parser.add_argument("what", choices=kinds)
+    parser.add_argument("--shape", default="256x4x4", help="preset, or WIDTHxLAYERSxHEADS")
+    parser.add_argument("--vocab", type=int, default=4096)
+    parser.add_argument("--context", type=int, default=512)
+    parser.add_argument("--rows", type=int, default=16)
+    parser.add_argument("--dtype", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--kind", choices=["blocked", "plain"], default="blocked")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(json.dumps(kinds[arguments.what](arguments), indent=2))
+
+
+if __name__ == "__main__":
+    main()
