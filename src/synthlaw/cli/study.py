@@ -101,10 +101,10 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
 )
 @click.option(
     "--executor",
-    type=click.Choice(["local"]),
+    type=click.Choice(["local", "ray", "slurm"]),
     default="local",
     show_default=True,
-    help="Where runs are executed. 'ray' and 'slurm' are not built yet.",
+    help="Where runs are executed; ray and slurm need the extra of that name.",
 )
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Last stage to do.")
 @_verify_option

@@ -8,7 +8,6 @@ Training and evaluation are done together, run by run, by the executor; `until: 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,7 +44,7 @@ from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
 
 STUDY_FILE = "study.yaml"
-EXECUTORS: dict[str, Callable[[int | None, int], Executor]] = {"local": LocalExecutor}
+EXECUTORS = ("local", "ray", "slurm")
 
 
 @dataclass
@@ -79,8 +78,9 @@ def run_study(
 ) -> Outcome:
     """Run the study whose file holds `text`, or what is left of it, in the folder `out`.
 
-    name: what errors call the file. base: where its relative paths start. until: the last stage
-    to do. verify: compare every kept file with its SHA-256, not only its size.
+    name: what errors call the file. base: where its relative paths start. executor: one of
+    EXECUTORS. until: the last stage to do. verify: compare every kept file with its SHA-256, not
+    only its size.
     Raises UsageError for a mistake in the study (nothing half-made is left that a rerun would
     trust) and SynthlawError when work failed.
     """
@@ -116,8 +116,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         return None
     tasks = tasks_of(space, runs, data.sources, data.domains)
     with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
-        workers = EXECUTORS[executor](space.study.execution.workers, space.study.execution.threads)
-        space.store.made += train_and_score(space, runs, tasks, workers)
+        space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
     write_runs(space, finished, synthetic.engine.label)
@@ -136,6 +135,17 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         return None
     with space.stage("report", "the page"):
         return make_page(space)
+
+
+def _executor(space: Workspace, name: str) -> Executor:
+    execution = space.study.execution
+    if name == "local":
+        return LocalExecutor(execution.workers, execution.threads)
+    from synthlaw.study.cluster import RayExecutor, SlurmExecutor
+
+    if name == "ray":
+        return RayExecutor(execution.threads)
+    return SlurmExecutor(execution.threads, execution.slurm)
 
 
 def _natural(space: Workspace) -> _Data:

@@ -231,6 +231,9 @@ class Execution(_Part):
 
     workers: int | None = Field(None, gt=0)
     threads: int = Field(1, gt=0)
+    slurm: dict[str, str | int] = Field(
+        default_factory=dict, description="options for sbatch with --executor slurm"
+    )
 
 
 class Study(_Part):
