@@ -7,6 +7,7 @@ scheduler restarts, or hands to another machine, does nothing twice.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -120,8 +121,14 @@ def _settle(
     try:
         made = result()
     except Exception as error:
-        last = (str(error).strip().splitlines() or [""])[-1]
-        failures.append(Failure(task.name, f"{type(error).__name__}: {last}"))
+        failures.append(Failure(task.name, _reason(error)))
         return
     on_progress(task.config.flops if task.train else 0.0)
     on_done(task, made)
+
+
+def _reason(error: Exception) -> str:
+    """The line that says what went wrong; Ray and submitit wrap it in their own tracebacks."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]+(?:Error|Exception)\b", line)]
+    return (named or lines or [type(error).__name__])[-1]
