@@ -18,13 +18,13 @@ from synthlaw.generate.runner import generate_shard
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
-SAMPLING = Sampling(0.7, 0.95, 40, 1.1, 24)
+SAMPLING = Sampling(0.7, 0.95, 40, 1.1, 16)
 TOPICS = ("rivers", "tea", "iron", "bees", "maps", "glass", "wool", "salt", "chess", "owls", "snow")
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[EmbeddedEngine]:
-    made = EmbeddedEngine(concurrency=12)
+    made = EmbeddedEngine(concurrency=12, threads=1)
     yield made
     made.close()
 
@@ -42,9 +42,9 @@ def requests() -> list[Request]:
     # Lengths differ much, so that neighbours start and end at different steps.
     return [
         Request(
-            f"Write about {topic}. " + "Say what you know of it. " * draw.randrange(1, 60),
+            f"Write about {topic}. " + "Say what you know of it. " * draw.randrange(1, 30),
             "Be brief.",
-            Sampling(0.7, 0.95, 40, 1.1, draw.randrange(8, 40)),
+            Sampling(0.7, 0.95, 40, 1.1, draw.randrange(4, 20)),
             draw.randrange(2**31),
         )
         for topic in TOPICS
@@ -64,7 +64,7 @@ def test_answers_do_not_depend_on_neighbours_order_or_batch(engine: EmbeddedEngi
 def test_answers_do_not_depend_on_concurrency_or_threads(engine: EmbeddedEngine) -> None:
     asked = requests()
     together = answer(engine, asked)
-    other = EmbeddedEngine(concurrency=3, threads=1)
+    other = EmbeddedEngine(concurrency=3, threads=2)
     assert answer(other, asked) == together
     assert other.identity() == engine.identity()
 

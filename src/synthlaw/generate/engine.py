@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -61,7 +61,7 @@ class Sampling:
 
     def record(self) -> dict[str, float | int]:
         """Every setting by name, for provenance and digests."""
-        return asdict(self)
+        return dict(vars(self))
 
     def as_json(self) -> str:
         """The settings as one line of JSON with sorted keys."""

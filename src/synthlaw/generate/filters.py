@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from synthlaw.generate.engine import Completion
 
@@ -63,7 +64,7 @@ class Candidate:
 
     completion: Completion
     source: str
-    template: Sequence[str]
+    template: tuple[str, ...]
     target_tokens: int | None = None
     chapters: int = 0
 
@@ -72,13 +73,18 @@ class Candidate:
         """What the model wrote."""
         return self.completion.text
 
+    @cached_property
+    def words(self) -> list[str]:
+        """Words of the text, found once for all rules."""
+        return words_of(self.completion.text)
+
 
 Rule = Callable[[Candidate], str | None]
 
 
 def words_of(text: str) -> list[str]:
     """Lower-case words: letters and digits with inner apostrophes."""
-    return [word.lower() for word in _WORD.findall(text)]
+    return _WORD.findall(text.lower())
 
 
 def _empty(candidate: Candidate) -> str | None:
@@ -100,15 +106,21 @@ def _long(candidate: Candidate) -> str | None:
 
 def _echo(candidate: Candidate) -> str | None:
     """Eight words in a row of the prompt's own sentences, which the document does not hold."""
-    written = " ".join(words_of(candidate.text))
-    source = " ".join(words_of(candidate.source))
-    for piece in candidate.template:
-        words = words_of(piece)
-        for start in range(len(words) - ECHO_WORDS + 1):
-            phrase = " ".join(words[start : start + ECHO_WORDS])
-            if phrase in written and phrase not in source:
-                return f"repeats the prompt: {phrase!r}"
+    written = " ".join(candidate.words)
+    for phrase in _phrases(candidate.template):
+        if phrase in written and phrase not in " ".join(words_of(candidate.source)):
+            return f"repeats the prompt: {phrase!r}"
     return None
+
+
+@lru_cache(maxsize=256)
+def _phrases(template: tuple[str, ...]) -> tuple[str, ...]:
+    pieces = [words_of(piece) for piece in template]
+    return tuple(
+        " ".join(words[start : start + ECHO_WORDS])
+        for words in pieces
+        for start in range(len(words) - ECHO_WORDS + 1)
+    )
 
 
 def _refusal(candidate: Candidate) -> str | None:
@@ -119,7 +131,7 @@ def _refusal(candidate: Candidate) -> str | None:
 
 
 def _loop(candidate: Candidate) -> str | None:
-    words = words_of(candidate.text)
+    words = candidate.words
     if candidate.text and len(words) * 40 < len(candidate.text):
         # Text without spaces: characters in eights stand for words.
         words = [candidate.text[at : at + 8] for at in range(0, len(candidate.text) - 7, 8)]
@@ -137,11 +149,12 @@ def _unfinished(candidate: Candidate) -> str | None:
 
 
 def _language(candidate: Candidate) -> str | None:
-    letters = [letter for letter in candidate.text if letter.isalpha()]
-    share = sum(map(str.isascii, letters)) / max(len(letters), 1)
-    if share < LATIN_SHARE:
-        return f"{share:.0%} of the letters are ASCII"
-    words = words_of(candidate.text)
+    if not candidate.text.isascii():
+        letters = [letter for letter in candidate.text if letter.isalpha()]
+        share = sum(map(str.isascii, letters)) / max(len(letters), 1)
+        if share < LATIN_SHARE:
+            return f"{share:.0%} of the letters are ASCII"
+    words = candidate.words
     if len(words) < 30:
         return None
     common = sum(word in STOP_WORDS for word in words) / len(words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -78,12 +79,13 @@ class Step(BaseModel):
 
         return pattern.sub(value_of, self.prompt)
 
-    def fixed_pieces(self) -> list[str]:
+    @cached_property
+    def fixed_pieces(self) -> tuple[str, ...]:
         """What of the prompt stays as it is, in order."""
         pieces = [self.prompt]
         for literal in self.slots:
             pieces = [part for piece in pieces for part in piece.split(literal)]
-        return [piece for piece in pieces if piece]
+        return tuple(piece for piece in pieces if piece)
 
     def names_used(self) -> set[str]:
         """Names of the values that the slots need."""

@@ -105,7 +105,7 @@ class Session:
         if isinstance(result, RequestFailedError):
             self._fail(unit, identity, fields, request, result, whole)
             return None
-        pieces, chapters = step.fixed_pieces(), self.settings.recipe.chapters
+        pieces, chapters = step.fixed_pieces, self.settings.recipe.chapters
         candidate = Candidate(result, unit.text, pieces, step.target_tokens, chapters)
         kept = whole.intermediate if step.keep == "aside" else whole.documents
         passed = self._file(identity, fields, candidate, step.rules, kept, whole)
