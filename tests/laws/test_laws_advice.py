@@ -151,3 +151,12 @@ def test_the_baseline_must_be_known() -> None:
     assert {"unknown-share", "no-intervals"} <= codes
     with pytest.raises(UsageError, match="no laws"):
         recommend([], Situation(1e9, 1e10))
+
+
+def test_at_the_tables_own_size_the_table_itself_answers() -> None:
+    found = recommend(reference.laws_at(1e9), Situation(1e9, 1e11))
+    row = next(row for row in found["options"] if row["mixture"] == "33HQ")
+    assert round(row["speedup"], 2) == 6.07
+    assert "other-size" not in {w["code"] for w in found["warnings"]}
+    assert "inconsistent-laws" in {w["code"] for w in found["warnings"]}
+    assert all(law.law == "joint" for law in reference.laws_at(7e9))

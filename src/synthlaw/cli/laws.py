@@ -139,9 +139,9 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
         PUBLISHED_DECAY if decay is None else parse_count(decay, "--decay"),
     )
     if laws is None:
-        from synthlaw.laws.reference import citation, joint_laws
+        from synthlaw.laws.reference import citation, laws_at
 
-        result = {"source": citation(), **advise(joint_laws(), situation)}
+        result = {"source": citation(), **advise(laws_at(situation.params), situation)}
     else:
         result = {"source": str(laws), **advise(read_laws(laws), situation)}
     click.echo(json.dumps(result, allow_nan=False) if as_json else advice_text(result))

@@ -69,16 +69,22 @@ def _comparison_block(comparison: dict[str, Any]) -> str:
     for row in comparison["mixtures"]:
         name = row["mixture"]
         if "speedup" in row:
-            lines.append(
-                f"  {name}: speed-up {row['speedup']['speedup']:.2f}"
-                f"{_bounds(row['speedup']['interval'])} at "
-                f"{format_count(row['speedup']['tokens'])} tokens"
+            found = row["speedup"]
+            where = ", ".join(
+                f"{format_count(found[size])} {size}"
+                for size in ("params", "tokens")
+                if size in found
             )
-        for variable, found in row["crossings"].items():
-            places = ", ".join(f"{format_count(c['at'], 4)}{_bounds(c['interval'])}" for c in found)
+            lines.append(
+                f"  {name}: speed-up {found['speedup']:.2f}{_bounds(found['interval'])} at {where}"
+            )
+        for variable, crossed in row["crossings"].items():
+            places = ", ".join(
+                f"{format_count(c['at'], 4)}{_bounds(c['interval'])}" for c in crossed
+            )
             lines.append(
                 f"    crosses in {variable} at {places}"
-                if found
+                if crossed
                 else f"    does not cross in {variable}"
             )
     return "\n".join(lines)

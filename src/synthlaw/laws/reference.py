@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from synthlaw.laws.combination import implied_joint
+from synthlaw.common.seeds import derive_seed
+from synthlaw.laws.combination import DRAWS, implied_joint
 from synthlaw.laws.forms import DATA, MODEL
 from synthlaw.laws.lawfit import LawFit
 
 BASELINE = "CC"
 """The natural mixture of the paper, CommonCrawl."""
+
+TAKEN_AT = 0.05
+"""A model within 5% of a table's size counts as of that size."""
 
 
 @cache
@@ -84,6 +88,25 @@ def fit_error() -> float:
     """The paper's validation errors (RMABE) of both tables, added in squares."""
     tables = _tables()
     return float(np.hypot(tables["data_law"]["rmabe"], tables["model_law"]["rmabe"]))
+
+
+def laws_at(params: float, seed: int = 0) -> list[LawFit]:
+    """The laws that answer for a model of `params`: Table 4 itself where it was taken, at 1B
+    parameters (within 5%), else the joint laws."""
+    joint = joint_laws(seed)
+    at = _tables()["data_law"]["params"]
+    if abs(params / at - 1) > TAKEN_AT:
+        return joint
+    found = data_laws()
+    for law, combined in zip(found, joint, strict=True):
+        tokens = _tables()["model_law"]["tokens"]
+        error = _tables()["data_law"]["rmabe"] * float(law.predict(tokens=tokens)[0])
+        generator = np.random.default_rng(derive_seed(seed, "reference", law.mixture))
+        law.replicates = np.tile(law.vector, (DRAWS, 1))
+        law.replicates[:, 0] += error * generator.standard_normal(DRAWS)
+        law.method = "noise"
+        law.warnings = combined.warnings
+    return found
 
 
 def joint_laws(seed: int = 0) -> list[LawFit]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,5 +140,7 @@ def interval(values: Array, level: float, method: str, points: int, free: int) -
         student = stdtrit(points - free, tail)
         tail = float(ndtr(math.sqrt(points / (points - free)) * student))
     ordered = np.where(np.isnan(values), np.inf, values)
-    result: Array = np.quantile(ordered, [tail, 1 - tail], axis=0, method="linear")
+    # Between two infinite values nothing can be interpolated.
+    rule: Literal["linear", "nearest"] = "linear" if np.isfinite(ordered).all() else "nearest"
+    result: Array = np.quantile(ordered, [tail, 1 - tail], axis=0, method=rule)
     return result
