@@ -23,7 +23,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
             "corpus": {"held_out": 0.1},
             "generate": {
                 "engine": {"kind": "openai", "base_url": server.url, "model": "test-model"},
-                "shard_documents": 4,
+                "shard_documents": 1,
                 "recipes": {"hq": {}},
             },
             "tokenizer": {"vocab": 300},

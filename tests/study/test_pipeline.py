@@ -99,7 +99,8 @@ def test_one_deleted_shard_is_made_again_and_nothing_that_does_not_need_it(
     shutil.rmtree(shard)
     outcome = run(sandbox)
     # The same answers give the same bytes: what stands on the shard stands.
-    assert outcome.made == ["generate/hq-00001"]
+    assert outcome.made[0] == "generate/hq-00001"
+    assert set(outcome.made[1:]) <= {"report/page"}  # which tells the speed of generation
     assert losses(sandbox.out) == before
 
 
@@ -168,13 +169,13 @@ def test_budgets_beyond_the_natural_text_are_refused_before_generation(sandbox: 
 
 
 def test_too_few_source_documents_are_refused_with_what_helps(sandbox: Sandbox) -> None:
-    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 2}}
-    with pytest.raises(UsageError, match=r"generate\.recipes\.hq: 2 source documents gave"):
+    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 1}}
+    with pytest.raises(UsageError, match=r"generate\.recipes\.hq: 1 source documents gave"):
         run(sandbox)
 
 
 def test_repetition_is_used_when_allowed_and_reported(sandbox: Sandbox) -> None:
-    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 4}}
+    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 1}}
     sandbox.value["ladder"]["max_epochs"] = 4
     run(sandbox)
     uses = json.loads((sandbox.out / "mixtures.json").read_text())
@@ -186,8 +187,9 @@ def test_a_server_that_refuses_everything_fails_the_work_and_keeps_what_is_done(
     sandbox: Sandbox,
 ) -> None:
     sandbox.server.status = 400
-    with pytest.raises(SynthlawError, match="requests failed in a shard"):
+    with pytest.raises(SynthlawError, match="requests failed for shard"):
         run(sandbox)
+    assert not list(sandbox.out.glob("artifacts/generate/*"))
     sandbox.server.status = 200
     assert run(sandbox).page is not None
 

@@ -17,6 +17,7 @@ from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler, SourceUse
+from synthlaw.training.presets import flops_per_token
 
 UNTRAINED = "untrained"
 
@@ -93,7 +94,9 @@ def train_and_score(
     made: list[str] = []
     if not waiting:
         return made
+    scored = sum(TokenDataset(path).manifest.tokens for path in waiting[0].domains.values())
     total = sum(task.config.flops for task in waiting if task.train)
+    total += sum(_scoring_flops(task, scored) for task in waiting)
     done = 0
     with meter("training", max(total, 1.0), "FLOP") as bar:
 
@@ -104,7 +107,7 @@ def train_and_score(
             nonlocal done
             done += 1
             made.extend(artifacts)
-            bar.advance(0.0, f"{done}/{len(waiting)} runs")
+            bar.advance(_scoring_flops(task, scored), f"{done}/{len(waiting)} runs")
 
         failures = executor.run(waiting, on_progress, on_done)
     if failures:
@@ -114,6 +117,11 @@ def train_and_score(
             f"Run again to try these once more:\n{listed}"
         )
     return made
+
+
+def _scoring_flops(task: RunTask, tokens: int) -> float:
+    """FLOPs of scoring `tokens`: windows overlap by half, and a forward pass is a third."""
+    return 2 * tokens * flops_per_token(task.config.shape, task.config.context) / 3
 
 
 def collect(

@@ -103,6 +103,9 @@ class Generate(_Part):
     sampling: Sampling = Field(default_factory=Sampling)
     input_tokens: int = Field(2000, gt=0, description="documents are cut to so many tokens")
     shard_documents: int = Field(64, gt=0, description="source documents per shard")
+    max_failed: float = Field(
+        0.02, ge=0, le=1, description="share of a shard's documents that may fail for good"
+    )
     recipes: dict[Name, RecipeUse] = Field(default_factory=dict)
 
     @field_validator("recipes", mode="before")

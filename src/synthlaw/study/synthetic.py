@@ -21,7 +21,7 @@ from synthlaw.corpus.documents import Document
 from synthlaw.generate.engine import Engine, Sampling, make_engine
 from synthlaw.generate.journal import BlockJournal
 from synthlaw.generate.recipe import Recipe, load_recipe
-from synthlaw.generate.runner import Progress, Settings, generate_documents
+from synthlaw.generate.runner import Generated, Progress, Settings, generate_documents
 from synthlaw.study.shards import Shard, add_counts, find_shard, shard_key, write_shard
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
@@ -34,9 +34,6 @@ SHOW_EVERY_SECONDS = 1.0
 
 JOURNAL = "answers.jsonl"
 """Answers of an unfinished shard, kept as they come: a killed run pays for none of them twice."""
-
-MOST_FAILED = 0.05
-"""Share of a shard's documents (one at least) that may fail for good; they are recorded."""
 
 
 @dataclass
@@ -262,21 +259,26 @@ class _Maker:
             result = await generate_documents(
                 source.settings, documents, self.engine, journal=journal, on_progress=on_progress
             )
-        if len(result.failed) > max(1, MOST_FAILED * len(documents)):
-            reasons = ", ".join(
-                f"{n} {why}" for why, n in result.counts["failed_by_reason"].items()
-            )
-            raise SynthlawError(
-                f"generate.recipes.{source.name}: {len(result.failed)} requests failed in a shard "
-                f"of {len(documents)} documents ({reasons}); what is finished is kept, run again "
-                "to go on"
-            )
+        self._check_failures(source, number, result)
         seconds = time.monotonic() - started
         source.done[number] = write_shard(
             self.space.store, label, key, result, self.tokenizer, seconds
         )
         shutil.rmtree(work)
         self.completion_tokens += source.flying.pop(number).completion_tokens
+
+    def _check_failures(self, source: Source, number: int, result: Generated) -> None:
+        """A shard with too many failures is not kept; its answers stay in its journal."""
+        units = len(self._documents(source, number))
+        if len(result.failed) <= self.space.study.generate.max_failed * units:
+            return
+        reasons = result.counts["failed_by_reason"].items()
+        listed = ", ".join(f"{count} with {why}" for why, count in reasons)
+        raise SynthlawError(
+            f"generate.recipes.{source.name}: {len(result.failed)} requests failed for shard "
+            f"{number} of {units} documents ({listed}). What was answered is kept: run again to "
+            "try the failed ones once more, or allow a share of failures with generate.max_failed"
+        )
 
     def _show(self, bar: Meter) -> None:
         """Progress in the study's tokens; what is in flight is counted in the generator's."""
