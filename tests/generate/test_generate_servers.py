@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from synthlaw.generate.openai import OpenAIEngine, server_url
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.retries import RetryPolicy
 from synthlaw.generate.runner import generate_shard
+from synthlaw.generate.vllm import VLLMEngine
 
 QUICK = RetryPolicy(attempts=40, first=0.001, longest=0.01, timeout=0.5, patience=0.5)
 SAMPLING = Sampling()
@@ -207,7 +210,7 @@ def test_settings_that_cannot_be_right_are_refused() -> None:
     assert server_url("https://x/api/v2/") == "https://x/api/v2"
     with pytest.raises(UsageError, match="no base URL"):
         make_engine("openai")
-    with pytest.raises(UsageError, match="embedded, openai"):
+    with pytest.raises(UsageError, match="embedded, openai, vllm"):
         make_engine("opneai")
     for name, value in (("temperature", -1.0), ("top_p", 0.0), ("top_k", -1), ("max_tokens", 0)):
         with pytest.raises(UsageError, match=name):
@@ -261,3 +264,35 @@ def test_the_document_is_cut_by_the_models_tokenizer_never_the_prompt(
     assert sent.endswith("Rephrased article:")
     other = engine_for(server)
     assert engine.identity()["tokenizer"] != other.identity()["tokenizer"]
+
+
+STAND_IN = """
+import sys, time
+sys.path.insert(0, {folder!r})
+from fault_server import FaultServer
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+if arguments["--model"] == "too-large":
+    print("no memory for this model")
+    sys.exit(3)
+FaultServer(port=int(arguments["--port"])).start()
+time.sleep(60)
+"""
+
+
+def test_a_server_of_our_own_is_started_and_stopped(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(STAND_IN.format(folder=str(Path(__file__).parent)))
+    command = [sys.executable, str(script)]
+    engine = VLLMEngine(model="small", command=command)
+
+    async def run() -> Completion:
+        async with engine:
+            return await engine.complete(Request("tea", "", SAMPLING, 1))
+
+    assert len(asyncio.run(run()).text) > 100
+    assert engine._process is None
+    engine = VLLMEngine(model="too-large", command=command)
+    with pytest.raises(SynthlawError, match="status 3: no memory for this model"):
+        asyncio.run(run())
+    with pytest.raises(UsageError, match="no model"):
+        make_engine("vllm")

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 )
 @click.argument("more_inputs", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Output folder.")
-@click.option("--engine", "kind", default="embedded", show_default=True, help="embedded, openai.")
+@click.option(
+    "--engine", "kind", default="embedded", show_default=True, help="embedded, openai or vllm."
+)
 @click.option("--base-url", "base_urls", multiple=True, help="Server of the openai engine; repeat.")
 @click.option("--model", help="Name on the server, or a GGUF file for the embedded engine.")
 @click.option("--tokenizer", help="tokenizer.json that counts the server's tokens.")

@@ -103,6 +103,7 @@ class EmbeddedEngine:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._driver: threading.Thread | None = None
         self._next_id = 0
+        self._broken: SynthlawError | None = None
         self.written = 0
 
     @property
@@ -136,6 +137,7 @@ class EmbeddedEngine:
     async def __aenter__(self) -> Self:
         if self._pipeline is None:
             await asyncio.to_thread(self._load)
+        self._broken = None
         self._driver = threading.Thread(target=self._drive, name="embedded engine", daemon=True)
         self._driver.start()
         return self
@@ -242,6 +244,8 @@ class EmbeddedEngine:
                 "answer-too-long", f"{job.cache_tokens} tokens; the cache has {self._cache_tokens}"
             )
         self._jobs.put(job)
+        if self._broken is not None:  # after the put: the driver empties the queue when it breaks
+            raise self._broken
         return await job.answer
 
     # What follows runs in the driver thread.
@@ -264,10 +268,12 @@ class EmbeddedEngine:
                 if not live and not waiting:
                     self._clear(fillers)
         except Exception as error:
-            # Whatever breaks in the driver must reach those who wait for it.
-            for job in [*waiting, *(job for job, _ in live.values())]:
-                _deliver(job, SynthlawError(f"the embedded engine failed: {error}"))
+            # Whatever breaks in the driver must reach those who wait for it, now or later.
+            self._broken = SynthlawError(f"the embedded engine failed: {error}")
             self._pipeline = None
+            self._receive(waiting, block=False)
+            for job in [*waiting, *(job for job, _ in live.values())]:
+                _deliver(job, self._broken)
 
     def _receive(self, waiting: deque[_Job], *, block: bool) -> bool:
         """Move new jobs to `waiting`; False once the end was announced."""

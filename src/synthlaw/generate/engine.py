@@ -1,6 +1,7 @@
 """What an engine is: a language model that answers requests and owns the tokenizer that counts.
 
-Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol).
+Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol),
+`vllm` (such a server, started by us).
 A new one implements `Engine` and joins `make_engine`.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Protocol, Self
 
 from synthlaw.common.errors import SynthlawError, UsageError
 
-ENGINE_KINDS = ("embedded", "openai")
+ENGINE_KINDS = ("embedded", "openai", "vllm")
 
 
 @dataclass(frozen=True)
@@ -190,9 +191,9 @@ def make_engine(
     """An engine by kind. Raises UsageError for a kind or a setting that does not exist.
 
     model: for `embedded` a GGUF file (default: the packaged SmolLM2-135M-Instruct), for `openai`
-    the name the server knows (default: what the server lists first). base_urls, tokenizer, api,
-    fold_system: of `openai` only, see OpenAIEngine. threads: of `embedded` only (default: every
-    core).
+    the name the server knows (default: what the server lists first). base_urls, tokenizer, api:
+    of `openai` only. fold_system: of `openai` and `vllm`. See OpenAIEngine. threads: of `embedded`
+    only (default: every core).
     """
     if kind == "embedded":
         from synthlaw.generate.embedded import EmbeddedEngine
@@ -211,4 +212,10 @@ def make_engine(
             api=api,
             fold_system=fold_system,
         )
+    if kind == "vllm":
+        from synthlaw.generate.vllm import VLLMEngine
+
+        if base_urls:
+            raise UsageError("engine 'vllm': found a base URL; use the engine 'openai' for it")
+        return VLLMEngine(model=model, concurrency=concurrency or 256, fold_system=fold_system)
     raise UsageError(f"engine: found {kind!r}; expected one of {', '.join(ENGINE_KINDS)}")
