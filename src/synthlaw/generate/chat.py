@@ -107,6 +107,34 @@ class ChatEncoder:
         """Ids of `text` in which no control token can occur."""
         return self._flush(list(self._plain_parts(text)))
 
+    def longest_prefix(self, text: str, tokens: int, decode: Callable[[list[int]], str]) -> str:
+        """The longest prefix of `text` of at most `tokens` tokens, between two characters.
+
+        Only as much of a long text is tokenized as is needed.
+        """
+        characters = 8 * tokens
+        while True:
+            head = text[:characters]
+            ids = self.encode_plain(head)
+            if len(ids) > tokens:
+                break
+            if len(head) == len(text):
+                return text
+            characters *= 2
+        # Bytes of a character that was cut in two decode to a replacement mark.
+        kept = decode(ids[:tokens]).rstrip("\ufffd")
+        if text.startswith(kept):
+            return kept
+        # A tokenizer whose decoding does not give the text back: by bisection.
+        low, high = 0, len(head)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if len(self.encode_plain(head[:middle])) <= tokens:
+                low = middle
+            else:
+                high = middle - 1
+        return head[:low]
+
     def _plain_parts(self, text: str) -> Iterable[str]:
         """`text` with a cut after the first character of each control word in it."""
         if self._split is None:

@@ -56,6 +56,10 @@ CACHE_BLOCK = 32
 TOKENIZER_LIMIT = 8192
 """OpenVINO's tokenizer cuts silently here; longer texts are never given to it whole."""
 
+GATHER_SECONDS = 0.02
+"""Quiet after which a step begins with free places. OpenVINO holds the interpreter's lock during a
+step, so requests that are being prepared would otherwise trickle in, a few per step."""
+
 _FILLER_TOKENS = 128
 _END_WORDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<eos>")
 
@@ -211,19 +215,10 @@ class EmbeddedEngine:
                 f"input tokens: found {tokens}; the embedded engine takes fewer than "
                 f"{TOKENIZER_LIMIT // 2}"
             )
-        characters = 8 * tokens
-        while True:
-            head = text[:characters]
-            ids = self._chat.encode_plain(head)
-            if len(ids) > tokens:
-                break
-            if len(head) == len(text):
-                return text
-            characters *= 2
-        # Bytes of a character that was cut in two decode to a replacement mark.
-        kept = str(self._tokenizer.decode(ids[:tokens], skip_special_tokens=False))
-        kept = kept.rstrip("\ufffd")
-        return kept if text.startswith(kept) else _longest_prefix(head, tokens, self._chat)
+        return self._chat.longest_prefix(text, tokens, self._decode)
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False))
 
     async def complete(self, request: Request) -> Completion:
         """Answer one request; see the module for what the answer depends on."""
@@ -255,37 +250,47 @@ class EmbeddedEngine:
         waiting: deque[_Job] = deque()
         live: dict[int, tuple[_Job, Any]] = {}
         fillers: dict[int, Any] = {}
-        open_ = True
+        open_, delivered = True, 0
         try:
             while open_ or waiting or live:
-                open_ = self._receive(waiting, block=open_ and not live and not waiting) and open_
+                if open_ and not live and not waiting:
+                    open_, delivered = self._receive(waiting, wait=None), self._slots
+                if open_:
+                    # Those who got answers, or have just begun, are about to ask again.
+                    free = self._slots - len(live) - len(waiting)
+                    wait = GATHER_SECONDS if delivered and free > 0 else 0.0
+                    open_ = self._receive(waiting, wait=wait, most=max(free, 1))
                 self._admit(waiting, live)
+                delivered = 0
                 if live:
                     self._level(fillers, len(live))
                     self._pipeline.step()
                     self.written += len(live)
-                    self._harvest(live, fillers)
+                    delivered = self._harvest(live, fillers)
                 if not live and not waiting:
                     self._clear(fillers)
         except Exception as error:
             # Whatever breaks in the driver must reach those who wait for it, now or later.
             self._broken = SynthlawError(f"the embedded engine failed: {error}")
             self._pipeline = None
-            self._receive(waiting, block=False)
+            self._receive(waiting, wait=0.0, most=self._jobs.qsize())
             for job in [*waiting, *(job for job, _ in live.values())]:
                 _deliver(job, self._broken)
 
-    def _receive(self, waiting: deque[_Job], *, block: bool) -> bool:
-        """Move new jobs to `waiting`; False once the end was announced."""
-        while True:
+    def _receive(self, waiting: deque[_Job], *, wait: float | None, most: int = 1) -> bool:
+        """Move up to `most` new jobs to `waiting`; False once the end was announced.
+
+        wait: seconds of quiet after which no more are expected; None waits for one.
+        """
+        for _ in range(most):
             try:
-                job = self._jobs.get(block=block)
+                job = self._jobs.get(block=wait != 0.0, timeout=wait or None)
             except queue.Empty:
                 return True
             if job is None:
                 return False
             waiting.append(job)
-            block = False
+        return True
 
     def _admit(self, waiting: deque[_Job], live: dict[int, tuple[_Job, Any]]) -> None:
         """Start jobs, in order, while this step and the cache have room for their whole."""
@@ -340,10 +345,11 @@ class EmbeddedEngine:
             number, handle = self._start([0, 1, 2, 3], config)
             fillers[number] = handle
 
-    def _harvest(self, live: dict[int, tuple[_Job, Any]], fillers: dict[int, Any]) -> None:
-        """Hand over what this step finished and forget abandoned requests."""
+    def _harvest(self, live: dict[int, tuple[_Job, Any]], fillers: dict[int, Any]) -> int:
+        """Hand over what this step finished and forget abandoned requests; how many it finished."""
         from openvino_genai import GenerationStatus
 
+        finished = 0
         for number in [n for n, h in fillers.items() if h.get_status() != GenerationStatus.RUNNING]:
             del fillers[number]
         for number, (job, handle) in list(live.items()):
@@ -353,6 +359,8 @@ class EmbeddedEngine:
             elif handle.get_status() != GenerationStatus.RUNNING:
                 del live[number]
                 _deliver(job, self._completion(job, handle))
+                finished += 1
+        return finished
 
     def _completion(self, job: _Job, handle: Any) -> Completion:
         from openvino_genai import GenerationFinishReason
@@ -387,15 +395,3 @@ def _deliver(job: _Job, result: Completion | Exception) -> None:
             job.answer.set_result(result)
 
     job.loop.call_soon_threadsafe(settle)
-
-
-def _longest_prefix(text: str, tokens: int, chat: ChatEncoder) -> str:
-    """By bisection, for tokenizers whose decoding does not give the text back."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if len(chat.encode_plain(text[:middle])) <= tokens:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low]
