@@ -141,6 +141,7 @@ def _losses(
     longest = max(part.length for part in batch)
     # Padding stands on the right, where a causal model cannot see it; its losses are cut off.
     rows = np.zeros((len(batch), longest + 1), dtype=np.int64)
+    places, wanted = np.arange(longest), []
     for row, part in zip(rows, batch, strict=True):
         document = documents[part.document]
         if bos is None:
@@ -150,9 +151,9 @@ def _losses(
             row[1 : part.length + 1] = document[: part.end]
         else:
             row[: part.length + 1] = document[part.begin - 1 : part.end]
+        wanted.append((places >= part.length - part.scored) & (places < part.length))
     device = next(model.parameters()).device
-    tokens = torch.from_numpy(rows).to(device)
+    tokens, where = torch.from_numpy(rows).to(device), torch.from_numpy(np.stack(wanted)).to(device)
     with torch.inference_mode(), autocast(device, dtype):
-        losses = model.token_losses(tokens[:, :-1], tokens[:, 1:]).cpu().numpy()
-    for found, part in zip(losses, batch, strict=True):
-        yield found[part.length - part.scored : part.length]
+        losses = model.token_losses(tokens[:, :-1], tokens[:, 1:], where).cpu().numpy()
+    yield from np.split(losses, np.cumsum([part.scored for part in batch])[:-1])

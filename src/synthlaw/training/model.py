@@ -161,11 +161,14 @@ class Llama(nn.Module):
         return summed_cross_entropy(flat, self.embed_tokens.weight, targets.flatten())
 
     @torch.no_grad()
-    def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of each target in nats, fp32 [batch, context], without gradient."""
-        states = self.states(tokens).flatten(0, 1)
-        losses = token_cross_entropy(states, self.embed_tokens.weight, targets.flatten())
-        return losses.view(targets.shape)
+    def token_losses(self, tokens: Tensor, targets: Tensor, wanted: Tensor) -> Tensor:
+        """Cross-entropy in nats of the targets where `wanted` [batch, context] is true.
+
+        fp32, one value per true place in row-major order, without gradient. Other places never
+        pass the output head.
+        """
+        states = self.states(tokens)[wanted]
+        return token_cross_entropy(states, self.embed_tokens.weight, targets[wanted])
 
 
 @torch.no_grad()
