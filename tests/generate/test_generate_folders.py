@@ -136,7 +136,7 @@ def test_faults_of_every_kind_lose_nothing(tmp_path: Path, monkeypatch: pytest.M
         assert failed["source_id"] == "doc-77"
         assert failed["reason"] == "http-500"
         assert "poison" in failed["response"]
-        assert "number 77 " in failed["request"]["prompt"]
+        assert "number 77 " in failed["request"]["messages"][-1]["content"]
         before = len(server.received)
         with pytest.raises(SynthlawError, match="1 requests failed"):
             run(*args)
