@@ -69,6 +69,19 @@ def test_text_output_names_laws_intervals_and_comparison(runs: Path) -> None:
         assert part in done.stdout
 
 
+def test_predictions_at_any_size(runs: Path) -> None:
+    words = [runs, "--law", "joint", "--bootstrap", 50, "--predict", "params=7B,tokens=1T"]
+    rows = json.loads(call(fit, *words, "--json").stdout)["predictions"]
+    assert [row["mixture"] for row in rows] == ["CC", "33HQ"]
+    for row in rows:
+        assert row["interval"][0] < row["loss"] < row["interval"][1]
+        assert row["run_interval"][0] < row["loss"] < row["run_interval"][1]
+        assert row["extrapolation"]["tokens"] == pytest.approx(10)
+    assert "predicted loss" in call(fit, *words).stdout
+    missing = call(fit, *words[:-1], "params=7B")
+    assert isinstance(missing.exception, UsageError)
+
+
 def test_fit_then_recommend(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "laws.json"
     assert call(fit, runs, "--law", "joint", "--bootstrap", 100, "--out", out).exit_code == 0

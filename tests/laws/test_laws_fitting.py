@@ -182,9 +182,9 @@ def test_a_tiny_study_is_fitted_with_wide_intervals_and_warnings() -> None:
     assert 4 < min(r["loss"] for r in rows) < max(r["loss"] for r in rows) < 9
     fit = fit_laws(RunsTable.from_rows(rows), "joint", bootstrap=200)[0]
     assert {"few-levels", "weakly-identified"} <= {w.code for w in fit.warnings}
-    for name, value in law.items():
-        low, high = fit.intervals[name]
-        assert low <= value <= high
+    low, high = fit.intervals["E"]
+    assert high - low > 0.5
+    assert low <= law["E"] <= high
     exact = fit_laws(RunsTable.from_rows(rows), "model", bootstrap=200)
     assert len(exact) == 4
     assert all("no-degrees-of-freedom" in [w.code for w in fit.warnings] for fit in exact)

@@ -53,6 +53,7 @@ REPLICATES_KEPT = 400
 @click.option("--ratio-column", help="Column of shares.  [default: synthetic_ratio]")
 @click.option("--unique-tokens-column", help="Column of unique tokens.  [default: unique_tokens]")
 @click.option("--compare", metavar="MIXTURE", help="Compare every mixture with this baseline.")
+@click.option("--predict", metavar="NAME=VALUE,...", help="Loss there: params=7B,tokens=2T.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write laws.json for `recommend`.")
 def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
@@ -66,7 +67,8 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     from synthlaw.cli.laws_text import fit_text
     from synthlaw.laws.api import fit_laws
     from synthlaw.laws.catalogue import form_named
-    from synthlaw.laws.summary import comparison_summary
+    from synthlaw.laws.plain import without_infinities
+    from synthlaw.laws.summary import comparison_summary, predict_all
     from synthlaw.laws.table import RunsTable
 
     names = ("params", "tokens", "loss", "ratio", "unique_tokens")
@@ -74,6 +76,7 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     table = RunsTable.read(runs, columns)
     unit = parse_count(options.pop("unit"), "--unit")
     form_name, compare = options.pop("form_name"), options.pop("compare")
+    predict = options.pop("predict")
     laws = fit_laws(
         table,
         options.pop("law"),
@@ -87,6 +90,9 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     result = laws.to_json()
     if compare:
         result["comparison"] = comparison_summary(laws.laws, compare)
+    if predict:
+        inputs = _pairs(tuple(predict.split(",")), "--predict")
+        result["predictions"] = without_infinities(predict_all(laws.laws, inputs))
     if out is not None:
         write_json(out, laws.to_json(replicates=REPLICATES_KEPT))
     if as_json:
@@ -117,9 +123,9 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
       synthlaw recommend --laws laws.json --params 7B --tokens 2T --natural-tokens 1T --json
     """
     from synthlaw.cli.laws_text import advice_text
-    from synthlaw.laws.advice import Situation
     from synthlaw.laws.advice import recommend as advise
     from synthlaw.laws.costs import Costs
+    from synthlaw.laws.options import Situation
     from synthlaw.laws.repetition import PUBLISHED_DECAY
 
     if reference == (laws is not None):

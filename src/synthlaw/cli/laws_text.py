@@ -12,6 +12,8 @@ def fit_text(result: dict[str, Any]) -> str:
     blocks = [_law_block(law) for law in result["laws"]]
     if "comparison" in result:
         blocks.append(_comparison_block(result["comparison"]))
+    if "predictions" in result:
+        blocks.append("\n".join(_prediction(row) for row in result["predictions"]))
     for row in result["skipped"]:
         blocks.append(f"skipped '{row['mixture']}': {row['reason']}")
     left = result["left_out"]
@@ -51,6 +53,16 @@ def _law_block(law: dict[str, Any]) -> str:
         )
     lines += [f"  ! {w['code']}: {w['message']}" for w in law["warnings"]]
     return "\n".join(lines)
+
+
+def _prediction(row: dict[str, Any]) -> str:
+    far = ", ".join(
+        f"{factor:.1f} times outside the {name} of the runs"
+        for name, factor in row["extrapolation"].items()
+        if factor > 1
+    )
+    text = f"{row['mixture']}: predicted loss {row['loss']:.4f}{_bounds(row['interval'])}"
+    return text + (f" ({far})" if far else "")
 
 
 def _bounds(pair: list[float | None] | None) -> str:

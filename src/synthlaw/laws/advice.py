@@ -3,67 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.comparison import finite, paired, size_to_reach, spread
-from synthlaw.laws.costs import Costs, account
+from synthlaw.laws.comparison import finite, spread
+from synthlaw.laws.costs import account
 from synthlaw.laws.lawfit import Caution, LawFit
-from synthlaw.laws.predictors import Predictor, baseline_of, predictors
-from synthlaw.laws.ratio import best_ratio
-from synthlaw.laws.repetition import PUBLISHED_DECAY
-from synthlaw.laws.supply import epochs, tokens_worth, worth
+from synthlaw.laws.options import (
+    Option,
+    Situation,
+    mixture_options,
+    probabilities_best,
+    ratio_options,
+    tokens_for,
+    tokens_for_base_loss,
+    tokens_for_mixture_loss,
+)
+from synthlaw.laws.plain import without_infinities
+from synthlaw.laws.predictors import baseline_of, predictors
+from synthlaw.laws.supply import epochs
 
 Array = NDArray[np.float64]
 
 FAR = 2.0
 """Extrapolating a size by more than this factor is a warning."""
-
-
-@dataclass(frozen=True)
-class Situation:
-    """The run to advise on, in plain counts.
-
-    natural_tokens: unique natural tokens at hand, None for as many as needed. decay: R_D* of the
-    repetition law. baseline: name of the natural mixture where shares do not tell.
-    """
-
-    params: float
-    tokens: float
-    natural_tokens: float | None = None
-    costs: Costs = field(default_factory=Costs)
-    baseline: str | None = None
-    decay: float = PUBLISHED_DECAY
-
-    def sizes(self, share: float) -> dict[str, float]:
-        """Params and the fresh tokens that the budget is worth with this synthetic share."""
-        return {
-            "params": self.params,
-            "tokens": worth(self.tokens, share, self.natural_tokens, self.decay),
-        }
-
-
-@dataclass
-class Option:
-    """A mixture under consideration: losses [1 + replicates], beside the baseline's, paired."""
-
-    predictor: Predictor
-    baseline: Predictor
-    vectors: Array
-    base_vectors: Array
-    losses: Array
-    base_losses: Array
-    ratio_interval: list[float] | None = None
-    as_good: list[float] | None = None
-
-    @property
-    def share(self) -> float:
-        """Synthetic share; 0 when unknown."""
-        return self.predictor.share or 0.0
 
 
 def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
@@ -76,17 +42,19 @@ def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
     if not laws:
         raise UsageError("found no laws; expected at least two mixtures to compare")
     plain = predictors(laws, situation.params, situation.tokens)
-    options = _ratio_options([law for law in laws if law.law == "ratio"], situation)
+    options = ratio_options([law for law in laws if law.law == "ratio"], situation)
     if plain:
-        options += _mixture_options(plain, baseline_of(plain, situation.baseline), situation)
+        options += mixture_options(plain, baseline_of(plain, situation.baseline), situation)
     if not options:
         raise UsageError("found a baseline only; expected a mixture with synthetic data")
-    probabilities = _probabilities(options)
+    probabilities = probabilities_best(options)
     order = np.argsort([option.losses[0] for option in options], kind="stable")
     rows = [_row(options[i], probabilities[i], situation) for i in order]
     best = options[order[0]]
     baseline_row = _baseline_row(best, situation)
-    chosen = rows[0] if best.losses[0] < best.base_losses[0] else None
+    chosen = None
+    if best.losses[0] < best.base_losses[0]:
+        chosen = {**rows[0], "break_even_tokens": _break_even(best, situation)}
     result = {
         "params": situation.params,
         "tokens": situation.tokens,
@@ -101,104 +69,16 @@ def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
         "warnings": [c.to_json() for c in _cautions(options, order, probabilities, situation)],
     }
     result["advice"] = sentence(result)
-    return result
-
-
-def _mixture_options(
-    plain: Sequence[Predictor], baseline: Predictor, situation: Situation
-) -> list[Option]:
-    """Every tested mixture beside the baseline; replicates paired by index."""
-    found = []
-    for predictor in plain:
-        if predictor is baseline:
-            continue
-        if predictor.share is None:
-            predictor.cautions.append(
-                Caution(
-                    "unknown-share",
-                    f"'{predictor.name}': its synthetic share is unknown, so tokens to generate "
-                    "and costs are counted as zero (give the column synthetic_ratio)",
-                )
-            )
-        base, own = paired(baseline.law, predictor.law)
-        found.append(
-            Option(
-                predictor,
-                baseline,
-                own,
-                base,
-                predictor.losses(own, situation.sizes(predictor.share or 0.0)),
-                baseline.losses(base, situation.sizes(0.0)),
-            )
-        )
-    for option in found:
-        option.as_good = _shares_as_good(option, found)
-    return found
-
-
-def _shares_as_good(option: Option, options: Sequence[Option]) -> list[float] | None:
-    """Smallest and largest tested share of the same type that is not significantly worse."""
-    kind = option.predictor.synthetic_type
-    good = []
-    for other in options:
-        same = other.predictor.synthetic_type == kind and kind
-        if not same or other.predictor.share is None:
-            continue
-        rows = min(len(other.losses), len(option.losses))
-        gap = other.losses[:rows] - option.losses[:rows]
-        bounds = spread(option.predictor.law, gap)
-        if gap[0] <= 0 or (bounds and bounds[0] is not None and bounds[0] <= 0):
-            good.append(other.predictor.share)
-    return [min(good), max(good)] if good else None
-
-
-def _ratio_options(laws: Sequence[LawFit], situation: Situation) -> list[Option]:
-    """For each ratio law, its best share at this size, natural supply accounted for."""
-    found = []
-    for law in laws:
-        best = best_ratio(
-            law,
-            worth=lambda share: situation.sizes(share)["tokens"],
-            params=situation.params,
-            tokens=situation.tokens,
-        )
-        share = best["ratio"]
-        kind = law.synthetic_type or law.mixture
-        own = Predictor(f"{share:.0%} {kind}", kind, share, "ratio", law)
-        base = Predictor("natural", "natural", 0.0, "ratio", law)
-        (vectors,) = paired(law)
-        found.append(
-            Option(
-                own,
-                base,
-                vectors,
-                vectors,
-                own.losses(vectors, situation.sizes(share)),
-                base.losses(vectors, situation.sizes(0.0)),
-                best["interval"],
-                best["as_good"],
-            )
-        )
-    return found
-
-
-def _probabilities(options: Sequence[Option]) -> list[float | None]:
-    """Probability of each option to have the lowest loss of all, the baseline included."""
-    rows = min(len(option.losses) for option in options)
-    if rows < 2:
-        return [None] * len(options)
-    table = np.stack([option.losses[1:rows] for option in options])
-    base = np.stack([option.base_losses[1:rows] for option in options]).min(axis=0)
-    winner = np.argmin(np.concatenate([table, base[None]]), axis=0)
-    return [float(np.mean(winner == i)) for i in range(len(options))]
+    answer: dict[str, Any] = without_infinities(result)
+    return answer
 
 
 def _row(option: Option, probability: float | None, situation: Situation) -> dict[str, Any]:
     law = option.predictor.law
     gap = option.losses - option.base_losses
-    needed = _needed(option, situation)
+    needed = tokens_for_base_loss(option, situation)
     forward = situation.tokens / needed
-    inverse = _inverse(option, situation)
+    inverse = tokens_for_mixture_loss(option, situation) / situation.tokens
     generated = option.share * situation.tokens
     return {
         "mixture": option.predictor.name,
@@ -221,28 +101,7 @@ def _row(option: Option, probability: float | None, situation: Situation) -> dic
         "natural_epochs": epochs(situation.tokens, option.share, situation.natural_tokens),
         "fresh_token_worth": situation.sizes(option.share)["tokens"],
         "equal_loss": _equal_loss(option, needed, situation),
-        "break_even_tokens": _break_even(option, situation),
     }
-
-
-def _needed(option: Option, situation: Situation) -> Array:
-    """Tokens of the mixture that reach the baseline's loss [1 + replicates]."""
-    return _tokens_for(option.predictor, option.vectors, option.base_losses, situation)
-
-
-def _inverse(option: Option, situation: Situation) -> Array:
-    """Baseline tokens that reach the mixture's loss, over the budget [1 + replicates]."""
-    fresh = _tokens_for(option.baseline, option.base_vectors, option.losses, situation)
-    return fresh / situation.tokens
-
-
-def _tokens_for(predictor: Predictor, vectors: Array, target: Array, situation: Situation) -> Array:
-    if not predictor.law.reads("tokens"):
-        return np.full(len(target), np.nan)
-    share = predictor.share or 0.0
-    others = {"params": situation.params, "ratio": share}
-    fresh = size_to_reach(predictor.law, vectors, target, "tokens", others)
-    return tokens_worth(fresh, share, situation.natural_tokens, situation.decay)
 
 
 def _equal_loss(option: Option, needed: Array, situation: Situation) -> dict[str, Any] | None:
@@ -268,12 +127,12 @@ def _break_even(option: Option, situation: Situation) -> float | None:
     ):
         return None
     found = None
-    for tokens in np.geomspace(situation.tokens * 1e3, situation.tokens / 100, 200):
+    for tokens in np.geomspace(situation.tokens * 1e3, situation.tokens / 100, 120):
         there = Situation(
             situation.params, float(tokens), situation.natural_tokens, costs, decay=situation.decay
         )
         base = option.baseline.losses(option.base_vectors[:1], there.sizes(0.0))
-        needed = _tokens_for(option.predictor, option.vectors[:1], base, there)
+        needed = tokens_for(option.predictor, option.vectors[:1], base, there)
         if not np.isfinite(needed[0]):
             break
         done = account(situation.params, tokens - needed, option.share * needed, costs)
@@ -333,7 +192,7 @@ def _cautions(
             found.setdefault((caution.code, caution.message), caution)
 
     best = options[order[0]]
-    equal = _equal_loss(best, _needed(best, situation), situation)
+    equal = _equal_loss(best, tokens_for_base_loss(best, situation), situation)
     net = None if equal is None else equal.get("net_money_saved")
     add(*_extrapolation(best, situation))
     for i in order:

@@ -22,9 +22,10 @@ from synthlaw.laws.solver import Problem, minimise, minimise_gradually
 
 Array = NDArray[np.float64]
 
-_STARTS = 12
+_STARTS = 9
 _NEAR = 5.0
 _POLISHED = 4
+_AGREE = 3
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,11 @@ def solve(fit: FitProblem) -> Solution:
             near, values, _ = minimise_gradually(problem, soft, spread, steps=15, tolerance=1e-9)
         else:
             near, values, _ = minimise(problem, _distinct(soft), steps=15, tolerance=1e-9)
-        deepest = near[np.argsort(values)[:_POLISHED]]
-        led, _, _ = minimise_gradually(problem, soft[:1], spread, steps=15, tolerance=1e-9)
-        close = _distinct(np.concatenate([deepest, led]))
+        close = near[np.argsort(values)[:_POLISHED]]
+        if np.sum(values <= values.min() * (1 + 1e-6)) < _AGREE:
+            led, _, _ = minimise_gradually(problem, soft[:1], spread, steps=15, tolerance=1e-9)
+            close = np.concatenate([close, led])
+        close = _distinct(close)
         polished, values, done = minimise(problem, close, steps=200)
         best = int(np.nanargmin(values))
         predicted, _ = fit.bound.evaluate(polished[best : best + 1])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.catalogue import form_named
 from synthlaw.laws.forms import Form
+from synthlaw.laws.plain import without_infinities
 from synthlaw.laws.uncertainty import LEVEL, interval
 
 Array = NDArray[np.float64]
@@ -183,7 +184,8 @@ class LawFit:
             kept = self.replicates[:replicates]
             result["replicates"] = [[float(f"{v:.8g}") for v in row] for row in kept]
             result["rivals"] = [rival.to_json(replicates=replicates) for rival in self.rivals]
-        return result
+        plain: dict[str, Any] = without_infinities(result)
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], place: str) -> LawFit:

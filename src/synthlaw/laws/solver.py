@@ -71,12 +71,6 @@ def _derivatives(problem: Problem, z: Array, keep: NDArray[np.intp]) -> _State:
     return _State(z, objective.value(residuals, weights), gradient, hessian, diagonal)
 
 
-def _value(problem: Problem, z: Array, keep: NDArray[np.intp]) -> Array:
-    observed, weights = problem.rows(keep)
-    predicted, _ = problem.bound.evaluate(z)
-    return problem.objective.value(problem.objective.residuals(predicted, observed), weights)
-
-
 def _step(state: _State, damping: Array, lower: Array, upper: Array) -> tuple[Array, Array]:
     """Next points and the decrease that the quadratic model promises, bounds respected."""
     held = ((state.z <= lower) & (state.gradient > 0)) | ((state.z >= upper) & (state.gradient < 0))
@@ -127,25 +121,37 @@ def minimise(
         done |= ~better & (damping >= _LARGEST_DAMPING)
         done |= state.value <= 1e-26
         damping = np.where(better, np.maximum(damping * 0.1, 1e-12), np.maximum(damping, 1e-6) * 8)
-        for name in ("z", "value", "gradient", "hessian", "diagonal"):
-            old, fresh = getattr(state, name), getattr(new, name)
-            pick = better.reshape((-1,) + (1,) * (old.ndim - 1))
-            setattr(state, name, np.where(pick, fresh, old))
+        state = new if better.all() else _chosen(better, new, state)
         best[running], values[running] = state.z, state.value
         if done.any():
             converged[running[done]] = True
             left = ~done
-            running, damping = running[left], damping[left]
-            state = _State(
-                state.z[left],
-                state.value[left],
-                state.gradient[left],
-                state.hessian[left],
-                state.diagonal[left],
-            )
+            running, damping, state = running[left], damping[left], _kept(state, left)
             if len(running) == 0:
                 break
     return best, values, converged
+
+
+def _chosen(better: NDArray[np.bool_], new: _State, old: _State) -> _State:
+    """Problem by problem the new state where it is better, else the old one."""
+    return _State(
+        np.where(better[:, None], new.z, old.z),
+        np.where(better, new.value, old.value),
+        np.where(better[:, None], new.gradient, old.gradient),
+        np.where(better[:, None, None], new.hessian, old.hessian),
+        np.where(better[:, None], new.diagonal, old.diagonal),
+    )
+
+
+def _kept(state: _State, left: NDArray[np.bool_]) -> _State:
+    """The states of the problems that go on."""
+    return _State(
+        state.z[left],
+        state.value[left],
+        state.gradient[left],
+        state.hessian[left],
+        state.diagonal[left],
+    )
 
 
 def minimise_gradually(

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.comparison import crossings, floor_difference, ranking, speedup
 from synthlaw.laws.lawfit import LawFit
+from synthlaw.laws.plain import without_infinities
+
+
+def predict_all(laws: Sequence[LawFit], inputs: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The loss of every law at `inputs` (plain counts), with intervals and extrapolation.
+
+    Raises UsageError when a law reads a variable that `inputs` lacks.
+    """
+    return [
+        {
+            "mixture": law.mixture,
+            "at": dict(law.at),
+            **inputs,
+            **law.prediction(seed=0, **inputs),
+            "extrapolation": law.extrapolation(**inputs),
+        }
+        for law in laws
+    ]
 
 
 def comparison_summary(laws: Sequence[LawFit], baseline: str) -> dict[str, Any]:
@@ -25,7 +43,9 @@ def comparison_summary(laws: Sequence[LawFit], baseline: str) -> dict[str, Any]:
         rows += [_pair(base, law) for law in same]
         sizes = _largest([base, *same])
         ranks.append({"at": dict(base.at), **sizes, "ranking": ranking([base, *same], **sizes)})
-    return {"baseline": baseline, "mixtures": rows, "ranks": ranks}
+    found = {"baseline": baseline, "mixtures": rows, "ranks": ranks}
+    plain: dict[str, Any] = without_infinities(found)
+    return plain
 
 
 def _meets(law: LawFit, base: LawFit) -> bool:

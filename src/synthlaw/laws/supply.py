@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.laws.repetition import PUBLISHED_DECAY, effective_tokens
 
 Array = NDArray[np.float64]
+
+_DOUBLINGS = 40
+_HALVINGS = 60
 
 
 def epochs(tokens: float, share: float, natural: float | None) -> float | None:
@@ -39,21 +40,33 @@ def tokens_worth(
     """
     if natural is None:
         return fresh
-    return np.array([_invert(value, share, natural, decay) for value in np.atleast_1d(fresh)])
+    fresh = np.atleast_1d(np.asarray(fresh, dtype=float))
+    # Natural tokens are worth at most natural * (1 + decay): beyond that only synthetic ones count.
+    reached = np.isfinite(fresh)
+    if share <= 0:
+        reached &= fresh < natural * (1 + decay)
+    low = np.where(reached, fresh, 1.0)
+    high = low.copy()
+    for _ in range(_DOUBLINGS):
+        short = _worth(high, share, natural, decay) < low
+        if not short.any():
+            break
+        high = np.where(short, 2 * high, high)
+    reached &= _worth(high, share, natural, decay) >= low
+    target, bottom = low.copy(), low
+    for _ in range(_HALVINGS):
+        if (high - bottom <= 1e-12 * high).all():
+            break
+        middle = 0.5 * (bottom + high)
+        short = _worth(middle, share, natural, decay) < target
+        bottom, high = np.where(short, middle, bottom), np.where(short, high, middle)
+    return np.where(reached, high, np.inf)
 
 
-def _invert(fresh: float, share: float, natural: float, decay: float) -> float:
-    low = high = fresh
-    if not math.isfinite(fresh):
-        return math.inf
-    while worth(high, share, natural, decay) < fresh:
-        high *= 2
-        if high > 1e6 * fresh:
-            return math.inf
-    for _ in range(100):
-        middle = 0.5 * (low + high)
-        if worth(middle, share, natural, decay) < fresh:
-            low = middle
-        else:
-            high = middle
-    return high
+def _worth(tokens: Array, share: float, natural: float, decay: float) -> Array:
+    """`worth` of many budgets."""
+    drawn = (1 - share) * tokens
+    repeats = np.maximum(drawn / natural - 1, 0.0)
+    fresh = np.minimum(drawn, natural) - natural * decay * np.expm1(-repeats / decay)
+    result: Array = share * tokens + fresh
+    return result
