@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -69,6 +69,7 @@ def test_p_values_are_uniform_without_a_difference() -> None:
 
 
 @settings(max_examples=30, deadline=None)
+@example(count=5, scale=15.0, seed=554)  # a resample of one document, whose spread is rounding
 @given(count=st.integers(5, 30), scale=st.floats(0.1, 100), seed=st.integers(0, 1000))
 def test_scales_and_repeats(count: int, scale: float, seed: int) -> None:
     top, bottom = simulated(np.random.default_rng(seed), count)

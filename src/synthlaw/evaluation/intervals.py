@@ -20,8 +20,12 @@ from synthlaw.common.seeds import derive_seed
 FEWEST_DOCUMENTS = 5
 """Below this many scored documents there is no interval: the bounds are NaN."""
 
-_ROUNDING = 1e-9
-"""A standard error this small beside the whole sample's, or beside the value, is rounding."""
+_ROUNDING = 1e-6
+"""A resample's standard error this small beside the whole sample's is rounding: it comes from a
+difference of squares, exact to half the digits."""
+
+_EXACT = 1e-12
+"""Documents that differ by less than this, relative to the ratio, are all alike."""
 
 _CELLS = 1 << 22
 """Resampled weights held at once."""
@@ -124,7 +128,7 @@ def _pivots(
     count = len(top)
     if np.count_nonzero(bottom) < FEWEST_DOCUMENTS:
         return None
-    if error <= _ROUNDING * abs(value):
+    if error <= _EXACT * abs(value):
         return np.zeros(1)
     random = np.random.default_rng(derive_seed(seed, "bootstrap", count))
     # Centred, so that squares do not cancel; and in sums, so that resampling is a matrix product.
