@@ -8,6 +8,10 @@ from simulated_runs import JOINT_TRUTH, joint_loss, joint_rows, joint_table
 
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.diagnostics import WEAK_FACTOR
+from synthlaw.laws.fitting import FitProblem, solve
+from synthlaw.laws.forms import JOINT
+from synthlaw.laws.objectives import objective_named
+from synthlaw.laws.profiles import profile_interval
 from synthlaw.laws.table import RunsTable
 from synthlaw.laws.uncertainty import interval
 
@@ -80,8 +84,14 @@ def test_profile_intervals_agree_with_the_bootstrap() -> None:
 
 def test_profile_reaches_the_bound_where_nothing_stops_it() -> None:
     rows = joint_rows(noise=0.02, budgets=(1e9, 2e9, 3e9), sizes=tuple(np.geomspace(1e8, 1e9, 4)))
-    law = fit_laws(RunsTable.from_rows(rows), "joint", bootstrap=100, profile=True)[0]
-    assert law.details["profile_intervals"]["E"][0] == 0.0
+    table = RunsTable.from_rows(rows)
+    runs, _ = table.usable(JOINT.inputs)
+    inputs = {name: runs.numbers[name] for name in JOINT.inputs}
+    unit = {"params": 1e9, "tokens": 1e9}
+    objective = objective_named("log-huber")
+    problem = FitProblem(JOINT, inputs, runs.loss, np.ones(len(runs)), objective, unit, {})
+    assert profile_interval(problem, solve(problem), "E", 0.9)[0] == 0.0
+    law = fit_laws(table, "joint", bootstrap=100)[0]
     weak = [w.message for w in law.warnings if w.code == "weakly-identified"]
     assert any(message.startswith("the runs hardly determine E") for message in weak)
     low, high = law.intervals["E"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,20 +128,27 @@ def _break_even(option: Option, situation: Situation) -> float | None:
         or not option.predictor.law.reads("tokens")
     ):
         return None
-    found = None
-    for tokens in np.geomspace(situation.tokens * 1e3, situation.tokens / 100, 120):
-        there = Situation(
-            situation.params, float(tokens), situation.natural_tokens, costs, decay=situation.decay
-        )
+
+    def pays(tokens: float) -> bool:
+        there = replace(situation, tokens=tokens)
         base = option.baseline.losses(option.base_vectors[:1], there.sizes(0.0))
         needed = tokens_for(option.predictor, option.vectors[:1], base, there)
         if not np.isfinite(needed[0]):
-            break
+            return False
         done = account(situation.params, tokens - needed, option.share * needed, costs)
-        if done["net_money_saved"] is None or done["net_money_saved"] <= 0:
-            break
-        found = float(tokens)
-    return found
+        return (done["net_money_saved"] or 0.0) > 0
+
+    budgets = [float(t) for t in np.geomspace(situation.tokens * 1e3, situation.tokens / 100, 60)]
+    first = next((i for i, tokens in enumerate(budgets) if not pays(tokens)), len(budgets))
+    if first == 0:
+        return None
+    if first == len(budgets):
+        return budgets[-1]
+    low, high = budgets[first], budgets[first - 1]
+    while high > low * 1.0001:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if pays(middle) else (middle, high)
+    return high
 
 
 def _baseline_row(option: Option, situation: Situation) -> dict[str, Any]:
