@@ -92,3 +92,21 @@ def test_places_that_lead_nowhere_are_errors(tmp_path: Path, place: str) -> None
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=str(tmp_path)):
         find_files(place, tmp_path)
+
+
+def test_fields_of_mixed_types_and_empty_mappings_are_kept_as_json(tmp_path: Path) -> None:
+    rows = [Document("a", "t", {"meta": 1, "media": {}}), Document("b", "u", {"meta": "x"})]
+    write_documents(tmp_path / "x.parquet", rows)
+    found = [document.fields for document in read_documents(tmp_path / "x.parquet")]
+    assert [json.loads(f["meta"]) for f in found] == [1, "x"]
+    assert json.loads(found[0]["media"]) == {}
+
+
+def test_identities_do_not_depend_on_the_folder(tmp_path: Path) -> None:
+    names = []
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "x.jsonl"
+        path.write_text('{"text": "no id"}\n')
+        names += [document.id for document in read_documents(path)]
+    assert names[0] == names[1]

@@ -57,6 +57,15 @@ def test_the_shipped_study_files_are_valid(name: str) -> None:
         (("[0.1M]", "[0.1X]"), "found '0.1X'; expected one of 0.1M"),
         (("[50k]", "[many]"), "study.yaml:6: ladder.budgets.0: found 'many'; expected a count"),
         (("[50k]", "[500]"), "less than one batch"),
+        (("[50k]", "[5000, 5100]"), "expected budgets that differ by a step"),
+        (
+            ("ladder:", "evaluation: {domains: {natural: {path: x}}}\nladder:"),
+            "evaluation.domains.natural: the name is taken",
+        ),
+        (
+            ("ladder:", "generate: {recipes: {natural: {recipe: hq}}}\nladder:"),
+            "generate.recipes.natural: the name is taken",
+        ),
         (("context: 128", "context: 100"), "not a multiple of context 100"),
         (("{path: text}", "{path: text, embedded: news}"), "exactly one of 'path' and 'embedded'"),
         (("natural: {path: text}\n", ""), "natural: this key is required and is missing"),

@@ -91,3 +91,19 @@ def test_what_a_killed_process_was_writing_is_swept_away(tmp_path: Path) -> None
     (aside / "half").write_text("x")
     with Store(tmp_path).locked():
         assert not aside.exists()
+
+
+def test_an_error_of_the_filesystem_is_no_reason_to_remove_an_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    make(store, "k" * 64)
+
+    def failing(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("synthlaw.study.store.read_json", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        store.find("tokens", "x", "k" * 64)
+    monkeypatch.undo()
+    assert store.find("tokens", "x", "k" * 64) is not None

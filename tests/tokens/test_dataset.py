@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +72,32 @@ def test_a_folder_without_manifest_is_not_a_token_set(tmp_path: Path) -> None:
     np.zeros(4, np.uint16).tofile(tmp_path / "tokens.bin")
     with pytest.raises(UsageError, match="not a finished token set"):
         TokenDataset(tmp_path)
+
+
+def test_truncation_and_padding_in_a_tokenizer_file_do_not_touch_documents(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    import tokenizers
+
+    inner = tokenizers.Tokenizer.from_file(str(tokenizer.path))
+    inner.enable_truncation(4)
+    inner.enable_padding(length=4)
+    inner.save(str(tmp_path / "cutting.json"))
+    cutting = Tokenizer(tmp_path / "cutting.json")
+    texts = ["the river of the stone market", "a"]
+    for ours, theirs in zip(tokenizer.encode(texts), cutting.encode(texts), strict=True):
+        assert ours.tolist() == theirs.tolist()
+
+
+def test_a_failed_rewrite_leaves_the_old_set(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    write_dataset(tmp_path, ["the river"], tokenizer)
+
+    def broken() -> Iterator[str]:
+        yield "the stone"
+        raise UsageError("bad line")
+
+    with pytest.raises(UsageError, match="bad line"):
+        write_dataset(tmp_path, broken(), tokenizer)
+    data = TokenDataset(tmp_path)
+    data.verify()
+    assert tokenizer.decode(data.document(0)) == "the river"

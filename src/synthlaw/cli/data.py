@@ -29,7 +29,12 @@ from synthlaw.common.numbers import parse_count
 @click.command()
 @input_option
 @out_option
-@click.option("--max-words", default=0, help="Cut longer documents to pieces; 0 keeps them whole.")
+@click.option(
+    "--max-words",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Cut longer documents to pieces; 0 keeps them whole.",
+)
 @click.option("--held-out", default=0.0, help="Share of documents set aside.")
 @seed_option
 @json_option
@@ -133,6 +138,8 @@ def mix(
     """
     sampler, _ = sampler_of(sources, shares, context, seed, max_epochs)
     windows = round(parse_count(tokens, "--tokens") / context)
+    if windows < 1:
+        raise UsageError(f"--tokens: found {tokens}; expected at least one window of {context}")
     sampler.check(windows)
     uses = [asdict(use) for use in sampler.use(windows)]
     value = {"windows": windows, "tokens": windows * context, "sources": uses}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 import warnings
 
@@ -69,11 +70,19 @@ def cli() -> None:
     """
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """A scheduler's or a lost terminal's signal ends the work as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point: runs the program and turns errors into exit statuses, never tracebacks."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not os.environ.get("SYNTHLAW_DEBUG"):
         warnings.simplefilter("ignore")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -89,6 +98,11 @@ def main() -> None:
         sys.exit(error.exit_status)
     except BrokenPipeError:
         os._exit(141)  # the reader went away; nothing is left to say
+    except OSError as error:
+        if os.environ.get("SYNTHLAW_DEBUG"):
+            raise
+        print(f"error: {error}; what is finished is kept", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from synthlaw.cli.options import (
     tokens_option,
 )
 from synthlaw.cli.output import answer, json_option
+from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.numbers import format_count, parse_count
 from synthlaw.common.progress import meter
@@ -203,6 +204,8 @@ def export(
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.export import export_model
 
+    if out.exists() and any(out.iterdir()) and not (out / "model.safetensors").exists():
+        raise UsageError(f"{out}: holds other files; expected a new or empty folder")
     tokenizer = Tokenizer(tokenizer_file) if tokenizer_file else None
     place = export_model(
         load_model(_model_folder(model)),

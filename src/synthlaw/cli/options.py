@@ -35,7 +35,11 @@ share_option = click.option(
     "--share", "shares", multiple=True, required=True, help="NAME=SHARE; shares add to 1."
 )
 context_option = click.option(
-    "--context", default=4096, show_default=True, help="Tokens per window."
+    "--context",
+    type=click.IntRange(min=1),
+    default=4096,
+    show_default=True,
+    help="Tokens per window.",
 )
 tokens_option = click.option(
     "--tokens", required=True, help="Training tokens, such as 200k or 1e9."

@@ -124,7 +124,7 @@ def run(
     from synthlaw.study.load import read_study_file
 
     text = read_study_file(study)
-    folder = out or study.with_suffix("")
+    folder = out or (study.with_suffix("") if study.suffix else study.with_suffix(".study"))
     base = study.resolve().parent
     _run(text, str(study), base, folder, executor, until, verify, as_json)
 

@@ -54,8 +54,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _sync(aside)
         aside.chmod(0o755)
         if path.exists():
-            shutil.rmtree(path)
-        aside.replace(path)
+            # The old folder goes away only after the new one has its name.
+            old = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
+            path.replace(old / path.name)
+            aside.replace(path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            aside.replace(path)
         _sync(path.parent)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

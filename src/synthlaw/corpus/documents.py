@@ -44,7 +44,8 @@ def document_from_row(row: dict[str, Any], place: str) -> Document:
     # Lone surrogates come in through JSON escapes and no file can hold them as UTF-8.
     clean = text.encode("utf-8", "replace").decode("utf-8")
     identity = row.get("id")
-    name = str(identity) if identity is not None else place
+    # The file's name and line, not its folder: a corpus that is moved keeps its identities.
+    name = str(identity) if identity is not None else Path(place).name
     return Document(name, clean, {k: v for k, v in row.items() if k not in ("id", "text")})
 
 
@@ -124,5 +125,15 @@ def write_documents(path: Path, documents: Iterable[Document]) -> int:
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
     if rows:
         columns = dict.fromkeys(key for row in rows for key in row)
-        return pa.table({key: [row.get(key) for row in rows] for key in columns})
+        return pa.table({key: _column([row.get(key) for row in rows]) for key in columns})
     return pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """A column of values; as JSON text where they have no common type that Parquet can hold."""
+    try:
+        array = pa.array(values)
+        pq.write_table(pa.table({"x": array}), pa.BufferOutputStream())
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in values])
+    return array

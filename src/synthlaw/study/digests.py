@@ -13,6 +13,7 @@ class InputDigests:
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
+        self._news = False
         try:
             self._known: dict[str, list[str | int]] = read_json(memory)
         except (OSError, ValueError):
@@ -27,5 +28,11 @@ class InputDigests:
             return str(known[2])
         found = file_digest(path)
         self._known[str(path.resolve())] = [*state, found]
-        write_json(self._memory, self._known)
+        self._news = True
         return found
+
+    def save(self) -> None:
+        """Remember what was read, if anything was."""
+        if self._news:
+            write_json(self._memory, self._known)
+        self._news = False

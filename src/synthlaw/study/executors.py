@@ -64,12 +64,17 @@ class _Worker:
         return f"worker ended with status {status}; last output: {last.strip()}"
 
 
+def default_workers(workers: int | None, threads: int) -> int:
+    """How many runs at once: as asked, else as many as the cores carry."""
+    return workers or max(1, (os.cpu_count() or 1) // threads)
+
+
 class LocalExecutor:
     """`workers` processes with `threads` CPU threads each, on this machine."""
 
     def __init__(self, workers: int | None, threads: int) -> None:
         self.threads = threads
-        self.workers = workers or max(1, (os.cpu_count() or 1) // threads)
+        self.workers = default_workers(workers, threads)
 
     def run(
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
@@ -128,9 +133,14 @@ class LocalExecutor:
 
 def _listen(worker: _Worker, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]]) -> None:
     assert worker.process.stdout is not None
-    for line in worker.process.stdout:
-        events.put((worker, json.loads(line)))
-    events.put((worker, None))
+    try:
+        for line in worker.process.stdout:
+            events.put((worker, json.loads(line)))
+    except ValueError:
+        worker.tail.append(f"said what is no event: {line.strip()}")
+        worker.process.kill()
+    finally:
+        events.put((worker, None))
 
 
 def _keep_tail(worker: _Worker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from synthlaw.common.numbers import format_count
 from synthlaw.study.grid import planned_vocab
 from synthlaw.study.spec import Study
@@ -29,8 +31,10 @@ def limits_of(study: Study) -> list[str]:
             "answer holds at this scale and must not be carried to another."
         )
     if study.generate.recipes and study.generate.engine.kind == "embedded":
+        model = study.generate.engine.model
+        generator = Path(model).name if model else f"{WEAK_GENERATOR}, quantised to 4 bits"
         found.append(
-            f"The synthetic text was written by {WEAK_GENERATOR}, quantised to 4 bits. The paper "
+            f"The synthetic text was written by {generator}. The paper "
             "wrote its text with a 7B model and found that a 3B generator is already worse than an "
             "8B one: a better generator may well reverse what is seen here."
         )

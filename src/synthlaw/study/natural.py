@@ -30,6 +30,9 @@ def check_sources(space: Workspace) -> None:
             inputs_of(space, source)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
+    if space.study.tokenizer.path is not None:
+        Tokenizer(space.study.place(space.study.tokenizer.path, space.base))
+    space.digests.save()
 
 
 def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:

@@ -1,6 +1,7 @@
 """What a study will cost before anything is spent: runs, FLOPs, tokens, hours, disk, memory.
 
-Counts are exact arithmetic on the study file. Durations need a speed: the plan states the speeds
+Counts are arithmetic on the study file; a tokenizer that is a file is taken to have Llama 3's
+128,256 entries until it is read. Durations need a speed: the plan states the speeds
 that it assumes, and which of them were measured in this study folder.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.study.executors import default_workers
 from synthlaw.study.grid import Run, planned_vocab, runs_of, synthetic_part, tokens_needed
 from synthlaw.study.spec import NATURAL, Study
 
@@ -40,7 +42,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     speeds = _speeds(folder)
     flops = sum(run.config.flops for run in runs)
     synthetic = {name: count for name, count in need.items() if name != NATURAL}
-    workers = study.execution.workers or 2
+    workers = default_workers(study.execution.workers, study.execution.threads)
     training_seconds = flops / (speeds["flops_per_second"] * workers)
     generation_seconds = sum(synthetic.values()) / speeds["generated_tokens_per_second"]
     return {
@@ -146,6 +148,6 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
         f"{basis}: {format_count(plan['speeds']['flops_per_second'])} FLOP/s a worker, "
         f"{format_count(plan['speeds']['generated_tokens_per_second'])} generated tokens/s)",
-        f"disk          {format_count(plan['disk_bytes'])}B; memory "
-        f"{format_count(plan['memory_bytes_per_worker'])}B a worker",
+        f"disk          {plan['disk_bytes'] / 1e9:.3g} GB; memory "
+        f"{plan['memory_bytes_per_worker'] / 1e9:.3g} GB a worker",
     ]

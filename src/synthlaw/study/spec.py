@@ -273,6 +273,29 @@ class Study(_Part):
         return value
 
     @model_validator(mode="after")
+    def _natural_is_taken(self) -> Study:
+        for place, names in (
+            ("generate.recipes", self.generate.recipes),
+            ("evaluation.domains", self.evaluation.domains),
+        ):
+            if NATURAL in names:
+                raise ValueError(
+                    f"{place}.{NATURAL}: the name is taken by the natural text; choose another"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _budgets_differ(self) -> Study:
+        steps = [self.steps(budget) for budget in self.ladder.budgets]
+        if len(set(steps)) < len(steps):
+            raise ValueError(
+                f"ladder.budgets: {', '.join(f'{b:g}' for b in self.ladder.budgets)} tokens are "
+                f"{', '.join(map(str, steps))} steps of training.batch_tokens "
+                f"{self.training.batch_tokens:g}; expected budgets that differ by a step"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sources_exist(self) -> Study:
         known = [NATURAL, *self.generate.recipes]
         for name, shares in self.mixtures.items():
@@ -307,10 +330,6 @@ class Study(_Part):
     def steps(self, budget: float) -> int:
         """Optimizer steps of a run of `budget` tokens: whole batches, at least one."""
         return max(1, round(budget / self.training.batch_tokens))
-
-    def rows(self) -> int:
-        """Windows per optimizer step."""
-        return int(self.training.batch_tokens) // self.training.context
 
     def place(self, path: str, base: Path) -> Path:
         """A path of the study file, taken from the file's own folder."""

@@ -107,7 +107,8 @@ class Store:
                 raise ValueError("its key is another")
             for file, facts in marker["files"].items():
                 self._check(path / file, facts)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            # Damage. Any other error of the filesystem is raised: it says nothing of the artifact.
             shutil.rmtree(path)
             return None
         self._kept.add(f"{stage}/{name}")

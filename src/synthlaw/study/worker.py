@@ -55,8 +55,10 @@ class _Reporter:
 
 def main() -> None:
     """Serve tasks until the input closes."""
-    reporter = _Reporter(sys.stdout)
-    sys.stdout = sys.stderr  # nothing but events may reach the parent's pipe
+    # Nothing but events may reach the parent's pipe, whatever a C library prints.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    reporter = _Reporter(events)
     tasks: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_tasks, args=(sys.stdin, tasks), daemon=True).start()
     while True:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from synthlaw.common.progress import say
@@ -31,7 +32,7 @@ class Workspace:
         """The study folder."""
         return self.store.root
 
-    @property
+    @cached_property
     def digests(self) -> InputDigests:
         """Digests of input files."""
         return InputDigests(self.root / "inputs.json")

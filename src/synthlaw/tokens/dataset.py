@@ -18,7 +18,7 @@ import numpy as np
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import read_json, write_json
+from synthlaw.common.files import atomic_path, read_json, write_json
 from synthlaw.tokens.tokenizer import Tokenizer
 
 MANIFEST = "dataset.json"
@@ -44,14 +44,18 @@ def write_dataset(folder: Path, texts: Iterable[str], tokenizer: Tokenizer) -> M
     folder.mkdir(parents=True, exist_ok=True)
     dtype = np.uint16 if tokenizer.vocab <= 1 << 16 else np.uint32
     offsets, size = [0], 0
-    with (folder / "tokens.bin").open("wb") as stream:
+    with atomic_path(folder / "tokens.bin") as aside, aside.open("wb") as stream:
         for batch in _batches(texts):
             size += sum(len(text.encode()) for text in batch)
             for ids in tokenizer.encode(batch):
                 row = np.concatenate(([tokenizer.bos], ids, [tokenizer.eos])).astype(dtype)
                 stream.write(row.tobytes())
                 offsets.append(offsets[-1] + len(row))
-    np.save(folder / "offsets.npy", np.array(offsets, dtype=np.uint64))
+        stream.flush()
+        # From here on an older set of this folder is no longer one.
+        (folder / MANIFEST).unlink(missing_ok=True)
+    with atomic_path(folder / "offsets.npy") as aside:
+        np.save(aside, np.array(offsets, dtype=np.uint64))
     manifest = Manifest(
         tokens=offsets[-1],
         documents=len(offsets) - 1,

@@ -33,7 +33,11 @@ class Tokenizer:
         # A document that spells a special token must not become one.
         self._inner.encode_special_tokens = True
         self.path = path
-        self.vocab = self._inner.get_vocab_size(with_added_tokens=True)
+        # Published files may carry these; a token set holds whole documents and nothing else.
+        self._inner.no_truncation()
+        self._inner.no_padding()
+        # Ids may have gaps: the count of entries is not enough.
+        self.vocab = max(self._inner.get_vocab(with_added_tokens=True).values()) + 1
         self.bos = self._special(_KNOWN_BOS, "BOS")
         self.eos = self._special(_KNOWN_EOS, "EOS")
 
