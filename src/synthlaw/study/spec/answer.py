@@ -1,0 +1,32 @@
+"""What is measured of the runs and what is asked of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from synthlaw.study.spec.fields import Count, Name, Part
+from synthlaw.study.spec.text import TextSource
+
+
+class Evaluation(Part):
+    """Held-out domains. The natural text's own held-out share is always one of them."""
+
+    domains: dict[Name, TextSource] = Field(default_factory=dict)
+    documents: int = Field(200, gt=0, description="documents per domain, chosen by seed")
+    max_tokens: int = Field(4096, gt=1, description="a longer document is scored by this prefix")
+
+
+class Laws(Part):
+    """How laws are fitted."""
+
+    bootstrap: int = Field(1000, ge=0)
+    objective: Literal["log-huber", "huber", "mse"] = "log-huber"
+
+
+class Question(Part):
+    """Where the answer is wanted. Defaults: the largest size and the largest budget."""
+
+    params: Count | None = None
+    tokens: Count | None = None

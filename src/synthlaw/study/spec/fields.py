@@ -1,0 +1,30 @@
+"""What every part of the study file is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.numbers import parse_count
+
+
+def _count(value: Any) -> float:
+    try:
+        return parse_count(value)
+    except (UsageError, TypeError) as error:
+        raise ValueError(f"found {value!r}; expected a count such as 7B, 50k or 1.5e12") from error
+
+
+Count = Annotated[float, BeforeValidator(_count)]
+"""A positive count, written 7B, 50k, 1.5e12 or plainly."""
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
+"""A name that is safe as part of a file name."""
+
+
+class Part(BaseModel):
+    """A part of the study file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

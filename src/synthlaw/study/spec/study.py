@@ -1,0 +1,116 @@
+"""The whole study file: its parts, and what must hold between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from synthlaw.common.errors import UsageError
+from synthlaw.study.spec.answer import Evaluation, Laws, Question
+from synthlaw.study.spec.fields import Name, Part
+from synthlaw.study.spec.generation import Generate
+from synthlaw.study.spec.ladder import Execution, Ladder, Training
+from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
+from synthlaw.tokens.shares import exact_shares
+
+NATURAL = "natural"
+
+
+class Study(Part):
+    """One study file."""
+
+    name: Name = "study"
+    seed: int = 0
+    natural: list[TextSource] = Field(min_length=1)
+    corpus: Corpus = Field(default_factory=Corpus)
+    generate: Generate = Field(default_factory=Generate)
+    tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
+    mixtures: dict[Name, dict[str, float]] = Field(min_length=1)
+    baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
+    ladder: Ladder
+    training: Training = Field(default_factory=Training)
+    evaluation: Evaluation = Field(default_factory=Evaluation)
+    laws: Laws = Field(default_factory=Laws)
+    question: Question = Field(default_factory=Question)
+    execution: Execution = Field(default_factory=Execution)
+
+    @field_validator("natural", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+    @field_validator("mixtures", mode="after")
+    @classmethod
+    def _exact(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for name, shares in value.items():
+            try:
+                exact_shares(shares)
+            except UsageError as error:
+                raise ValueError(f"mixture {name!r}: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _natural_is_taken(self) -> Study:
+        for place, names in (
+            ("generate.recipes", self.generate.recipes),
+            ("evaluation.domains", self.evaluation.domains),
+        ):
+            if NATURAL in names:
+                raise ValueError(
+                    f"{place}.{NATURAL}: the name is taken by the natural text; choose another"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _budgets_differ(self) -> Study:
+        steps = [self.steps(budget) for budget in self.ladder.budgets]
+        if len(set(steps)) < len(steps):
+            raise ValueError(
+                f"ladder.budgets: {', '.join(f'{b:g}' for b in self.ladder.budgets)} tokens are "
+                f"{', '.join(map(str, steps))} steps of training.batch_tokens "
+                f"{self.training.batch_tokens:g}; expected budgets that differ by a step"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sources_exist(self) -> Study:
+        known = [NATURAL, *self.generate.recipes]
+        for name, shares in self.mixtures.items():
+            for source in shares:
+                if source not in known:
+                    raise ValueError(
+                        f"mixtures.{name}: source {source!r} does not exist; "
+                        f"expected one of {', '.join(known)}"
+                    )
+        if self.baseline is not None and self.baseline not in self.mixtures:
+            raise ValueError(
+                f"baseline: mixture {self.baseline!r} does not exist; "
+                f"expected one of {', '.join(self.mixtures)}"
+            )
+        for budget in self.ladder.budgets:
+            if budget < self.training.batch_tokens:
+                raise ValueError(
+                    f"ladder.budgets: {budget:g} tokens is less than one batch "
+                    f"(training.batch_tokens {self.training.batch_tokens:g})"
+                )
+        return self
+
+    def baseline_name(self) -> str:
+        """The mixture that others are compared with: `baseline`, the natural one, or the first."""
+        if self.baseline is not None:
+            return self.baseline
+        for name, shares in self.mixtures.items():
+            if shares.get(NATURAL) == 1.0:
+                return name
+        return next(iter(self.mixtures))
+
+    def steps(self, budget: float) -> int:
+        """Optimizer steps of a run of `budget` tokens: whole batches, at least one."""
+        return max(1, round(budget / self.training.batch_tokens))
+
+    def place(self, path: str, base: Path) -> Path:
+        """A path of the study file, taken from the file's own folder."""
+        found = Path(path).expanduser()
+        return found if found.is_absolute() else base / found
