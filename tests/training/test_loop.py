@@ -101,7 +101,7 @@ def test_a_poisoned_weight_stops_before_the_update(tmp_path: Path) -> None:
 
         def batch(self, step: int, rows: int) -> np.ndarray:
             if step == 10:
-                run = sys._getframe(1).f_locals["self"]
+                run = sys._getframe(2).f_locals["self"]
                 with torch.no_grad():
                     run.model.layers[0].mlp.up_proj.weight[0, 0] = math.nan
             return super().batch(step, rows)

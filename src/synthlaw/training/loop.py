@@ -16,13 +16,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-import numpy as np
 import torch
 
-from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.files import ASIDE, read_json, write_json
+from synthlaw.common.files import ASIDE
+from synthlaw.training.batches import BatchSampler, checked_batch
 from synthlaw.training.checkpoint import (
     CheckpointState,
     keep_last,
@@ -34,27 +33,21 @@ from synthlaw.training.checkpoint import (
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.device import autocast, choose_device, cpu_threads
 from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
-from synthlaw.training.metrics import MetricsLog, read_metrics
+from synthlaw.training.metrics import MetricsLog
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.optimizer import build_optimizer
 from synthlaw.training.presets import training_flops
+from synthlaw.training.result import (
+    MODEL_FOLDER,
+    TrainingResult,
+    check_same_run,
+    finished_result,
+    recent_loss,
+    write_result,
+)
 
-MODEL_FOLDER = "model"
 CHECKPOINTS_FOLDER = "checkpoints"
 METRICS_FILE = "metrics.jsonl"
-RESULT_FILE = "result.json"
-
-
-class BatchSampler(Protocol):
-    """Where training tokens come from."""
-
-    def batch(self, step: int, rows: int) -> np.ndarray:
-        """Token ids int64 [rows, context + 1] of one optimizer step; a pure function."""
-        ...
-
-    def identity(self) -> str:
-        """Digest of everything that determines the batches."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -66,28 +59,6 @@ class TrainingProgress:
     tokens: int
     loss: float
     tokens_per_second: float
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a run ended; also `result.json` in its folder, written last.
-
-    status: 'finished', or 'diverged' when a loss or gradient stopped being finite; `steps` and
-    `tokens` are then what was trained before. loss: mean training loss of the last steps (a tenth
-    of them, at most 100), nats per token. seconds: spent training, all attempts that counted.
-    model: folder of the trained weights; None when the run diverged.
-    """
-
-    status: Literal["finished", "diverged"]
-    steps: int
-    tokens: int
-    params: int
-    params_total: int
-    flops: float
-    loss: float
-    seconds: float
-    message: str
-    model: Path | None
 
 
 def initial_model(config: TrainingConfig) -> Llama:
@@ -122,28 +93,6 @@ def train(
         return run.to_the_end(on_progress or (lambda progress: None))
 
 
-def finished_result(out: Path, identity: dict[str, Any]) -> TrainingResult | None:
-    """The result in `out`, None when there is none yet; UsageError when it is another run's."""
-    path = out / RESULT_FILE
-    if not path.exists():
-        return None
-    values = read_json(path)
-    _check_same_run(values.pop("identity"), identity, out)
-    values["model"] = out / values["model"] if values["model"] else None
-    values["loss"] = math.nan if values["loss"] is None else values["loss"]
-    return TrainingResult(**values)
-
-
-def _check_same_run(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
-    if found == wanted:
-        return
-    old, new = {**found, **found["config"]}, {**wanted, **wanted["config"]}
-    names = sorted(set(old) | set(new))
-    changed = [n for n in names if n != "config" and old.get(n) != new.get(n)]
-    said = "; ".join(f"{n}: found {old.get(n)!r}, now {new.get(n)!r}" for n in changed)
-    raise UsageError(f"{out}: holds another run ({said}); choose another folder or remove this one")
-
-
 class _Run:
     """The mutable state of one run in progress."""
 
@@ -174,7 +123,7 @@ class _Run:
             return
         folder = step_folder(self.checkpoints, steps[-1])
         state = load_checkpoint(folder, self.model, self.optimizer)
-        _check_same_run(state.identity, self.identity, self.out)
+        check_same_run(state.identity, self.identity, self.out)
         self.step, self.seconds = state.step, state.seconds
 
     def to_the_end(self, on_progress: Callable[[TrainingProgress], None]) -> TrainingResult:
@@ -215,7 +164,7 @@ class _Run:
         When either is not finite nothing was updated.
         """
         config = self.config
-        rows = self.batch()
+        rows = torch.from_numpy(checked_batch(self.sampler, self.step, config)).to(self.device)
         self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
         for part in torch.split(rows, config.micro_batch or config.rows):
@@ -230,24 +179,6 @@ class _Run:
                 group["lr"] = rate
             self.optimizer.step()
         return values
-
-    def batch(self) -> torch.Tensor:
-        """The rows of this step, checked: int64 [rows, context + 1] on the device."""
-        config = self.config
-        rows = self.sampler.batch(self.step, config.rows)
-        expected = (config.rows, config.context + 1)
-        if rows.shape != expected:
-            raise SynthlawError(
-                f"sampler, step {self.step}: found a batch of shape {rows.shape}; "
-                f"expected {expected} (rows, context + 1)"
-            )
-        low, high = int(rows.min()), int(rows.max())
-        if low < 0 or high >= config.shape.vocab:
-            raise UsageError(
-                f"sampler, step {self.step}: found token ids from {low} to {high}; expected "
-                f"0 to {config.shape.vocab - 1}, the model's vocabulary"
-            )
-        return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.int64)).to(self.device)
 
     def checkpoint_is_due(self, step: int, moment: float) -> bool:
         """Whether enough happened since the checkpoint at `step`, taken at `moment`."""
@@ -298,20 +229,10 @@ class _Run:
             params=shape.params,
             params_total=shape.params_total,
             flops=training_flops(shape, tokens, self.config.context),
-            loss=_recent_loss(self.out / METRICS_FILE),
+            loss=recent_loss(self.out / METRICS_FILE),
             seconds=self.seconds,
             message=message,
             model=self.out / MODEL_FOLDER if status == "finished" else None,
         )
-        values: dict[str, Any] = {**vars(result), "identity": self.identity}
-        values["loss"] = result.loss if math.isfinite(result.loss) else None
-        values["model"] = MODEL_FOLDER if result.model else None
-        write_json(self.out / RESULT_FILE, values)
+        write_result(result, self.out, self.identity)
         return result
-
-
-def _recent_loss(path: Path) -> float:
-    """Mean loss of the last tenth of the logged steps, at most 100; NaN when there is none."""
-    losses = [row["loss"] for row in read_metrics(path)]
-    count = min(100, max(1, len(losses) // 10))
-    return float(np.mean(losses[-count:])) if losses else math.nan
