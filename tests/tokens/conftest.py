@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synthlaw.tokens.dataset import TokenDataset, write_dataset
+from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
+from synthlaw.tokens.writing import write_dataset
 
 WORDS = [
     *("river", "stone", "bridge", "market", "winter"),
@@ -40,7 +41,8 @@ def make_set(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[str, int], Token
 
     def make(name: str, documents: int) -> TokenDataset:
         texts = [prose(1000 * len(name) + i, 90) for i in range(documents)]
-        write_dataset(tmp_path / name, texts, tokenizer)
+        # Shards so small that windows cross their borders.
+        write_dataset(tmp_path / name, texts, tokenizer, made_from=name, shard_characters=5000)
         return TokenDataset(tmp_path / name)
 
     return make

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,8 +38,9 @@ def test_every_prefix_is_within_one_window_of_the_exact_share(
 def test_ranks_of_a_source_count_up_without_gaps(shares: dict[str, float]) -> None:
     schedule = ShareSchedule(shares)
     seen: dict[str, int] = {}
-    for window in range(250):
-        source, rank = schedule.locate(window)
+    sources, ranks = schedule.locate(np.arange(250))
+    for number, rank in zip(sources.tolist(), ranks.tolist(), strict=True):
+        source = schedule.sources[number]
         assert rank == seen.get(source, 0)
         seen[source] = rank + 1
     assert seen == {name: n for name, n in schedule.counts(250).items() if n}

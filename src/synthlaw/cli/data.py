@@ -89,8 +89,8 @@ def tokenize(
       synthlaw tokenize --input hq/documents --out tokens/hq \\
         --tokenizer tokens/natural/tokenizer.json
     """
-    from synthlaw.tokens.dataset import write_dataset
     from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
+    from synthlaw.tokens.writing import write_dataset
 
     if (tokenizer_file is None) == (vocab is None):
         raise UsageError("give one of --tokenizer FILE and --vocab N")

@@ -10,10 +10,10 @@ from synthlaw.corpus.prepare import prepare
 from synthlaw.study.natural import CORPUS_VERSION, choose, inputs_of, read_source, texts_of
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
-from synthlaw.tokens.dataset import write_dataset
 from synthlaw.tokens.tokenizer import Tokenizer
+from synthlaw.tokens.writing import write_dataset
 
-DOMAIN_TOKENS_VERSION = 1
+DOMAIN_TOKENS_VERSION = 2
 
 
 def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:

@@ -20,7 +20,7 @@ from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 
 CORPUS_VERSION = 1
 TOKENIZER_VERSION = 1
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 
 
 def check_sources(space: Workspace) -> None:
@@ -130,7 +130,7 @@ def make_tokens(
     space: Workspace, name: str, texts: Iterable[str], inputs: Any, tokenizer: Tokenizer
 ) -> Artifact:
     """The token set `name` of `texts`; `inputs` is what determines the texts."""
-    from synthlaw.tokens.dataset import write_dataset
+    from synthlaw.tokens.writing import write_dataset
 
     store = space.store
     key = store.key("tokens", TOKENS_VERSION, {"texts": inputs, "tokenizer": tokenizer.digest})

@@ -1,122 +1,210 @@
-"""Token sets: one memory-mapped file of ids per source, with document offsets and a manifest.
+"""Token sets: what tokenization leaves and everything after it reads.
 
-    tokens.bin     every document as BOS, its tokens, EOS; uint16 below 65,536 entries, else uint32
-    offsets.npy    uint64, documents + 1: where each document starts
-    dataset.json   counts, dtype, tokenizer identity, SHA-256 of both files
+    00000.bin, 00000.idx, …   shards of ids and document offsets (tokens/shards.py)
+    dataset.json              counts, dtype, tokenizer's identity, size and SHA-256 of every shard
+    tokenizer.json            the tokenizer, where the command wrote the set
 
 The manifest is written last: a set without it is unfinished and is not opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from synthlaw.common.digest import file_digest
+from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import atomic_path, read_json, write_json
+from synthlaw.common.files import read_json
+from synthlaw.tokens.shards import ShardFacts
 from synthlaw.tokens.tokenizer import Tokenizer
 
 MANIFEST = "dataset.json"
-BATCH_DOCUMENTS = 256
+TOKENIZER_FILE = "tokenizer.json"
+FORMAT = 2
+
+MAPS = 256
+"""Shards that one open set keeps mapped; each map holds a file descriptor."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `dataset.json` holds. tokens counts every id, BOS and EOS among them."""
+    """What `dataset.json` holds. tokens counts every id, BOS and EOS among them.
 
+    vocab: ids are below it. tokenizer: its digest. tokenizer_name: as it was called. made_from:
+    digest of what determined the texts, '' if that was not said.
+    """
+
+    format: int
     tokens: int
     documents: int
     bytes: int
     dtype: str
     vocab: int
+    bos: int
+    eos: int
     tokenizer: str
-    sha256_tokens: str
-    sha256_offsets: str
+    tokenizer_name: str
+    made_from: str
+    shards: tuple[ShardFacts, ...]
 
 
-def write_dataset(folder: Path, texts: Iterable[str], tokenizer: Tokenizer) -> Manifest:
-    """Tokenize `texts` into `folder`; memory is one batch of documents. Returns the manifest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    dtype = np.uint16 if tokenizer.vocab <= 1 << 16 else np.uint32
-    offsets, size = [0], 0
-    with atomic_path(folder / "tokens.bin") as aside, aside.open("wb") as stream:
-        for batch in _batches(texts):
-            size += sum(len(text.encode()) for text in batch)
-            for ids in tokenizer.encode(batch):
-                row = np.concatenate(([tokenizer.bos], ids, [tokenizer.eos])).astype(dtype)
-                stream.write(row.tobytes())
-                offsets.append(offsets[-1] + len(row))
-        stream.flush()
-        # From here on an older set of this folder is no longer one.
-        (folder / MANIFEST).unlink(missing_ok=True)
-    with atomic_path(folder / "offsets.npy") as aside:
-        np.save(aside, np.array(offsets, dtype=np.uint64))
-    manifest = Manifest(
-        tokens=offsets[-1],
-        documents=len(offsets) - 1,
-        bytes=size,
-        dtype=np.dtype(dtype).name,
-        vocab=tokenizer.vocab,
-        tokenizer=tokenizer.digest,
-        sha256_tokens=file_digest(folder / "tokens.bin"),
-        sha256_offsets=file_digest(folder / "offsets.npy"),
-    )
-    write_json(folder / MANIFEST, asdict(manifest))
-    return manifest
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a finished set. Raises UsageError when it is none of this format."""
+    place = folder / MANIFEST
+    try:
+        value = read_json(place)
+        if value.get("format") != FORMAT:
+            raise UsageError(
+                f"{place}: found format {value.get('format', 1)}; expected {FORMAT}: the set was "
+                "written by another version of synthlaw; tokenize its documents again"
+            )
+        shards = tuple(ShardFacts(**shard) for shard in value.pop("shards"))
+        return Manifest(**value, shards=shards)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{place}: not a finished token set ({error})") from error
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    iterator = iter(texts)
-    while batch := list(islice(iterator, BATCH_DOCUMENTS)):
-        yield batch
+def problems_of(folder: Path, manifest: Manifest, *, verify: bool) -> list[str]:
+    """What is wrong with a set's files, one line each; `verify` compares SHA-256 too."""
+    found = [
+        problem
+        for shard in manifest.shards
+        for problem in shard.problems(folder, manifest.dtype, verify=verify)
+    ]
+    own = folder / TOKENIZER_FILE
+    if verify and own.exists() and (seen := file_digest(own)) != manifest.tokenizer:
+        found.append(
+            f"{own}: SHA-256 is {seen}, and the set was made with {manifest.tokenizer}; "
+            "the tokenizer was changed after the set was written"
+        )
+    return found
 
 
 class TokenDataset:
-    """A token set opened for reading; `tokens` is a read-only memory map of ids."""
+    """A token set opened for reading. What it offers, and what stays as it is:
+
+    manifest                counts, dtype, vocab, bos, eos, the tokenizer's digest
+    identity                digest of the tokens and document borders
+    document(i)             ids of one document, BOS and EOS included
+    read(start, stop)       ids of any stretch of the set, which is one line of tokens
+    windows(starts, n)      many stretches of `n` ids at once
+    each_shard()            (ids, offsets) of every shard in order, memory-mapped: for statistics
+                            over a set of any size in the memory of one shard's pages
+    lengths()               tokens of every document
+    verify()                compares every file with its SHA-256
+    require_tokenizer(t)    refuses a tokenizer other than the set's own
+
+    Opening looks at the manifest and the sizes of all files, and reads no token.
+    Raises UsageError naming every file that is missing or has another size.
+    """
 
     def __init__(self, folder: Path) -> None:
-        place = folder / MANIFEST
-        try:
-            self.manifest = Manifest(**read_json(place))
-        except (OSError, ValueError, TypeError) as error:
-            raise UsageError(f"{place}: not a finished token set ({error})") from error
         self.folder = folder
-        path = folder / "tokens.bin"
-        expected = self.manifest.tokens * np.dtype(self.manifest.dtype).itemsize
-        found = path.stat().st_size if path.exists() else 0
-        if found != expected:
-            raise UsageError(f"{path}: found {found} bytes; its manifest promises {expected}")
-        self.tokens: np.ndarray = (
-            np.memmap(path, dtype=self.manifest.dtype, mode="r")
-            if expected
-            else np.zeros(0, dtype=self.manifest.dtype)
-        )
-        self.offsets: np.ndarray = np.load(folder / "offsets.npy", allow_pickle=False)
+        self.manifest = read_manifest(folder)
+        problems = problems_of(folder, self.manifest, verify=False)
+        if problems:
+            raise UsageError("\n".join([*problems, self._mending()]))
+        shards = self.manifest.shards
+        # Where shards start, in tokens and in documents; the last entry is the total.
+        self._starts = np.cumsum([0, *(shard.tokens for shard in shards)])
+        self._documents = np.cumsum([0, *(shard.documents for shard in shards)])
+        self._maps: dict[int, np.ndarray] = {}
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Digest of the tokens themselves."""
-        return self.manifest.sha256_tokens
+        """Digest of the tokens and of the borders of documents."""
+        return digest_of(
+            [self.manifest.dtype]
+            + [[shard.sha256_tokens, shard.sha256_offsets] for shard in self.manifest.shards]
+        )
 
     def document(self, index: int) -> np.ndarray:
         """Ids of one document, BOS and EOS included."""
-        start, end = int(self.offsets[index]), int(self.offsets[index + 1])
-        return np.asarray(self.tokens[start:end])
+        if not 0 <= index < self.manifest.documents:
+            raise IndexError(f"document {index} of {self.manifest.documents}")
+        shard = int(np.searchsorted(self._documents, index, side="right")) - 1
+        place = index - int(self._documents[shard])
+        start, end = (int(offset) for offset in self._offsets(shard)[place : place + 2])
+        return self._ids(shard)[start:end]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Ids [stop - start] from `start` on; a copy where the stretch crosses shards."""
+        if not 0 <= start <= stop <= self.manifest.tokens:
+            raise IndexError(f"tokens {start} to {stop} of {self.manifest.tokens}")
+        first = int(np.searchsorted(self._starts, start, side="right")) - 1
+        pieces = []
+        while start < stop:
+            end = min(stop, int(self._starts[first + 1]))
+            base = int(self._starts[first])
+            pieces.append(self._ids(first)[start - base : end - base])
+            start, first = end, first + 1
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.zeros(0, self.manifest.dtype)
+
+    def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """Ids int64 [len(starts), length]: the `length` ids from each of `starts` on."""
+        found = np.empty((len(starts), length), dtype=np.int64)
+        shards = np.searchsorted(self._starts, starts, side="right") - 1
+        places = starts - self._starts[shards]
+        for row, (shard, place) in enumerate(zip(shards.tolist(), places.tolist(), strict=True)):
+            piece = self._ids(shard)[place : place + length]
+            if len(piece) < length:  # it goes on in the next shard
+                start = int(starts[row])
+                piece = self.read(start, start + length)
+            found[row] = piece
+        return found
+
+    def each_shard(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(ids [tokens], offsets uint64 [documents + 1] from the shard's start) of every shard."""
+        for shard in range(len(self.manifest.shards)):
+            yield self._ids(shard), self._offsets(shard)
+
+    def lengths(self) -> np.ndarray:
+        """Tokens of every document: int64 [documents]; 8 bytes of memory each."""
+        parts = [np.diff(offsets.astype(np.int64)) for _, offsets in self.each_shard()]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
 
     def verify(self) -> None:
-        """Compare both files with their digests. Raises UsageError naming the file that differs."""
-        for name, expected in (
-            ("tokens.bin", self.manifest.sha256_tokens),
-            ("offsets.npy", self.manifest.sha256_offsets),
-        ):
-            found = file_digest(self.folder / name)
-            if found != expected:
-                raise UsageError(
-                    f"{self.folder / name}: SHA-256 is {found}, its manifest says {expected}; "
-                    "the file was changed after it was written"
-                )
+        """Compare every file with its SHA-256. Raises UsageError naming all that differ."""
+        problems = problems_of(self.folder, self.manifest, verify=True)
+        if problems:
+            raise UsageError("\n".join([*problems, self._mending()]))
+
+    def require_tokenizer(self, tokenizer: Tokenizer) -> None:
+        """Raise UsageError when the set was not made with `tokenizer`."""
+        if tokenizer.digest != self.manifest.tokenizer:
+            raise UsageError(
+                f"{self.folder}: was made with the tokenizer {self.manifest.tokenizer_name} "
+                f"({self.manifest.tokenizer[:16]}…); found {tokenizer.name} "
+                f"({tokenizer.digest[:16]}…), whose ids mean other text"
+            )
+
+    def _mending(self) -> str:
+        return (
+            f"{self.folder}: delete the files named and repeat the command that made the set; "
+            "shards that are whole are kept"
+        )
+
+    def _ids(self, shard: int) -> np.ndarray:
+        ids = self._maps.get(shard)
+        if ids is None:
+            while len(self._maps) >= MAPS:
+                del self._maps[next(iter(self._maps))]
+            ids = self._maps[shard] = self._map(shard, ".bin", self.manifest.dtype)
+        return ids
+
+    def _offsets(self, shard: int) -> np.ndarray:
+        return self._map(shard, ".idx", "uint64")
+
+    def _map(self, shard: int, ending: str, dtype: str) -> np.ndarray:
+        """A file of the shard as a read-only array of the plain kind, whose slices cost less."""
+        path = self.folder / f"{self.manifest.shards[shard].name}{ending}"
+        stored = np.dtype(dtype).newbyteorder("<")
+        if path.stat().st_size == 0:  # cannot be mapped
+            return np.zeros(0, stored)
+        return np.asarray(np.memmap(path, dtype=stored, mode="r"))

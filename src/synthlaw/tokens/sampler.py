@@ -19,45 +19,8 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.permutation import Permutation
 from synthlaw.tokens.shares import ShareSchedule
-
-FEISTEL_ROUNDS = 6
-
-
-class Permutation:
-    """A seeded permutation of range(size) that is evaluated at one place in O(1) memory.
-
-    A balanced Feistel network over the smallest even number of bits that holds `size`, walked
-    until the value falls inside the range (Black and Rogaway 2002, cycle walking).
-    """
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size = size
-        self._half = max(1, math.ceil(max(size - 1, 1).bit_length() / 2))
-        self._mask = (1 << self._half) - 1
-        self._keys = [derive_seed(seed, "round", r) for r in range(FEISTEL_ROUNDS)]
-
-    def __call__(self, place: int) -> int:
-        """Where `place` (0 ≤ place < size) goes."""
-        value = place
-        while True:
-            value = self._network(value)
-            if value < self.size:
-                return value
-
-    def _network(self, value: int) -> int:
-        left, right = value >> self._half, value & self._mask
-        for key in self._keys:
-            left, right = right, left ^ (_mix(right ^ key) & self._mask)
-        return (left << self._half) | right
-
-
-def _mix(value: int) -> int:
-    """Finaliser of SplitMix64: every input bit reaches every output bit."""
-    value = (value + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-    return value ^ (value >> 31)
 
 
 @dataclass(frozen=True)
@@ -106,19 +69,40 @@ class MixtureSampler:
 
         Raises UsageError when the source is spent (see `check`).
         """
-        source, rank = self.schedule.locate(number)
-        total = self._windows[source]
-        if total == 0 or rank >= total * self.max_epochs:
-            raise UsageError(self._spent(source, rank + 1))
-        epoch, place = divmod(rank, total)
-        start = self._order(source, epoch)(place) * self.context
-        return np.asarray(
-            self._sources[source].tokens[start : start + self.context + 1], dtype=np.int64
-        )
+        row: np.ndarray = self.windows(np.array([number]))[0]
+        return row
 
-    def batch(self, step: int, rows: int) -> np.ndarray:
-        """Batch number `step` of `rows` windows: int64 [rows, context + 1]."""
-        return np.stack([self.window(step * rows + row) for row in range(rows)])
+    def windows(self, numbers: np.ndarray) -> np.ndarray:
+        """Windows `numbers` of the mixture: int64 [len(numbers), context + 1], in that order."""
+        found = np.empty((len(numbers), self.context + 1), dtype=np.int64)
+        sources, ranks = self.schedule.locate(numbers)
+        for number, source in enumerate(self.schedule.sources):
+            rows = np.flatnonzero(sources == number)
+            if rows.size:
+                starts = self._places(source, ranks[rows]) * self.context
+                found[rows] = self._sources[source].windows(starts, self.context + 1)
+        return found
+
+    def batch(self, step: int, rows: int, *, rank: int = 0, world: int = 1) -> np.ndarray:
+        """Batch number `step` of `rows` windows: int64 [rows, context + 1].
+
+        rank, world: the part of it that is rank's among `world` processes; the parts of all, one
+        after the other, are the batch, whether or not `world` divides `rows`.
+        """
+        first, last = rows * rank // world, rows * (rank + 1) // world
+        return self.windows(np.arange(step * rows + first, step * rows + last))
+
+    def _places(self, source: str, ranks: np.ndarray) -> np.ndarray:
+        """Which windows of a source are read at `ranks` of its reading order."""
+        total = self._windows[source]
+        furthest = int(ranks.max())
+        if total == 0 or furthest >= total * self.max_epochs:
+            raise UsageError(self._spent(source, furthest + 1))
+        epochs, places = np.divmod(ranks, total)
+        for epoch in np.unique(epochs).tolist():
+            rows = epochs == epoch
+            places[rows] = self._order(source, epoch)(places[rows])
+        return places
 
     def check(self, windows: int) -> None:
         """Raise UsageError when the first `windows` windows repeat a source too often."""

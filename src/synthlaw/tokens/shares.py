@@ -36,12 +36,13 @@ class ShareSchedule:
         one_hot = self._order[:, None] == np.arange(len(weights))[None, :]
         self._before = np.vstack([np.zeros((1, len(weights)), np.int64), np.cumsum(one_hot, 0)])
 
-    def locate(self, window: int) -> tuple[str, int]:
-        """The source of window number `window`, and its rank among that source's windows."""
-        cycle, place = divmod(window, self.period)
-        source = int(self._order[place])
-        whole = int(self._before[self.period, source])
-        return self.sources[source], cycle * whole + int(self._before[place, source])
+    def locate(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The source of each of `windows` (its place in `sources`), and the window's rank among
+        that source's: int64 [n] both."""
+        cycles, places = np.divmod(windows, self.period)
+        sources = self._order[places].astype(np.int64)
+        whole = self._before[self.period, sources]
+        return sources, cycles * whole + self._before[places, sources]
 
     def counts(self, windows: int) -> dict[str, int]:
         """How many of the first `windows` windows come from each source."""

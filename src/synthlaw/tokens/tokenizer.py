@@ -1,4 +1,10 @@
-"""Tokenizers: a byte-level BPE trained on the natural text, or any `tokenizer.json`.
+"""Tokenizers by one name: Llama 3's, a `tokenizer.json`, a tiktoken encoding.
+
+    llama3               Llama 3's 128,256 entries, from the PyPI wheel that carries them
+    path/tokenizer.json  any Hugging Face tokenizer; `train_bpe` writes one
+    path/*.tiktoken      a tiktoken encoding by its file of ranks, named as OpenAI names it
+    path/*.model         Meta's file of ranks for Llama 3
+    tiktoken:NAME        a tiktoken encoding by name, which tiktoken fetches from the network
 
 Special tokens in a document are text: the only special ids in a token set are the BOS and EOS
 that we put around each document (paper, Table 2).
@@ -8,20 +14,95 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_text
+
+LLAMA3 = "llama3"
+BY_NAME = "tiktoken:"
+RANKS_ENDINGS = (".tiktoken", ".model")
 
 BOS, EOS = "<|begin_of_text|>", "<|end_of_text|>"
 _KNOWN_BOS = (BOS, "<s>", "<bos>", "[CLS]", "<|endoftext|>", "<|im_start|>")
 _KNOWN_EOS = (EOS, "</s>", "<eos>", "[SEP]", "<|endoftext|>", "<|im_end|>")
 
 
+class Coder(Protocol):
+    """What does the work behind a `Tokenizer`. digest: of all that determines the ids."""
+
+    vocab: int
+    bos: int
+    eos: int
+
+    @property
+    def digest(self) -> str: ...
+
+    def encode(self, texts: Sequence[str], dtype: DTypeLike) -> list[np.ndarray]: ...
+
+    def decode(self, ids: list[int]) -> str: ...
+
+
 class Tokenizer:
-    """A Hugging Face tokenizer with its BOS and EOS; ids are below `vocab`."""
+    """A tokenizer with its BOS and EOS; ids are below `vocab`.
+
+    place: see the module. Raises UsageError when it is none of these or cannot be read, and
+    MissingExtraError when it needs tiktoken and that is not installed.
+    """
+
+    def __init__(self, place: Path | str) -> None:
+        self.place = str(place)
+        self._coder = _coder_of(self.place)
+        self.vocab, self.bos, self.eos = self._coder.vocab, self._coder.bos, self._coder.eos
+        self.dtype = "uint16" if self.vocab <= 1 << 16 else "uint32"
+
+    @property
+    def path(self) -> Path:
+        """The file that was named, for tokenizers that are files."""
+        return Path(self.place)
+
+    @property
+    def name(self) -> str:
+        """What people call it: its name, or its file's."""
+        return self.place if is_named(self.place) else self.path.name
+
+    @property
+    def digest(self) -> str:
+        """The tokenizer's identity; of a `tokenizer.json`, the SHA-256 of the file."""
+        return self._coder.digest
+
+    def encode(self, texts: Sequence[str], dtype: DTypeLike = np.int64) -> list[np.ndarray]:
+        """Ids of each text (arrays of `dtype`, without BOS and EOS)."""
+        return self._coder.encode(texts, dtype)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of ids; special ids are left out."""
+        return self._coder.decode([int(i) for i in ids])
+
+
+def is_named(place: str) -> bool:
+    """Whether `place` is a tokenizer's name and not a file's."""
+    return place == LLAMA3 or place.startswith(BY_NAME)
+
+
+def _coder_of(place: str) -> Coder:
+    if is_named(place) or place.lower().endswith(RANKS_ENDINGS):
+        from synthlaw.tokens import ranks
+
+        if place == LLAMA3:
+            return ranks.llama3()
+        if place.startswith(BY_NAME):
+            return ranks.by_name(place.removeprefix(BY_NAME))
+        return ranks.by_file(Path(place))
+    return _HuggingFace(Path(place))
+
+
+class _HuggingFace:
+    """A `tokenizer.json`."""
 
     def __init__(self, path: Path) -> None:
         import tokenizers
@@ -29,10 +110,13 @@ class Tokenizer:
         try:
             self._inner = tokenizers.Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises bare Exception for bad files
-            raise UsageError(f"{path}: not a tokenizer.json ({error})") from error
+            raise UsageError(
+                f"{path}: not a tokenizer.json ({error}); expected one, a file ending in "
+                f"{' or '.join(RANKS_ENDINGS)}, {LLAMA3!r} or '{BY_NAME}NAME'"
+            ) from error
         # A document that spells a special token must not become one.
         self._inner.encode_special_tokens = True
-        self.path = path
+        self._path = path
         # Published files may carry these; a token set holds whole documents and nothing else.
         self._inner.no_truncation()
         self._inner.no_padding()
@@ -46,21 +130,18 @@ class Tokenizer:
             found = self._inner.token_to_id(name)
             if found is not None:
                 return int(found)
-        raise UsageError(f"{self.path}: has no {what} token; expected one of {', '.join(names)}")
+        raise UsageError(f"{self._path}: has no {what} token; expected one of {', '.join(names)}")
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the tokenizer file, the tokenizer's identity."""
-        return file_digest(self.path)
+        return file_digest(self._path)
 
-    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of each text (int64 arrays, without BOS and EOS)."""
+    def encode(self, texts: Sequence[str], dtype: DTypeLike) -> list[np.ndarray]:
         encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+        return [np.array(encoding.ids, dtype=dtype) for encoding in encodings]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """Text of ids; special ids are left out."""
-        return str(self._inner.decode([int(i) for i in ids], skip_special_tokens=True))
+    def decode(self, ids: list[int]) -> str:
+        return str(self._inner.decode(ids, skip_special_tokens=True))
 
 
 def train_bpe(texts: Iterable[str], vocab: int, path: Path) -> None:
