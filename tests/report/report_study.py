@@ -108,7 +108,10 @@ def write_study(folder: Path, seed: int = 7) -> Path:
     runs = _runs(noise)
     _write_runs(folder / "runs.csv", runs)
     files: dict[str, Any] = {
-        "laws.json": {"laws": _laws(folder / "runs.csv")},
+        "laws.json": {
+            "laws": _laws(folder / "runs.csv"),
+            "skipped": [{"law": "model", "mixture": None, "reason": "too few <sizes>"}],
+        },
         "advice.json": _advice(),
         "generation.json": _generation(),
         "samples.json": _samples(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthlaw.common.errors import UsageError
@@ -14,7 +14,7 @@ from synthlaw.laws.objectives import objective_named
 from synthlaw.laws.ratio_fit import fit_ratio_group, ratio_groups
 from synthlaw.laws.repetition_fit import fit_repetition_group
 from synthlaw.laws.selection import select
-from synthlaw.laws.table import RunsTable
+from synthlaw.laws.table import LeftOut, RunsTable
 from synthlaw.laws.uncertainty import LEVEL
 
 LAWS = ("data", "model", "joint", "ratio", "repetition")
@@ -76,6 +76,23 @@ def fit_laws(
         profile,
         rolling,
     )
+    groups, left_out = _groups(table, law, form, by, at, holdout)
+    fitted, skipped = _fit_each(groups, law, form, options)
+    if not fitted:
+        reasons = "; ".join(f"'{s['mixture']}': {s['reason']}" for s in skipped[:5])
+        raise UsageError(f"{table.origin}: no group of runs can carry a {law} law: {reasons}")
+    return LawSet(fitted, skipped, left_out)
+
+
+def _groups(
+    table: RunsTable,
+    law: str,
+    form: Form | None,
+    by: str | None,
+    at: Mapping[str, float] | None,
+    holdout: str | None,
+) -> tuple[list[Group], list[LeftOut]]:
+    """The groups of runs that are to carry a law each, and the rows that none can use."""
     if law == "ratio":
         needs = [*[name for name in ("params", "tokens") if table.has(name)], "ratio"]
     else:
@@ -84,36 +101,31 @@ def fit_laws(
     if holdout is not None:
         select(runs, holdout)  # A bad expression is the user's mistake, not each group's.
     if law == "ratio":
-        groups = ratio_groups(runs, by, at, table.origin)
-    else:
-        groups = groups_of(runs, law, by, at, table.origin)
+        return ratio_groups(runs, by, at, table.origin), left_out
+    return groups_of(runs, law, by, at, table.origin), left_out
 
-    def fit(group: Group) -> LawFit:
-        if law == "ratio":
-            return fit_ratio_group(group, options, form)
-        if law == "repetition":
-            return fit_repetition_group(group, options)
-        return fit_group(group, law, form or FORMS[law], options)
 
-    fitted, skipped = _fit_each(groups, fit, options)
-    if not fitted:
-        reasons = "; ".join(f"'{s['mixture']}': {s['reason']}" for s in skipped[:5])
-        raise UsageError(f"{table.origin}: no group of runs can carry a {law} law: {reasons}")
-    return LawSet(fitted, skipped, left_out)
+def _fit_one(group: Group, law: str, form: Form | None, options: Options) -> LawFit:
+    if law == "ratio":
+        return fit_ratio_group(group, options, form)
+    if law == "repetition":
+        return fit_repetition_group(group, options)
+    return fit_group(group, law, form or FORMS[law], options)
 
 
 def _fit_each(
-    groups: Sequence[Group], fit: Callable[[Group], LawFit], options: Options
+    groups: Sequence[Group], law: str, form: Form | None, options: Options
 ) -> tuple[list[LawFit], list[dict[str, Any]]]:
     """The laws of the groups that can carry one, and why the others cannot."""
     fitted: list[LawFit] = []
     skipped: list[dict[str, Any]] = []
     for group in groups:
         try:
-            fitted.append(fit(group))
+            fitted.append(_fit_one(group, law, form, options))
         except UsageError as error:
             skipped.append(
                 {
+                    "law": law,
                     "mixture": group.name,
                     "at": group.at_json(options.unit),
                     "points": len(group.runs),

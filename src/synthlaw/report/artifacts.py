@@ -80,10 +80,19 @@ class Law(Artifact):
         return value * (self.unit.params if variable == "params" else self.unit.tokens)
 
 
+class Skipped(Artifact):
+    """A law that the runs cannot carry; without a mixture: that of every mixture."""
+
+    law: str
+    mixture: str | None = None
+    reason: str = ""
+
+
 class Laws(Artifact):
     """laws.json."""
 
     laws: Sequence[Law] = ()
+    skipped: Sequence[Skipped] = ()
 
 
 class Question(Artifact):
@@ -264,6 +273,7 @@ class Study:
     study_file: str | None = None
     runs: Sequence[Run] = ()
     laws: Sequence[Law] = ()
+    skipped_laws: Sequence[Skipped] = ()
     advice: Advice | None = None
     generation: Generation | None = None
     samples: Sequence[Sample] = ()

@@ -71,6 +71,7 @@ def read_study(folder: Path) -> Study:
         study_file=study_file,
         runs=read_runs(folder / "runs.csv") if "runs.csv" not in missing else (),
         laws=laws.laws if laws else (),
+        skipped_laws=laws.skipped if laws else (),
         advice=_read(folder / "advice.json", Advice),
         generation=_read(folder / "generation.json", Generation),
         samples=_read(folder / "samples.json", Sequence[Sample]) or (),

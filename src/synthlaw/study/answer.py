@@ -19,7 +19,7 @@ from synthlaw.study.grid import planned_vocab
 from synthlaw.study.limits import limits_of
 from synthlaw.study.workspace import Workspace
 
-LAWS_VERSION = 2
+LAWS_VERSION = 3
 REPLICATES_KEPT = 200
 """Refits written beside each law: the page draws its bands from them."""
 
@@ -42,11 +42,15 @@ def make_answer(space: Workspace) -> None:
     found = store.find("laws", "laws", key)
     if found is None:
         table = RunsTable.read(space.root / "runs.csv")
-        fits = _fit_all(space, table)
+        table.origin = "runs.csv"  # The folder's own place does not belong in its files.
+        fits, skipped = _fit_all(space, table)
         with store.making("laws", "laws", key) as aside:
             write_json(
                 aside / "laws.json",
-                {"laws": [law.to_json(replicates=REPLICATES_KEPT) for law in fits]},
+                {
+                    "laws": [law.to_json(replicates=REPLICATES_KEPT) for law in fits],
+                    "skipped": skipped,
+                },
             )
             write_json(aside / "advice.json", _answer(space, fits))
         found = store.require("laws", "laws", key)
@@ -54,10 +58,10 @@ def make_answer(space: Workspace) -> None:
         write_json(space.root / name, read_json(found.file(name)))
 
 
-def _fit_all(space: Workspace, table: RunsTable) -> list[LawFit]:
+def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dict[str, Any]]]:
     """Data laws with the largest budget held out, then model and joint laws of all runs.
 
-    A grid too small for a law goes without it: the page says which laws there are.
+    Second: the laws that the runs cannot carry, each with its reason.
     """
     study = space.study
     budgets = sorted(
@@ -65,6 +69,7 @@ def _fit_all(space: Workspace, table: RunsTable) -> list[LawFit]:
     )
     held = f"tokens>={budgets[-1]}" if len(budgets) > 3 else None
     fits: list[LawFit] = []
+    skipped: list[dict[str, Any]] = []
     for law, holdout in (("data", held), ("model", None), ("joint", None)):
         try:
             found = fit_laws(
@@ -75,10 +80,12 @@ def _fit_all(space: Workspace, table: RunsTable) -> list[LawFit]:
                 seed=study.seed,
                 objective=study.laws.objective,
             )
-        except UsageError:
+        except UsageError as error:
+            skipped.append({"law": law, "mixture": None, "reason": str(error)})
             continue
         fits.extend(found)
-    return fits
+        skipped.extend(found.skipped)
+    return fits, skipped
 
 
 def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
