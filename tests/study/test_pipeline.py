@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sandbox import Sandbox
+from sandbox import Sandbox, write_texts
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import read_documents
@@ -51,7 +51,11 @@ def test_a_study_from_file_to_page(sandbox: Sandbox) -> None:
         mean = (float(row["loss/natural"]) + float(row["loss/other"])) / 2
         assert float(row["loss"]) == pytest.approx(mean)
     laws = json.loads((sandbox.out / "laws.json").read_text())["laws"]
-    assert {law["law"] for law in laws} == {"data", "joint"}  # two sizes carry no model law
+    assert {law["law"] for law in laws} == {"data", "joint"}
+    skipped = json.loads((sandbox.out / "laws.json").read_text())["skipped"]
+    assert {row["law"] for row in skipped} == {"model"}  # two sizes carry none
+    assert "Laws that these runs cannot carry" in outcome.page.read_text()
+    assert str(sandbox.out) not in (sandbox.out / "laws.json").read_text()
     data = next(law for law in laws if law["law"] == "data")
     assert data["holdout"]["points"] == 1
     assert data["holdout"]["rmabe"] >= 0
@@ -229,3 +233,18 @@ def test_killed_again_and_again_it_ends_as_if_it_never_was(
     assert losses(sandbox.out) == undisturbed
     # Only answers that were in flight when the process died may have been asked for twice.
     assert sum(count > 1 for count in sandbox.server.answered.values()) <= 6 * 16
+
+
+def test_a_recipe_whose_answers_are_dropped_is_given_up_before_the_corpus_is_spent(
+    sandbox: Sandbox,
+) -> None:
+    write_texts(sandbox.folder / "natural.jsonl", 400, seed=1)
+    sandbox.value["generate"]["shard_documents"] = 20
+    sandbox.server.answer = lambda asked: "I am sorry, but I cannot help with that. " * 20
+    with pytest.raises(UsageError, match=r"hq: \d+ of \d+ source documents gave 0 tokens.*refusal"):
+        run(sandbox)
+    documents = sum(
+        len(list(read_documents(path)))
+        for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+    )
+    assert len(sandbox.server.received) < documents / 2

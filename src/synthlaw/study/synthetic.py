@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from synthlaw.common.errors import SynthlawError, UsageError
@@ -29,6 +29,10 @@ from synthlaw.tokens.tokenizer import Tokenizer
 
 FIRST_GUESS_TOKENS = 200
 """Kept tokens expected of a source document before the first shard of a recipe is done."""
+
+HOPELESS_AFTER_DOCUMENTS = 100
+"""From so many source documents on, a source that the whole corpus would not half fill is given
+up: documents are taken in random order, so the first ones speak for the rest."""
 
 SHOW_EVERY_SECONDS = 1.0
 
@@ -162,15 +166,29 @@ def make_synthetic(
     return result
 
 
+def _check_hopeful(source: Source, size: int, documents: int) -> None:
+    """Stop at once when what was kept so far says that the corpus will be spent in vain."""
+    asked = min(len(source.done) * size, source.limit)
+    have = sum(shard.tokens for shard in source.done.values())
+    if asked >= HOPELESS_AFTER_DOCUMENTS and 2 * have * source.limit < source.need * asked:
+        raise _not_enough(source, source.done.values(), asked, have, documents)
+
+
 def _check_enough(source: Source, documents: int) -> None:
     have = sum(shard.tokens for shard in source.prefix())
-    if have >= source.need:
-        return
+    if have < source.need:
+        raise _not_enough(source, source.prefix(), source.limit, have, documents)
+
+
+def _not_enough(
+    source: Source, shards: Iterable[Shard], asked: int, have: int, documents: int
+) -> UsageError:
     more = "raise its 'documents', " if source.limit < documents else ""
-    dropped = add_counts(shard.artifact for shard in source.prefix()).get("dropped", {})
+    dropped = add_counts(shard.artifact for shard in shards).get("dropped", {})
     listed = ", ".join(f"{count} for '{rule}'" for rule, count in sorted(dropped.items()))
-    raise UsageError(
-        f"generate.recipes.{source.name}: {source.limit:,} source documents gave {have:,} tokens "
+    left = f" of {source.limit:,}" if asked < source.limit else ""
+    return UsageError(
+        f"generate.recipes.{source.name}: {asked:,}{left} source documents gave {have:,} tokens "
         f"and the largest budget needs {source.need:,} (the post-filter dropped "
         f"{listed or 'nothing'}); {more}lower the budgets or the share, bring more natural text, "
         "or allow repetition with ladder.max_epochs"
@@ -231,8 +249,12 @@ class _Maker:
                     finished, flying = await asyncio.wait(
                         flying, timeout=SHOW_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
                     )
-                    for task in finished:
-                        task.result()
+                    # Every outcome is looked at: what is not is reported as a traceback.
+                    for error in [task.exception() for task in finished]:
+                        if error is not None:
+                            raise error
+                    for source in self.sources:
+                        _check_hopeful(source, self.size, len(self.order))
 
     def _room(self) -> bool:
         """Whether another shard is needed to keep every place of the engine taken."""
