@@ -69,10 +69,12 @@ def _pairs(items: tuple[str, ...], option: str) -> dict[str, str]:
 
 
 def documents_of(inputs: tuple[str, ...]) -> Iterator[Document]:
-    """Documents of every file that --input names, in order."""
-    from synthlaw.corpus.readers import find_files, read_files
+    """Documents of every place that --input names, in order; see corpus/places.py."""
+    from synthlaw.corpus.places import all_pieces
+    from synthlaw.corpus.readers import read_piece
 
-    return read_files([file for place in inputs for file in find_files(place, Path.cwd())])
+    pieces = list(all_pieces(inputs, Path.cwd(), digest=lambda path: ""))
+    return (document for piece in pieces for document in read_piece(piece))
 
 
 def sampler_of(

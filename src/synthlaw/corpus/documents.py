@@ -7,18 +7,21 @@ Parquet (zstd) or JSONL (plain, .gz, .zst) with `id` and `text`; every other col
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path
+from synthlaw.common.streams import open_binary
 
-JSONL_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json", ".json.gz", ".ndjson")
+JSONL_ENDINGS = tuple(
+    kind + packed for kind in (".jsonl", ".json", ".ndjson") for packed in ("", ".gz", ".zst")
+)
 PARQUET_ENDINGS = (".parquet",)
 
 
@@ -49,51 +52,73 @@ def document_from_row(row: dict[str, Any], place: str) -> Document:
     return Document(name, clean, {k: v for k, v in row.items() if k not in ("id", "text")})
 
 
-def read_documents(path: Path) -> Iterator[Document]:
-    """Documents of one JSONL or Parquet file, in file order; memory is one batch.
+def read_documents(
+    path: Path | str, on_read: Callable[[int], object] | None = None
+) -> Iterator[Document]:
+    """Documents of one JSONL or Parquet file (local or a URL), in its order; memory is one batch.
 
+    on_read: told of every number of bytes that is read.
     Raises UsageError naming the file and line for anything that is not a document.
     """
-    name = path.name.lower()
+    place = str(path)
+    name = place.lower()
     if name.endswith(PARQUET_ENDINGS):
-        yield from _read_parquet(path)
+        yield from _read_parquet(place, on_read)
     elif name.endswith(JSONL_ENDINGS):
-        yield from _read_jsonl(path)
+        for row, line in json_rows(open_binary(place, on_read), place):
+            yield document_from_row(row, line)
     else:
         raise UsageError(
-            f"{path}: found the ending '{path.suffix}'; expected one of "
+            f"{place}: found the ending '{Path(place).suffix}'; expected one of "
             f"{', '.join(JSONL_ENDINGS + PARQUET_ENDINGS)}"
         )
 
 
-def _read_parquet(path: Path) -> Iterator[Document]:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{path}: not a readable Parquet file ({error})") from error
-    number = 0
-    for batch in file.iter_batches(batch_size=1024):
-        for row in batch.to_pylist():
-            number += 1
-            yield document_from_row(row, f"{path}:row {number}")
+def _read_parquet(place: str, on_read: Callable[[int], object] | None) -> Iterator[Document]:
+    with open_binary(place, on_read) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UsageError(f"{place}: not a readable Parquet file ({error})") from error
+        number = 0
+        try:
+            for batch in file.iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield document_from_row(row, f"{place}:row {number}")
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UsageError(f"{place}: broken behind row {number} ({error})") from error
 
 
-def _read_jsonl(path: Path) -> Iterator[Document]:
+def json_rows(stream: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Objects of a JSONL stream (plain, .gz, .zst by `name`), each with its place for errors.
+
+    Raises UsageError naming the line of what is no object, and for a stream that ends early.
+    """
     try:
-        with pa.input_stream(str(path), compression="detect") as stream:
+        with stream, unpacked(stream, name) as plain:
             pending = b""
             number = 0
-            while block := stream.read(1 << 20):
+            while block := plain.read(1 << 20):
                 *lines, pending = (pending + block).split(b"\n")
                 for line in lines:
                     number += 1
-                    yield from _parse_line(line, f"{path}:{number}")
-            yield from _parse_line(pending, f"{path}:{number + 1}")
+                    yield from _parse_line(line, f"{name}:{number}")
+            yield from _parse_line(pending, f"{name}:{number + 1}")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read to its end ({error})") from error
+        raise UsageError(f"{name}: cannot be read to its end ({error})") from error
 
 
-def _parse_line(line: bytes, place: str) -> Iterator[Document]:
+def unpacked(stream: BinaryIO, name: str) -> pa.NativeFile:
+    """The stream decompressed by the ending of `name`."""
+    source = pa.PythonFile(stream, "r")
+    for ending, codec in ((".gz", "gzip"), (".zst", "zstd")):
+        if name.lower().endswith(ending):
+            return pa.CompressedInputStream(source, codec)
+    return source
+
+
+def _parse_line(line: bytes, place: str) -> Iterator[tuple[dict[str, Any], str]]:
     if not line.strip():
         return
     try:
@@ -102,7 +127,7 @@ def _parse_line(line: bytes, place: str) -> Iterator[Document]:
         raise UsageError(f"{place}: not JSON ({error})") from error
     if not isinstance(row, dict):
         raise UsageError(f"{place}: found a JSON {type(row).__name__}; expected an object")
-    yield document_from_row(row, place)
+    yield row, place
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> int:

@@ -1,66 +1,66 @@
-"""From what a study names (a file, a folder, a pattern, an embedded text) to documents."""
+"""From a piece of input to its documents."""
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from pathlib import Path
 
 from synthlaw.common.errors import UsageError
-from synthlaw.corpus.documents import (
-    JSONL_ENDINGS,
-    PARQUET_ENDINGS,
-    Document,
-    read_documents,
-)
+from synthlaw.common.streams import open_binary
+from synthlaw.corpus.documents import Document, read_documents, unpacked
+from synthlaw.corpus.pages import Extractor, read_pages
+from synthlaw.corpus.places import TEXT_ENDINGS, Piece, find_files
+from synthlaw.corpus.reading import Reading
 
-TEXT_ENDINGS = (".txt", ".txt.gz", ".md")
-READABLE = JSONL_ENDINGS + PARQUET_ENDINGS + TEXT_ENDINGS
+__all__ = ["find_files", "read_files", "read_piece"]
 
 
-def find_files(place: str, base: Path) -> list[Path]:
-    """Readable files that `place` (file, folder or pattern, relative to `base`) names, sorted.
+def read_piece(
+    piece: Piece, report: Reading | None = None, extractor: Extractor = "resiliparse"
+) -> Iterator[Document]:
+    """Documents of one piece, in its order; `report` takes what was skipped or bad on the way.
 
-    Raises UsageError when nothing is there or nothing there can be read.
+    Raises UsageError naming file and line for what is no document. A WARC file's bad records are
+    no error: they are counted in the report.
     """
-    path = Path(place).expanduser()
-    path = path if path.is_absolute() else base / path
-    if path.is_dir():
-        found = [p for p in path.rglob("*") if p.is_file() and _readable(p)]
-        if not found:
-            raise UsageError(
-                f"{path}: the folder holds no readable file; expected {', '.join(READABLE)}"
-            )
-        return sorted(found)
-    if path.is_file():
-        if not _readable(path):
-            raise UsageError(f"{path}: expected a file ending in {', '.join(READABLE)}")
-        return [path]
-    matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207  absolute patterns
-    found = [match for match in matches if match.is_file() and _readable(match)]
-    if not found:
-        raise UsageError(f"{path}: no such file or folder, and no file matches it as a pattern")
-    return found
+    report = Reading() if report is None else report
+    if piece.kind == "warc":
+        with open_binary(piece.path, report.on_read) as stream:
+            try:
+                yield from read_pages(stream, piece.name, report, extractor)
+            except UsageError as error:
+                raise UsageError(f"{piece.path}: {error}") from None
+    elif piece.kind == "text":
+        yield Document(piece.name, _read_text(piece.path, report))
+    elif piece.kind == "hub":
+        from synthlaw.corpus.hub import read_hub
+
+        yield from read_hub(piece)
+    elif piece.kind == "redpajama":
+        from synthlaw.corpus.redpajama import read_redpajama
+
+        yield from read_redpajama(piece, report.on_read)
+    elif piece.kind == "embedded":
+        from synthlaw.corpus.embedded import read_embedded
+
+        yield from read_embedded(piece.path)
+    else:
+        yield from read_documents(piece.path, report.on_read)
 
 
-def _readable(path: Path) -> bool:
-    return path.name.lower().endswith(READABLE) and not path.name.startswith(".")
+def _read_text(path: str, report: Reading) -> str:
+    """A plain text file is one document."""
+    try:
+        with open_binary(path, report.on_read) as stream, unpacked(stream, path) as plain:
+            return bytes(plain.read()).decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
 
 
 def read_files(files: list[Path]) -> Iterator[Document]:
-    """Documents of all files in order. A plain text file is one document, named by its path."""
+    """Documents of local files in order. A plain text file is one document, named by its name."""
     for path in files:
         if path.name.lower().endswith(TEXT_ENDINGS):
-            yield Document(path.name, _read_text(path))
+            yield Document(path.name, _read_text(str(path), Reading()))
         else:
             yield from read_documents(path)
-
-
-def _read_text(path: Path) -> str:
-    import pyarrow as pa
-
-    try:
-        with pa.input_stream(str(path), compression="detect") as stream:
-            return bytes(stream.read()).decode("utf-8", "replace")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error})") from error
