@@ -10,8 +10,9 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from synthlaw.training import loss as loss_module
+from synthlaw.training.device import Precision, autocast
 from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
-from synthlaw.training.model import Llama, initialise
+from synthlaw.training.model import Llama, attend, initialise, same_document
 from synthlaw.training.presets import PAPER_PRESETS, ModelShape, preset
 
 
@@ -138,3 +139,42 @@ def test_untrained_loss_is_near_uniform() -> None:
     tokens = torch.randint(1000, (4, 65), generator=torch.Generator().manual_seed(2))
     loss = float(model(tokens[:, :-1], tokens[:, 1:]).detach()) / (4 * 64)
     assert math.log(1000) < loss < math.log(1000) + 0.8
+
+
+@pytest.mark.parametrize("context", [40, 128, 300, 520])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_blocks_equals_torchs_own(context: int, masked: bool) -> None:
+    """In bf16 on a CPU attention is multiplied out in blocks; fp32 through torch is the oracle."""
+    generator = torch.Generator().manual_seed(context)
+    parts = torch.randn(3, 2, 2, context, 16, generator=generator)
+    tokens = torch.randint(50, (2, context), generator=generator)
+    same = same_document(tokens, 3) if masked else None
+    exact = [part.clone().requires_grad_() for part in parts]
+    rough = [part.bfloat16().requires_grad_() for part in parts]
+    for tensors in (exact, rough):
+        out = attend(*tensors, same)
+        (out.float() * parts[0]).sum().backward()
+    assert (attend(*rough, same) - attend(*exact, same)).norm() <= 0.01 * parts[2].norm()
+    for ours, theirs in zip(rough, exact, strict=True):
+        assert (ours.grad - theirs.grad).norm() <= 0.02 * theirs.grad.norm()
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_masked_documents_do_not_see_each_other(dtype: Precision) -> None:
+    """A row of three documents gives each the losses that it has alone in a row of its own."""
+    model = Llama(preset("0.1M", vocab=300))
+    initialise(model, 3)
+    generator = torch.Generator().manual_seed(2)
+    lengths, bos = (17, 1, 30), 0
+    tokens = torch.randint(1, 300, (1, sum(lengths)), generator=generator)
+    starts = [0, 17, 18]
+    tokens[0, starts] = bos
+    with torch.no_grad(), autocast(torch.device("cpu"), dtype):
+        together = model.states(tokens, bos)
+        tolerance = 1e-5 if dtype == "fp32" else 0.05
+        for start, length in zip(starts, lengths, strict=True):
+            alone = model.states(tokens[:, start : start + length])
+            part = together[:, start : start + length]
+            # Rotary attention depends on distances alone, so the place in the row is no matter.
+            torch.testing.assert_close(part, alone, rtol=tolerance, atol=tolerance)
+        assert not torch.allclose(together[:, 17:], model.states(tokens)[:, 17:], atol=0.1)

@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synthlaw.training.presets import ModelShape, training_flops
-from synthlaw.training.schedule import CosineSchedule
+from synthlaw.training.schedule import CosineSchedule, Schedule, StableSchedule
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised when the same configuration would train to other weights; part of the identity."""
 
 OPERATIONAL = frozenset(
@@ -27,13 +27,28 @@ OPERATIONAL = frozenset(
 """Fields that say how a run is executed, not what it computes: results agree up to rounding."""
 
 
+class StableDecay(BaseModel):
+    """A warm-up–stable–decay schedule: `warmup_steps`, a plateau, and a last part that falls.
+
+    cooldown: the falling share of the run's steps. Runs that differ in budget and cooldown alone
+    are one run until the first of them begins to fall.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    warmup_steps: int = Field(ge=0)
+    cooldown: float = Field(default=0.2, gt=0, le=1)
+
+
 class TrainingConfig(BaseModel):
     """One run. Tokens are counted as predicted positions: a row of `context` + 1 gives `context`.
 
     shape: the model. context: positions per row. batch_tokens: tokens per optimizer step, a
     multiple of `context`. budget: training tokens wanted; the run takes `steps` whole steps, the
     nearest number, and realises `tokens`. micro_batch: rows per forward pass, 0 for the whole
-    batch at once. warmup: share of steps. decay_on: 'all' as Lingua does, or 'matrices' to spare
+    batch at once. document_start: the token that begins a document (BOS), when attention must
+    not look past it; None lets it see the whole row. warmup: share of steps, for the cosine, which
+    is the schedule unless `wsd` is given. decay_on: 'all' as Lingua does, or 'matrices' to spare
     the norm gains. compile: torch.compile, worth it when a run lasts minutes. threads: CPU
     threads, 0 to leave torch's setting. A checkpoint is taken after whichever comes first of
     `checkpoint_every_steps` and `checkpoint_every_seconds` (0 turns either off).
@@ -46,10 +61,12 @@ class TrainingConfig(BaseModel):
     batch_tokens: int = Field(default=1 << 20, gt=0)
     budget: int = Field(gt=0)
     seed: int = 0
+    document_start: int | None = Field(default=None, ge=0)
 
     peak_lr: float = Field(default=3e-4, gt=0)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     min_lr_ratio: float = Field(default=1e-6, ge=0, le=1)
+    wsd: StableDecay | None = None
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     epsilon: float = Field(default=1e-8, gt=0)
@@ -82,6 +99,15 @@ class TrainingConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_plateau(self) -> Self:
+        if self.wsd is not None and self.wsd.warmup_steps > self.trunk_steps:
+            raise ValueError(
+                f"wsd: found {self.wsd.warmup_steps} steps of warm-up; expected at most "
+                f"{self.trunk_steps}, the steps before the cooldown of a run of {self.steps}"
+            )
+        return self
+
     @property
     def rows(self) -> int:
         """Rows per optimizer step."""
@@ -103,11 +129,33 @@ class TrainingConfig(BaseModel):
         return training_flops(self.shape, self.tokens, self.context)
 
     @property
-    def schedule(self) -> CosineSchedule:
+    def trunk_steps(self) -> int:
+        """Steps before the cooldown, which runs of larger budgets share; 0 with the cosine."""
+        if self.wsd is None:
+            return 0
+        return self.steps - max(1, round(self.wsd.cooldown * self.steps))
+
+    @property
+    def schedule(self) -> Schedule:
         """Learning rate by step."""
-        return CosineSchedule(self.peak_lr, self.steps, self.warmup, self.min_lr_ratio)
+        if self.wsd is None:
+            return CosineSchedule(self.peak_lr, self.steps, self.warmup, self.min_lr_ratio)
+        falling = self.steps - self.trunk_steps
+        return StableSchedule(
+            self.peak_lr, self.steps, self.wsd.warmup_steps, falling, self.min_lr_ratio
+        )
 
     def identity(self) -> dict[str, Any]:
-        """What determines the trained weights up to rounding: all but the operational fields."""
-        values = self.model_dump(mode="json", exclude=set(OPERATIONAL))
+        """What determines the trained weights up to rounding: all but the operational fields.
+
+        Fields that are None stand for what is not used and are left out.
+        """
+        values = self.model_dump(mode="json", exclude=set(OPERATIONAL), exclude_none=True)
         return {"training_version": TRAINING_VERSION, **values}
+
+
+def trunk_identity(identity: dict[str, Any]) -> dict[str, Any]:
+    """What determines a run before its cooldown: its identity without budget and cooldown."""
+    trunk = {name: value for name, value in identity.items() if name not in ("budget", "warmup")}
+    trunk["wsd"] = {"warmup_steps": identity["wsd"]["warmup_steps"]}
+    return trunk

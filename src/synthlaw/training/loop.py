@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import torch
 
+from synthlaw.common.errors import UsageError
 from synthlaw.common.files import ASIDE
 from synthlaw.training.batches import BatchSampler, checked_batch
 from synthlaw.training.checkpoint import (
@@ -30,7 +31,7 @@ from synthlaw.training.checkpoint import (
     saved_steps,
     step_folder,
 )
-from synthlaw.training.config import TrainingConfig
+from synthlaw.training.config import TrainingConfig, trunk_identity
 from synthlaw.training.device import autocast, choose_device, cpu_threads
 from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
 from synthlaw.training.metrics import MetricsLog
@@ -73,9 +74,13 @@ def train(
     sampler: BatchSampler,
     out: Path,
     *,
+    start: Path | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
 ) -> TrainingResult:
     """Train, or resume, or return the result of a run that `out` already holds.
+
+    start: a folder that `train_trunk` left, at or before this run's cooldown: the run begins there
+    and ends with the bits that it would have had from step 0.
 
     `out` gets metrics.jsonl, checkpoints/ while training, model/ (weights; moments too with
     `config.keep_optimizer`) and result.json. A run that diverges keeps its last checkpoint.
@@ -89,8 +94,40 @@ def train(
         return done
     with cpu_threads(config.threads):
         run = _Run(config, sampler, out, identity)
-        run.resume()
+        run.resume(start)
         return run.to_the_end(on_progress or (lambda progress: None))
+
+
+def train_trunk(
+    config: TrainingConfig,
+    sampler: BatchSampler,
+    out: Path,
+    until: int,
+    *,
+    start: Path | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+) -> TrainingResult | None:
+    """Train the first `until` steps, which all budgets share, and leave their state in `out`.
+
+    `out` gets metrics.jsonl and one checkpoint: what `train` and this function take as `start`.
+    until: at most `config.trunk_steps`. Returns None, or the result of a run that diverged before.
+    Raises as `train` does.
+    """
+    if not 0 < until <= config.trunk_steps:
+        raise UsageError(
+            f"trunk: found {until} steps; expected 1 to {config.trunk_steps}, where the cooldown "
+            "begins"
+        )
+    identity = _trunk_of({"config": config.identity(), "sampler": sampler.identity()})
+    with cpu_threads(config.threads):
+        run = _Run(config, sampler, out, identity)
+        run.resume(start)
+        return run.to_step(until, on_progress or (lambda progress: None))
+
+
+def _trunk_of(identity: dict[str, Any]) -> dict[str, Any]:
+    """What determines the run before its cooldown, tokens included."""
+    return {**identity, "config": trunk_identity(identity["config"])}
 
 
 class _Run:
@@ -111,28 +148,64 @@ class _Run:
         self.step = 0
         self.seconds = 0.0
 
-    def resume(self) -> None:
-        """Continue from the newest checkpoint, if any; clear what a kill left half written."""
+    def resume(self, start: Path | None) -> None:
+        """Continue from the newest checkpoint, else from the trunk's state in `start`, if any.
+
+        Clears what a kill left half written.
+        """
         for leftover in [*self.out.glob(f"{ASIDE}*"), *self.checkpoints.glob(f"{ASIDE}*")]:
             if leftover.is_dir():
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink()
         steps = saved_steps(self.checkpoints)
-        if not steps:
+        if steps:
+            folder = step_folder(self.checkpoints, steps[-1])
+            state = load_checkpoint(folder, self.model, self.optimizer)
+            check_same_run(state.identity, self.identity, self.out)
+        elif start is not None:
+            state = self.branch(start)
+        else:
             return
-        folder = step_folder(self.checkpoints, steps[-1])
-        state = load_checkpoint(folder, self.model, self.optimizer)
-        check_same_run(state.identity, self.identity, self.out)
         self.step, self.seconds = state.step, state.seconds
+
+    def branch(self, start: Path) -> CheckpointState:
+        """Take over the state and the log of a trunk."""
+        trunk = start / CHECKPOINTS_FOLDER
+        folder = step_folder(trunk, saved_steps(trunk)[-1])
+        state = load_checkpoint(folder, self.model, self.optimizer)
+        check_same_run(_trunk_of(state.identity), _trunk_of(self.identity), start)
+        if state.step > self.config.trunk_steps:
+            raise UsageError(
+                f"{start}: holds a trunk of {state.step} steps; expected at most "
+                f"{self.config.trunk_steps}, where this run's cooldown begins"
+            )
+        self.out.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(start / METRICS_FILE, self.out / METRICS_FILE)
+        return state
 
     def to_the_end(self, on_progress: Callable[[TrainingProgress], None]) -> TrainingResult:
         """Take the remaining steps and write the result."""
+        return self.take_steps(self.config.steps, on_progress) or self.finished()
+
+    def to_step(
+        self, until: int, on_progress: Callable[[TrainingProgress], None]
+    ) -> TrainingResult | None:
+        """Take the steps up to `until` and save; the result when the run diverged before."""
+        diverged = self.take_steps(until, on_progress)
+        if diverged is None and saved_steps(self.checkpoints)[-1:] != [until]:
+            self.checkpoint()
+        return diverged
+
+    def take_steps(
+        self, until: int, on_progress: Callable[[TrainingProgress], None]
+    ) -> TrainingResult | None:
+        """Take the steps up to `until`, saving on the way; the result if the run diverges."""
         config = self.config
         self.out.mkdir(parents=True, exist_ok=True)
         saved_at = (self.step, time.monotonic())
         with stop_on_sigterm() as stop, MetricsLog(self.out / METRICS_FILE, self.step) as log:
-            while self.step < config.steps:
+            while self.step < until:
                 started = time.monotonic()
                 rate = config.schedule.rate(self.step)
                 loss, norm = self.update(rate)
@@ -146,7 +219,7 @@ class _Run:
                 row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm}
                 log.write({**row, "lr": rate, "tokens_per_second": round(speed, 1)})
                 on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
-                if self.step < config.steps and (stop.came or self.checkpoint_is_due(*saved_at)):
+                if self.step < until and (stop.came or self.checkpoint_is_due(*saved_at)):
                     log.sync()
                     self.checkpoint()
                     saved_at = (self.step, time.monotonic())
@@ -156,7 +229,7 @@ class _Run:
                             f"{config.steps}; run again to resume"
                         )
             log.sync()
-        return self.finished()
+        return None
 
     def update(self, rate: float) -> tuple[float, float]:
         """One optimizer step: (loss in nats per token, gradient norm before clipping).
@@ -169,7 +242,8 @@ class _Run:
         loss = torch.zeros((), device=self.device)
         for part in torch.split(rows, config.micro_batch or config.rows):
             with autocast(self.device, config.dtype):
-                share = self.model(part[:, :-1], part[:, 1:]) / config.batch_tokens
+                share = self.model(part[:, :-1], part[:, 1:], config.document_start)
+                share = share / config.batch_tokens
             torch.autograd.backward(share)
             loss += share.detach()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)

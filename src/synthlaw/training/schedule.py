@@ -1,9 +1,23 @@
-"""Learning rate as a pure function of the step: linear warm-up, then a cosine."""
+"""Learning rate as a pure function of the step: a cosine, or a plateau with a cooldown."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """Learning rate by step."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate of the update numbered `step`, counted from 0."""
+        ...
+
+
+def warming_up(peak: float, step: int, warmup_steps: int) -> float:
+    """The rising rate: the first step already learns, the step after the warm-up has the peak."""
+    return peak * (step + 1) / (warmup_steps + 1)
 
 
 @dataclass(frozen=True)
@@ -31,8 +45,34 @@ class CosineSchedule:
     def rate(self, step: int) -> float:
         """Learning rate of the update numbered `step`, counted from 0."""
         if step < self.warmup_steps:
-            return self.peak * (step + 1) / (self.warmup_steps + 1)
+            return warming_up(self.peak, step, self.warmup_steps)
         falling = max(self.steps - 1 - self.warmup_steps, 1)
         share = min((step - self.warmup_steps) / falling, 1.0)
         cosine = 0.5 * (1 + math.cos(math.pi * share))
         return self.peak * (self.min_ratio + (1 - self.min_ratio) * cosine)
+
+
+@dataclass(frozen=True)
+class StableSchedule:
+    """Linear warm-up, a plateau at `peak`, then down to `peak * min_ratio` at the last step.
+
+    The fall follows 1 - sqrt(share of the cooldown), which Hägele et al. (2024, arXiv 2405.18392)
+    found better than a straight line. Until the cooldown begins the rate does not depend on
+    `steps`, so runs of all budgets share that part: the trunk.
+    """
+
+    peak: float
+    steps: int
+    warmup_steps: int
+    cooldown_steps: int
+    min_ratio: float
+
+    def rate(self, step: int) -> float:
+        """Learning rate of the update numbered `step`, counted from 0."""
+        if step < self.warmup_steps:
+            return warming_up(self.peak, step, self.warmup_steps)
+        into = step + 1 - (self.steps - self.cooldown_steps)
+        if into <= 0:
+            return self.peak
+        falling = 1 - math.sqrt(min(into / self.cooldown_steps, 1.0))
+        return self.peak * (self.min_ratio + (1 - self.min_ratio) * falling)
