@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synthlaw.tokens.dataset import TokenDataset, write_dataset
+from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.writing import write_dataset
 
 VOCAB = 50
 BOS, EOS = 48, 49
@@ -24,7 +25,9 @@ def numbers(vocab: int, digest: str) -> Any:
         bos=vocab - 2,
         eos=vocab - 1,
         digest=digest,
-        encode=lambda texts: [np.array([int(w) for w in t.split()], np.int64) for t in texts],
+        name=digest,
+        dtype="uint16",
+        encode=lambda texts, dtype: [np.array([int(w) for w in t.split()], dtype) for t in texts],
     )
 
 
@@ -37,7 +40,8 @@ def make_set(tmp_path_factory: pytest.TempPathFactory) -> MakeSet:
     ) -> TokenDataset:
         folder: Path = tmp_path_factory.mktemp("set")
         texts = [" ".join(str(int(token)) for token in document) for document in documents]
-        write_dataset(folder, texts, numbers(vocab, digest))
+        # Shards so small that blocks and windows cross their borders.
+        write_dataset(folder, texts, numbers(vocab, digest), shard_characters=500)
         return TokenDataset(folder)
 
     return make

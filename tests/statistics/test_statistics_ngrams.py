@@ -89,7 +89,7 @@ def test_samples_are_whole_windows_spread_over_the_set(make_set):
     assert found.shape == (10, 20)
     assert found[:, 0].tolist() == [48] * 10
     everything = np.concatenate(list(sample_windows(data, window=20)))
-    np.testing.assert_array_equal(everything.ravel(), data.tokens)
+    np.testing.assert_array_equal(everything.ravel(), data.read(0, data.manifest.tokens))
     with pytest.raises(UsageError, match=r"1,000 tokens, 50 windows of 20; 100 windows"):
         list(sample_windows(data, 2000, window=20))
 

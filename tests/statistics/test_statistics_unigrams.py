@@ -49,7 +49,7 @@ def test_processes_count_the_same(make_set, monkeypatch):
     data = make_set([random.integers(0, 48, 300) for _ in range(30)])
     alone = count_unigrams("set", data)
     monkeypatch.setattr(module, "PARALLEL_TOKENS", 1)
-    monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(module, "PART", 100)
     together = count_unigrams("set", data, workers=2)
     np.testing.assert_array_equal(alone.blocks, together.blocks)
 

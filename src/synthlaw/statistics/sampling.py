@@ -37,7 +37,4 @@ def sample_windows(
         )
     places = np.arange(wanted, dtype=np.int64) * there // wanted
     for start in range(0, wanted, ROWS):
-        rows = places[start : start + ROWS]
-        yield np.stack(
-            [np.asarray(data.tokens[p * window : (p + 1) * window], dtype=np.int64) for p in rows]
-        )
+        yield data.windows(places[start : start + ROWS] * window, window)

@@ -30,6 +30,9 @@ CHUNK = 1 << 20
 """Tokens counted at a time: `bincount` widens what it is given to 8 bytes an id, and these stay in
 the processor's cache."""
 
+PART = 16 * CHUNK
+"""Tokens read at a time, and the piece of work of a process."""
+
 PARALLEL_TOKENS = 1 << 27
 """Below so many tokens a pool of processes starts later than one process ends."""
 
@@ -76,9 +79,9 @@ def count_unigrams(name: str, data: TokenDataset, *, workers: int = 1) -> Unigra
     manifest = data.manifest
     edges = block_edges(data)
     parts = [
-        (block, start, min(start + CHUNK * 64, end))
+        (block, start, min(start + PART, end))
         for block, (begin, end) in enumerate(pairwise(edges))
-        for start in range(begin, end, CHUNK * 64)
+        for start in range(begin, end, PART)
     ]
     blocks = np.zeros((max(len(edges) - 1, 1), manifest.vocab), dtype=np.uint64)
     with meter(f"counting {name}", max(manifest.tokens, 1), "token") as bar:
@@ -86,7 +89,7 @@ def count_unigrams(name: str, data: TokenDataset, *, workers: int = 1) -> Unigra
             _count_in_processes(data.folder, parts, blocks, workers, bar.advance)
         else:
             for block, start, end in parts:
-                blocks[block] += count_range(data.tokens[start:end], manifest.vocab, name, start)
+                blocks[block] += count_range(data.read(start, end), manifest.vocab, name, start)
                 bar.advance(end - start)
     blocks[:, special_ids(data)] = 0
     return Unigrams(name, blocks, manifest.documents, manifest.tokenizer)
@@ -110,7 +113,7 @@ def _count_in_processes(
 
 def _count_part(folder: Path, start: int, end: int) -> np.ndarray:
     data = TokenDataset(folder)
-    return count_range(data.tokens[start:end], data.manifest.vocab, folder.name, start)
+    return count_range(data.read(start, end), data.manifest.vocab, folder.name, start)
 
 
 def count_range(tokens: np.ndarray, vocab: int, name: str = "tokens", first: int = 0) -> np.ndarray:
@@ -134,7 +137,7 @@ def count_range(tokens: np.ndarray, vocab: int, name: str = "tokens", first: int
 
 def block_edges(data: TokenDataset) -> list[int]:
     """Positions that cut the tokens into blocks of whole documents, about equal in tokens."""
-    offsets = np.asarray(data.offsets, dtype=np.int64)
+    offsets = np.concatenate(([0], np.cumsum(data.lengths())))
     if data.manifest.documents == 0:
         return [0, 0]
     wanted = np.linspace(0, data.manifest.tokens, min(BLOCKS, data.manifest.documents) + 1)
@@ -145,10 +148,7 @@ def block_edges(data: TokenDataset) -> list[int]:
 
 def special_ids(data: TokenDataset) -> list[int]:
     """The BOS and EOS around every document, which are no part of its text."""
-    if data.manifest.documents == 0:
-        return []
-    first = data.document(0)
-    return [int(first[0]), int(first[-1])]
+    return [data.manifest.bos, data.manifest.eos]
 
 
 def check_same_tokenizer(sets: Mapping[str, Unigrams]) -> None:
