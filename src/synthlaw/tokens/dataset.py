@@ -9,7 +9,7 @@ The manifest is written last: a set without it is unfinished and is not opened.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,13 +68,21 @@ def read_manifest(folder: Path) -> Manifest:
         raise UsageError(f"{place}: not a finished token set ({error})") from error
 
 
-def problems_of(folder: Path, manifest: Manifest, *, verify: bool) -> list[str]:
-    """What is wrong with a set's files, one line each; `verify` compares SHA-256 too."""
-    found = [
-        problem
-        for shard in manifest.shards
-        for problem in shard.problems(folder, manifest.dtype, verify=verify)
-    ]
+def problems_of(
+    folder: Path,
+    manifest: Manifest,
+    *,
+    verify: bool,
+    on_shard: Callable[[ShardFacts], None] = lambda shard: None,
+) -> list[str]:
+    """What is wrong with a set's files, one line each; `verify` compares SHA-256 too.
+
+    on_shard: told of every shard that has been looked at.
+    """
+    found = []
+    for shard in manifest.shards:
+        found += shard.problems(folder, manifest.dtype, verify=verify)
+        on_shard(shard)
     own = folder / TOKENIZER_FILE
     if verify and own.exists() and (seen := file_digest(own)) != manifest.tokenizer:
         found.append(
@@ -82,6 +90,25 @@ def problems_of(folder: Path, manifest: Manifest, *, verify: bool) -> list[str]:
             "the tokenizer was changed after the set was written"
         )
     return found
+
+
+def tokenizer_problem(folder: Path, manifest: Manifest, tokenizer: Tokenizer) -> str:
+    """Why `tokenizer` cannot read the set, or '' if it is the one that made it."""
+    if tokenizer.digest == manifest.tokenizer:
+        return ""
+    return (
+        f"{folder}: was made with the tokenizer {manifest.tokenizer_name} "
+        f"({manifest.tokenizer[:16]}…); found {tokenizer.name} ({tokenizer.digest[:16]}…), whose "
+        "ids mean other text"
+    )
+
+
+def mending(folder: Path) -> str:
+    """How a damaged set is mended."""
+    return (
+        f"{folder}: delete the files named and repeat the command that made the set; shards that "
+        "are whole are kept"
+    )
 
 
 class TokenDataset:
@@ -107,7 +134,7 @@ class TokenDataset:
         self.manifest = read_manifest(folder)
         problems = problems_of(folder, self.manifest, verify=False)
         if problems:
-            raise UsageError("\n".join([*problems, self._mending()]))
+            raise UsageError("\n".join([*problems, mending(folder)]))
         shards = self.manifest.shards
         # Where shards start, in tokens and in documents; the last entry is the total.
         self._starts = np.cumsum([0, *(shard.tokens for shard in shards)])
@@ -173,22 +200,13 @@ class TokenDataset:
         """Compare every file with its SHA-256. Raises UsageError naming all that differ."""
         problems = problems_of(self.folder, self.manifest, verify=True)
         if problems:
-            raise UsageError("\n".join([*problems, self._mending()]))
+            raise UsageError("\n".join([*problems, mending(self.folder)]))
 
     def require_tokenizer(self, tokenizer: Tokenizer) -> None:
         """Raise UsageError when the set was not made with `tokenizer`."""
-        if tokenizer.digest != self.manifest.tokenizer:
-            raise UsageError(
-                f"{self.folder}: was made with the tokenizer {self.manifest.tokenizer_name} "
-                f"({self.manifest.tokenizer[:16]}…); found {tokenizer.name} "
-                f"({tokenizer.digest[:16]}…), whose ids mean other text"
-            )
-
-    def _mending(self) -> str:
-        return (
-            f"{self.folder}: delete the files named and repeat the command that made the set; "
-            "shards that are whole are kept"
-        )
+        problem = tokenizer_problem(self.folder, self.manifest, tokenizer)
+        if problem:
+            raise UsageError(problem)
 
     def _ids(self, shard: int) -> np.ndarray:
         ids = self._maps.get(shard)

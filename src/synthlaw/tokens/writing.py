@@ -96,6 +96,11 @@ def write_dataset(
     return manifest
 
 
+def holds_set(folder: Path) -> bool:
+    """Whether a token set, finished or not, is in `folder`."""
+    return (folder / MANIFEST).exists() or any(folder.glob(f"*{NOTE}"))
+
+
 def _kept(folder: Path, key: str, resume: bool) -> dict[int, ShardFacts]:
     """Whole shards of this very work by number. Raises UsageError for those of other work."""
     if (folder / MANIFEST).exists():
