@@ -140,7 +140,7 @@ def evaluate(
       synthlaw evaluate --model runs/first --tokenizer tokens/natural/tokenizer.json \\
         --input eval/news.jsonl --window 256 --out scores
     """
-    from synthlaw.evaluation.domains import METRICS, DomainScores, write_scores
+    from synthlaw.evaluation.scores import METRICS, DomainScores, write_scores
     from synthlaw.evaluation.scoring import score_documents
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.checkpoint import load_model

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from synthlaw.common.errors import UsageError
+from synthlaw.evaluation.scores import DocumentScores
 from synthlaw.evaluation.windows import Window, Windowing, scorable, windows_of
 from synthlaw.training.device import Precision, autocast
 from synthlaw.training.model import Llama
 
 SORT_TOKENS = 1 << 22
 """Positions sorted by length at a time: bounds memory, whatever the size of the set."""
-
-
-@dataclass(frozen=True)
-class DocumentScores:
-    """Per document, all arrays of one length. nll: summed loss in nats, float64.
-
-    tokens: tokens scored. bytes: UTF-8 bytes of the text. words: whitespace-separated words.
-    """
-
-    nll: np.ndarray
-    tokens: np.ndarray
-    bytes: np.ndarray
-    words: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.nll)
 
 
 def score_documents(

@@ -127,7 +127,7 @@ def write_evaluation(
 
 def _intervals(space: Workspace, item: Finished) -> list[dict[str, Any]]:
     """The run's loss on each domain with its interval; none for a diverged run."""
-    from synthlaw.evaluation.domains import read_scores
+    from synthlaw.evaluation.scores import read_scores
 
     if item.evaluation is None:
         return []

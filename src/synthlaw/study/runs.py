@@ -20,11 +20,11 @@ from synthlaw.tokens.sampler import MixtureSampler
 from synthlaw.training.config import TrainingConfig
 
 if TYPE_CHECKING:  # these bring torch, which is not needed to find finished runs
-    from synthlaw.evaluation.domains import DomainScores
+    from synthlaw.evaluation.scores import DomainScores
     from synthlaw.training.model import Llama
 
 SCORES, SUMMARY = "scores.parquet", "scores.json"
-EVALUATION_VERSION = 1
+EVALUATION_VERSION = 2
 TRAINING_STAGE_VERSION = 1
 
 
@@ -133,7 +133,7 @@ def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Arti
 
 
 def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:
-    from synthlaw.evaluation.domains import write_scores
+    from synthlaw.evaluation.scores import write_scores
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.device import cpu_threads
     from synthlaw.training.loop import initial_model
@@ -150,7 +150,7 @@ def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> N
 
 def _score(task: RunTask, llama: Llama, name: str) -> DomainScores:
     """Score one domain under the run's model."""
-    from synthlaw.evaluation.domains import DomainScores
+    from synthlaw.evaluation.scores import DomainScores
     from synthlaw.evaluation.scoring import score_documents
 
     folder = task.domains[name]
@@ -173,7 +173,7 @@ def _score(task: RunTask, llama: Llama, name: str) -> DomainScores:
 
 def _summary(domain: DomainScores) -> dict[str, float]:
     """A domain's figures: losses in nats per token, bits per byte, counts."""
-    from synthlaw.evaluation.domains import METRICS
+    from synthlaw.evaluation.scores import METRICS
 
     return {
         **{metric: domain.value(metric) for metric in METRICS},

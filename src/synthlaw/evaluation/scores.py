@@ -1,10 +1,12 @@
-"""A model's scores on evaluation domains: every convention of loss, with intervals.
+"""Scores of documents and domains: every convention of loss, with intervals. Needs no torch.
 
 All figures are ratios of sums over documents, so one table of sums per document gives them all:
 
     loss per token    Σ nll / Σ tokens          nats, the paper's measure ('micro')
     document loss     mean of nll_i / tokens_i  nats, each document counts alike ('macro')
+    perplexity        exp(Σ nll / Σ tokens)
     bits per byte     Σ nll / (ln 2 · Σ bytes)
+    byte perplexity   exp(Σ nll / Σ bytes)
     word perplexity   exp(Σ nll / Σ words)
 """
 
@@ -14,7 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -23,11 +25,32 @@ import pyarrow.parquet as pq
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path
 from synthlaw.evaluation.intervals import Interval, bootstrap_interval
-from synthlaw.evaluation.scoring import DocumentScores
 
-Metric = Literal["loss", "document_loss", "bits_per_byte", "word_perplexity"]
+Metric = Literal[
+    "loss", "document_loss", "perplexity", "bits_per_byte", "byte_perplexity", "word_perplexity"
+]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+PERPLEXITIES: tuple[Metric, ...] = ("perplexity", "byte_perplexity", "word_perplexity")
+"""Metrics that are the exponential of their ratio."""
 
 _COLUMNS = ("nll", "tokens", "bytes", "words")
+
+
+@dataclass(frozen=True)
+class DocumentScores:
+    """Per document, all arrays of one length. nll: summed loss in nats, float64.
+
+    tokens: tokens scored. bytes: UTF-8 bytes of the text. words: its words, as the convention
+    counts them.
+    """
+
+    nll: np.ndarray
+    tokens: np.ndarray
+    bytes: np.ndarray
+    words: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.nll)
 
 
 @dataclass(frozen=True)
@@ -66,14 +89,14 @@ class DomainScores:
 
     @property
     def word_perplexity(self) -> float:
-        """exp of the nats per whitespace-separated word."""
+        """exp of the nats per word."""
         return self.value("word_perplexity")
 
     def value(self, metric: Metric) -> float:
         """The figure named `metric`. Raises UsageError when its counts were not given."""
         top, bottom = self.terms(metric)
         ratio = float(top.sum() / bottom.sum())
-        return math.exp(ratio) if metric == "word_perplexity" else ratio
+        return math.exp(ratio) if metric in PERPLEXITIES else ratio
 
     def interval(
         self, metric: Metric = "loss", *, level: float = 0.9, resamples: int = 2000, seed: int = 0
@@ -84,17 +107,17 @@ class DomainScores:
         """
         top, bottom = self.terms(metric)
         found = bootstrap_interval(top, bottom, level=level, resamples=resamples, seed=seed)
-        if metric == "word_perplexity":
+        if metric in PERPLEXITIES:
             return Interval(*(math.exp(v) for v in (found.value, found.low, found.high)))
         return found
 
     def terms(self, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
         """Numerator and denominator per document, float64; their sums' ratio is the figure.
 
-        Word perplexity is the exponential of the ratio.
+        A perplexity is the exponential of the ratio.
         """
         scores = self.documents
-        if metric == "loss":
+        if metric in ("loss", "perplexity"):
             return scores.nll, scores.tokens.astype(np.float64)
         if metric == "document_loss":
             scored = scores.tokens > 0
@@ -102,6 +125,8 @@ class DomainScores:
             return each, scored.astype(np.float64)
         if metric == "bits_per_byte":
             return scores.nll / math.log(2), self._counted(scores.bytes, "bytes")
+        if metric == "byte_perplexity":
+            return scores.nll, self._counted(scores.bytes, "bytes")
         if metric == "word_perplexity":
             return scores.nll, self._counted(scores.words, "words")
         raise UsageError(f"metric: found {metric!r}; expected one of {', '.join(METRICS)}")
@@ -113,9 +138,6 @@ class DomainScores:
                 f"{name}; pass {name[:-1]}_counts to score_documents"
             )
         return counts.astype(np.float64)
-
-
-METRICS: tuple[Metric, ...] = ("loss", "document_loss", "bits_per_byte", "word_perplexity")
 
 
 def pooled(domains: Mapping[str, DomainScores], name: str = "all") -> DomainScores:

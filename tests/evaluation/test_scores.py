@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from synthlaw.common.errors import UsageError
-from synthlaw.evaluation.domains import (
+from synthlaw.evaluation.scores import (
     METRICS,
+    DocumentScores,
     DomainScores,
     mean_over_domains,
     pooled,
     read_scores,
     write_scores,
 )
-from synthlaw.evaluation.scoring import DocumentScores
 
 
 def domain_of(name: str, rows: list[tuple[float, int, int, int]]) -> DomainScores:
