@@ -9,9 +9,7 @@ import click
 
 from synthlaw.cli.options import (
     context_option,
-    documents_of,
     epochs_option,
-    input_option,
     model_option,
     out_option,
     sampler_of,
@@ -23,7 +21,7 @@ from synthlaw.cli.options import (
 )
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import read_json, write_json
+from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, parse_count
 from synthlaw.common.progress import meter
 
@@ -106,77 +104,6 @@ def train(
     answer(value, [line], as_json)
     if result.status != "finished":
         raise SystemExit(1)
-
-
-@click.command()
-@model_option
-@input_option
-@out_option
-@click.option(
-    "--tokenizer",
-    "tokenizer_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    required=True,
-    help="The tokenizer.json that the model was trained with.",
-)
-@click.option("--window", default=0, help="Tokens per window; 0: 4096 or the longest document.")
-@click.option("--stride", default=0, help="Tokens between windows; 0: half the window.")
-@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
-@json_option
-def evaluate(
-    model: Path,
-    inputs: tuple[str, ...],
-    out: Path,
-    tokenizer_file: Path,
-    window: int,
-    stride: int,
-    dtype: str,
-    as_json: bool,
-) -> None:
-    """Score a model on documents: nats per token, bits per byte, word perplexity, intervals.
-
-    \b
-    Example:
-      synthlaw evaluate --model runs/first --tokenizer tokens/natural/tokenizer.json \\
-        --input eval/news.jsonl --window 256 --out scores
-    """
-    from synthlaw.evaluation.scores import METRICS, DomainScores, write_scores
-    from synthlaw.evaluation.scoring import score_documents
-    from synthlaw.tokens.tokenizer import Tokenizer
-    from synthlaw.training.checkpoint import load_model
-
-    tokenizer = Tokenizer(tokenizer_file)
-    texts = [document.text for document in documents_of(inputs)]
-    ids = tokenizer.encode(texts)
-    longest = max((len(row) for row in ids), default=1)
-    size = window or min(4096, longest)
-    with meter("scoring", sum(len(row) for row in ids), "token") as bar:
-        scores = score_documents(
-            load_model(_model_folder(model)),
-            ids,
-            window=size,
-            stride=stride or max(1, size // 2),
-            bos=tokenizer.bos,
-            dtype="bf16" if dtype == "bf16" else "fp32",
-            byte_counts=[len(text.encode()) for text in texts],
-            word_counts=[len(text.split()) for text in texts],
-            on_progress=bar.advance,
-        )
-    domain = DomainScores("input", scores)
-    write_scores(out / "scores.parquet", {"input": domain})
-    interval = domain.interval()
-    bounds = [interval.low, interval.high] if interval.low == interval.low else None
-    value: dict[str, Any] = {metric: domain.value(metric) for metric in METRICS}
-    value |= {"interval": bounds, "tokens": domain.tokens, "documents": len(texts)}
-    value |= {"window": size, "stride": stride or max(1, size // 2)}
-    write_json(out / "scores.json", value)
-    spread = f" (90% interval {bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
-    lines = [
-        f"loss {value['loss']:.4f} nats per token{spread}; {value['bits_per_byte']:.4f} bits per "
-        f"byte; word perplexity {value['word_perplexity']:.2f}; {domain.tokens:,} tokens in "
-        f"{len(texts):,} documents"
-    ]
-    answer(value, lines, as_json)
 
 
 def _model_folder(folder: Path) -> Path:

@@ -55,7 +55,7 @@ model_option = click.option(
 )
 
 
-def _pairs(items: tuple[str, ...], option: str) -> dict[str, str]:
+def pairs(items: tuple[str, ...], option: str) -> dict[str, str]:
     """NAME=VALUE options as a dictionary."""
     found: dict[str, str] = {}
     for item in items:
@@ -84,9 +84,9 @@ def sampler_of(
     from synthlaw.tokens.dataset import TokenDataset
     from synthlaw.tokens.sampler import MixtureSampler
 
-    folders = {name: Path(place) for name, place in _pairs(sources, "--source").items()}
+    folders = {name: Path(place) for name, place in pairs(sources, "--source").items()}
     weights: dict[str, float] = {}
-    for name, value in _pairs(shares, "--share").items():
+    for name, value in pairs(shares, "--share").items():
         if name not in folders:
             raise UsageError(f"--share: {name!r} has no --source; there are {', '.join(folders)}")
         try:

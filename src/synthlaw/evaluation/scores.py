@@ -13,7 +13,7 @@ All figures are ratios of sums over documents, so one table of sums per document
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path
-from synthlaw.evaluation.intervals import Interval, bootstrap_interval
+from synthlaw.evaluation.intervals import Interval, bootstrap_interval, mean_interval
 
 Metric = Literal[
     "loss", "document_loss", "perplexity", "bits_per_byte", "byte_perplexity", "word_perplexity"
@@ -152,12 +152,58 @@ def mean_over_domains(domains: Mapping[str, DomainScores], metric: Metric = "los
     return float(np.mean([d.value(metric) for d in domains.values()]))
 
 
-def write_scores(path: Path, domains: Mapping[str, DomainScores]) -> None:
-    """Write one Parquet row per document: domain, document, nll, tokens, bytes, words."""
+def mean_interval_over_domains(
+    domains: Mapping[str, DomainScores],
+    metric: Metric = "loss",
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+) -> Interval:
+    """Interval of `mean_over_domains`, documents drawn within each domain.
+
+    A mean of perplexities has none: it is no mean of ratios.
+    """
+    if metric in PERPLEXITIES:
+        return Interval(mean_over_domains(domains, metric), math.nan, math.nan)
+    terms = [domain.terms(metric) for domain in domains.values()]
+    weights = [1 / len(terms)] * len(terms)
+    return mean_interval(terms, weights, level=level, seed=seed)
+
+
+def pooled_interval(
+    domains: Mapping[str, DomainScores],
+    metric: Metric = "loss",
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the figure over all domains as one, the domains' shares of it held as they are.
+
+    Documents are drawn within each domain.
+    """
+    terms = [domain.terms(metric) for domain in domains.values()]
+    sizes = np.array([float(bottom.sum()) for _, bottom in terms])
+    found = mean_interval(terms, list(sizes / sizes.sum()), level=level, seed=seed)
+    if metric in PERPLEXITIES:
+        return Interval(*(math.exp(v) for v in (found.value, found.low, found.high)))
+    return found
+
+
+def write_scores(
+    path: Path,
+    domains: Mapping[str, DomainScores],
+    ids: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write one Parquet row per document: domain, document, (id,) nll, tokens, bytes, words.
+
+    ids: the documents' own names by domain.
+    """
     tables = []
     for name, domain in domains.items():
         size = len(domain.documents)
         columns = {"domain": pa.array([name] * size), "document": np.arange(size)}
+        if ids is not None:
+            columns["id"] = pa.array(list(ids[name]), pa.string())
         columns |= {c: getattr(domain.documents, c) for c in _COLUMNS}
         tables.append(pa.table(columns))
     with atomic_path(path) as aside:

@@ -1,0 +1,267 @@
+"""The command `evaluate`: a model scored on documents, domain by domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from synthlaw.cli.options import out_option
+from synthlaw.cli.output import answer, json_option
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import write_json
+from synthlaw.common.progress import meter, say
+
+if TYPE_CHECKING:  # these bring torch or pyarrow
+    from synthlaw.corpus.documents import Document
+    from synthlaw.evaluation.evaluate import Evaluator, PreparedDomain
+    from synthlaw.evaluation.scores import DomainScores
+
+INPUT = "input"
+"""Name of the domain that --input makes."""
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    required=True,
+    help="A folder that `train` or `export` filled, or any Hugging Face Llama folder.",
+)
+@click.option(
+    "--tokenizer",
+    "tokenizer_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The tokenizer.json that the model was trained with.  [default: the one beside it]",
+)
+@click.option(
+    "--domain",
+    "domains",
+    multiple=True,
+    metavar="NAME[=PLACE]",
+    help="Documents under a name; PLACE is a file, folder, pattern or hub:DATASET. wikitext103, "
+    "pile_cc, arxiv and the paper's other names are known: without PLACE they come from the hub. "
+    "'pile' takes all of its domains that PLACE holds. Repeatable.",
+)
+@click.option("--input", "inputs", multiple=True, help="Documents as one domain, 'input'.")
+@click.option(
+    "--documents",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Score at most so many documents of each domain, chosen by --seed; 0: all.",
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Score longer documents by so many of their first tokens; 0: whole.",
+)
+@click.option(
+    "--convention",
+    type=click.Choice(["synthlaw", "lm-eval", "paloma"]),
+    default="synthlaw",
+    show_default=True,
+    help="Whose windows, prefix token and word counts.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Positions that the model sees at once.  [default: its training context]",
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Tokens between windows.  [default: half the window; lm-eval and paloma: the window]",
+)
+@click.option(
+    "--prefix",
+    type=click.Choice(["bos", "eos", "none"]),
+    help="Token put before each document.  [default: bos; paloma: eos]",
+)
+@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--keep-losses", is_flag=True, help="Keep the loss of every token, for `stats`.")
+@click.option("--seed", default=0, show_default=True, help="Of --documents and the intervals.")
+@out_option
+@json_option
+def evaluate(
+    model: Path,
+    tokenizer_file: Path | None,
+    domains: tuple[str, ...],
+    inputs: tuple[str, ...],
+    documents: int,
+    max_tokens: int,
+    convention: str,
+    window: int,
+    stride: int,
+    prefix: Literal["bos", "eos", "none"] | None,
+    dtype: Literal["bf16", "fp32"],
+    device: str,
+    keep_losses: bool,
+    seed: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Score a model: loss per token, bits per byte, perplexities, with intervals over documents.
+
+    Every token of every document is scored once. A stopped evaluation goes on with the domain
+    that it was at. Two results on the same documents are compared by `synthlaw compare`.
+
+    \b
+    Examples:
+      synthlaw evaluate --model runs/first --tokenizer tokens/natural/tokenizer.json \\
+        --domain wikitext103=eval/wikitext.jsonl.gz --domain news=eval/news.jsonl --out scores
+      synthlaw evaluate --model hf --domain pile=pile/test.jsonl.zst --max-tokens 4096 \\
+        --documents 500 --keep-losses --out scores-pile
+      synthlaw evaluate --model hf --domain wikitext103=wiki.jsonl --convention lm-eval \\
+        --dtype fp32 --out scores-lm-eval
+    """
+    from synthlaw.evaluation.conventions import protocol_of
+    from synthlaw.evaluation.evaluate import Evaluator
+    from synthlaw.evaluation.loading import load_any
+    from synthlaw.tokens.tokenizer import Tokenizer
+    from synthlaw.training.device import choose_device
+
+    if not domains and not inputs:
+        raise UsageError("give documents to score: --domain NAME=PLACE or --input PLACE")
+    loaded = load_any(model)
+    place = tokenizer_file or loaded.tokenizer
+    if place is None:
+        raise UsageError(f"{model}: holds no tokenizer.json; give --tokenizer FILE")
+    protocol = protocol_of(
+        convention,
+        context=loaded.context,
+        window=window,
+        stride=stride,
+        prefix=prefix,
+        max_tokens=max_tokens,
+        dtype=dtype,
+    )
+    loaded.model.to(choose_device(device))
+    evaluator = Evaluator(loaded, Tokenizer(place), protocol)
+    missing: list[str] = []
+    scored: dict[str, DomainScores] = {}
+    facts: dict[str, Any] = {}
+    for name, found in _domains(domains, inputs, missing):
+        ready = _prepared(evaluator, name, found, documents, seed)
+        scored[name] = _score(evaluator, ready, out / "domains" / name, keep_losses)
+        facts[name] = {"cut": ready.cut, "unknown": ready.unknown}
+    value = {
+        "model": {"folder": str(model), "digest": loaded.digest},
+        "tokenizer": {"file": str(place), "digest": evaluator.tokenizer.digest},
+        "protocol": asdict(protocol),
+        "missing": missing,
+        "documents": facts,
+    }
+    rows = _write(out, scored, value, seed)
+    answer(value | {"figures": rows}, _lines(out, rows, facts, missing), as_json)
+
+
+def _domains(
+    named: tuple[str, ...], inputs: tuple[str, ...], missing: list[str]
+) -> Iterator[tuple[str, list[Document]]]:
+    """Domains with their documents, one after another; Pile domains not there go to `missing`."""
+    from synthlaw.cli.options import documents_of, pairs
+    from synthlaw.evaluation.domains import PILE, hub_place, read_domain, read_pile
+
+    written = [item if "=" in item else f"{item}={hub_place(item)}" for item in named]
+    places = pairs(tuple(written), "--domain")
+    for name, place in places.items():
+        _check_name(name)
+        if name == PILE:
+            found, absent = read_pile(place, Path.cwd())
+            twice = sorted(set(found) & set(places))
+            if twice:
+                raise UsageError(f"--domain: {', '.join(twice)} is given twice, once in 'pile'")
+            missing += absent
+            yield from found.items()
+        else:
+            yield name, list(read_domain(name, place, Path.cwd()))
+    if inputs:
+        if INPUT in places:
+            raise UsageError(f"--domain: the name {INPUT!r} is that of --input; choose another")
+        yield INPUT, list(documents_of(inputs))
+
+
+def _check_name(name: str) -> None:
+    """A domain's name becomes a folder's."""
+    import re
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", name):
+        raise UsageError(
+            f"--domain: found the name {name!r}; expected letters, digits and . _ + - only"
+        )
+
+
+def _prepared(
+    evaluator: Evaluator, name: str, found: list[Document], count: int, seed: int
+) -> PreparedDomain:
+    from synthlaw.evaluation.evaluate import prepare_domain
+    from synthlaw.study.natural import choose
+
+    if count:
+        found = choose(found, count, seed)
+    return prepare_domain(name, found, evaluator.tokenizer, evaluator.protocol)
+
+
+def _score(evaluator: Evaluator, ready: PreparedDomain, folder: Path, losses: bool) -> DomainScores:
+    done = evaluator.find(ready, folder, losses)
+    if done is not None:
+        say(f"  {ready.name}: scored already")
+        return done
+    total = sum(len(ids) for ids in ready.tokens)
+    with meter(f"scoring {ready.name}", total, "token") as bar:
+        return evaluator.score(ready, folder, losses=losses, on_progress=bar.advance)
+
+
+def _write(
+    out: Path, scored: dict[str, DomainScores], value: dict[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    from synthlaw.evaluation.figures import draw, figure_rows, write_table
+    from synthlaw.evaluation.scores import write_scores
+
+    rows = figure_rows(scored, seed)
+    write_scores(out / "scores.parquet", scored)
+    write_table(out / "figures", rows)
+    write_json(out / "scores.json", value | {"figures": rows})
+    draw(out / "losses.svg", [r for r in rows if r["metric"] == "loss"], "loss, nats per token")
+    return rows
+
+
+def _lines(
+    out: Path, rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]
+) -> list[str]:
+    """A table for people, and what they should know of it."""
+    table: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        table.setdefault(row["domain"], {})[row["metric"]] = row
+    width = max(len(name) for name in table)
+    lines = [
+        f"{'':{width}}  {'loss':>7}  {'90% interval':>15}  {'bits/byte':>9}  {'word ppl':>9}  "
+        f"{'tokens':>11}  {'documents':>9}"
+    ]
+    for name, figures in table.items():
+        loss = figures["loss"]
+        spread = "none" if loss["low"] is None else f"{loss['low']:.4f}-{loss['high']:.4f}"
+        lines.append(
+            f"{name:{width}}  {loss['value']:7.4f}  {spread:>15}  "
+            f"{figures['bits_per_byte']['value']:9.4f}  "
+            f"{figures['word_perplexity']['value']:9.4g}  "
+            f"{loss['tokens']:11,}  {loss['documents']:9,}"
+        )
+    for name, fact in facts.items():
+        if fact["cut"]:
+            lines.append(f"{name}: {fact['cut']:,} longer documents scored by their first tokens")
+        if fact["unknown"]:
+            lines.append(
+                f"{name}: {fact['unknown']:,} tokens are the tokenizer's unknown token, which "
+                "hides text: bits per byte and word perplexity are too low"
+            )
+    if missing:
+        lines.append(f"not in the Pile's files and not scored: {', '.join(missing)}")
+    return [*lines, f"in {out}"]
