@@ -10,6 +10,7 @@ shared source in the same order, which makes their comparison a paired one.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,10 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.permutation import Permutation
-from synthlaw.tokens.shares import ShareSchedule
+from synthlaw.tokens.shares import Shares, ShareSchedule, phases_of
+
+SAMPLER_VERSION = 2
+"""Raised when the same sampler would give other windows."""
 
 
 @dataclass(frozen=True)
@@ -34,54 +38,35 @@ class SourceUse:
     epochs: float
 
 
-class MixtureSampler:
-    """Windows of a mixture of token sets.
+class Sampler(ABC):
+    """Windows of a mixture by number, and batches by step. context: tokens per window."""
 
-    sources: token set of each source named in `shares`. shares: exact token shares, sum 1.
-    context: tokens per window (each window carries one more, the last target).
-    seed: of the reading order. max_epochs: how often a source may be read; a window beyond that
-    is refused.
-    """
+    context: int
 
-    def __init__(
-        self,
-        sources: Mapping[str, TokenDataset],
-        shares: Mapping[str, float],
-        *,
-        context: int,
-        seed: int,
-        max_epochs: float = 1.0,
-    ) -> None:
-        self.shares = dict(shares)
-        self.schedule = ShareSchedule(shares)
-        self.context = context
-        self.seed = seed
-        self.max_epochs = max_epochs
-        self._sources = {name: sources[name] for name in self.schedule.sources}
-        self._windows = {
-            name: windows_of(source.manifest.tokens, context)
-            for name, source in self._sources.items()
-        }
-        self._orders: dict[tuple[str, int], Permutation] = {}
+    @abstractmethod
+    def windows(self, numbers: np.ndarray) -> np.ndarray:
+        """Windows `numbers` of the mixture: int64 [len(numbers), context + 1] of token ids, in
+        that order; the last id of a window is its last target.
+
+        Raises UsageError when a source is spent (see `check`).
+        """
+
+    @abstractmethod
+    def check(self, windows: int) -> None:
+        """Raise UsageError when the first `windows` windows repeat a source too often."""
+
+    @abstractmethod
+    def use(self, windows: int) -> list[SourceUse]:
+        """Realised shares and epochs of every source over the first `windows` windows."""
+
+    @abstractmethod
+    def identity(self) -> str:
+        """Digest of all that determines the windows."""
 
     def window(self, number: int) -> np.ndarray:
-        """Window `number` of the mixture: int64 [context + 1] of token ids.
-
-        Raises UsageError when the source is spent (see `check`).
-        """
+        """Window `number` of the mixture: int64 [context + 1]."""
         row: np.ndarray = self.windows(np.array([number]))[0]
         return row
-
-    def windows(self, numbers: np.ndarray) -> np.ndarray:
-        """Windows `numbers` of the mixture: int64 [len(numbers), context + 1], in that order."""
-        found = np.empty((len(numbers), self.context + 1), dtype=np.int64)
-        sources, ranks = self.schedule.locate(numbers)
-        for number, source in enumerate(self.schedule.sources):
-            rows = np.flatnonzero(sources == number)
-            if rows.size:
-                starts = self._places(source, ranks[rows]) * self.context
-                found[rows] = self._sources[source].windows(starts, self.context + 1)
-        return found
 
     def batch(self, step: int, rows: int, *, rank: int = 0, world: int = 1) -> np.ndarray:
         """Batch number `step` of `rows` windows: int64 [rows, context + 1].
@@ -92,61 +77,124 @@ class MixtureSampler:
         first, last = rows * rank // world, rows * (rank + 1) // world
         return self.windows(np.arange(step * rows + first, step * rows + last))
 
-    def _places(self, source: str, ranks: np.ndarray) -> np.ndarray:
-        """Which windows of a source are read at `ranks` of its reading order."""
-        total = self._windows[source]
-        furthest = int(ranks.max())
-        if total == 0 or furthest >= total * self.max_epochs:
-            raise UsageError(self._spent(source, furthest + 1))
-        epochs, places = np.divmod(ranks, total)
-        for epoch in np.unique(epochs).tolist():
-            rows = epochs == epoch
-            places[rows] = self._order(source, epoch)(places[rows])
-        return places
+
+class MixtureSampler(Sampler):
+    """Windows of a mixture of token sets, in exact shares of tokens.
+
+    sources: token set of each source named in `shares`. shares: constant, sum 1, or phases (see
+    shares.py). seed: of the reading order. max_epochs: how often a source may be read; a window
+    beyond that is refused. unique: tokens of a source that are read at all, the first of its
+    reading order, so that a smaller number is a part of a larger one; with it repetition is set
+    apart from budget. Sources that are not in it are read whole.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, TokenDataset],
+        shares: Shares,
+        *,
+        context: int,
+        seed: int,
+        max_epochs: float = 1.0,
+        unique: Mapping[str, float] | None = None,
+    ) -> None:
+        self.schedule = ShareSchedule(shares)
+        self.context = context
+        self.seed = seed
+        self.max_epochs = max_epochs
+        self._phases = [[phase.start, dict(phase.shares)] for phase in phases_of(shares)]
+        self._sources = {name: sources[name] for name in self.schedule.sources}
+        self._whole = {
+            name: windows_of(source.manifest.tokens, context)
+            for name, source in self._sources.items()
+        }
+        self._windows = {name: self._part(name, (unique or {}).get(name)) for name in self._sources}
+        self._orders: dict[tuple[str, int], Permutation] = {}
+
+    def windows(self, numbers: np.ndarray) -> np.ndarray:
+        found = np.empty((len(numbers), self.context + 1), dtype=np.int64)
+        sources, ranks = self.schedule.locate(numbers)
+        for number, source in enumerate(self.schedule.sources):
+            rows = np.flatnonzero(sources == number)
+            if rows.size:
+                starts = self._places(source, ranks[rows]) * self.context
+                found[rows] = self._sources[source].windows(starts, self.context + 1)
+        return found
 
     def check(self, windows: int) -> None:
-        """Raise UsageError when the first `windows` windows repeat a source too often."""
         for source, count in self.schedule.counts(windows).items():
             if count > self._windows[source] * self.max_epochs:
                 raise UsageError(self._spent(source, count))
 
     def use(self, windows: int) -> list[SourceUse]:
-        """Realised shares and epochs of every source over the first `windows` windows."""
-        counts = self.schedule.counts(windows)
+        asked = self.schedule.asked(windows)
         return [
             SourceUse(
                 source=name,
-                share_asked=self.shares[name],
+                share_asked=float(asked[name] / max(windows, 1)),
                 share_realised=count / max(windows, 1),
                 tokens=count * self.context,
                 epochs=count / max(self._windows[name], 1),
             )
-            for name, count in counts.items()
+            for name, count in self.schedule.counts(windows).items()
         ]
 
     def identity(self) -> str:
-        """Digest of all that determines the windows."""
         return digest_of(
             {
+                "version": SAMPLER_VERSION,
                 "sources": {name: s.identity for name, s in self._sources.items()},
-                "shares": self.shares,
+                "phases": self._phases,
+                "windows": self._windows,
                 "context": self.context,
                 "seed": self.seed,
             }
         )
 
-    def _order(self, source: str, epoch: int) -> Permutation:
+    def _part(self, source: str, unique: float | None) -> int:
+        """Windows of a source that are read at all."""
+        have = self._whole[source]
+        if unique is None:
+            return have
+        wanted = int(unique // self.context)
+        if not 1 <= wanted <= have:
+            raise UsageError(
+                f"unique tokens of {source!r}: found {unique:,.0f}, {wanted:,} windows of "
+                f"{self.context}; expected from one window to the {have * self.context:,} tokens "
+                "that the source holds"
+            )
+        return wanted
+
+    def _places(self, source: str, ranks: np.ndarray) -> np.ndarray:
+        """Which windows of a source are read at `ranks` of its reading order.
+
+        The first epoch reads the first windows of a permutation of the whole source; a later one
+        reads those again in an order of its own.
+        """
+        part = self._windows[source]
+        furthest = int(ranks.max())
+        if part == 0 or furthest >= part * self.max_epochs:
+            raise UsageError(self._spent(source, furthest + 1))
+        epochs, places = np.divmod(ranks, part)
+        for epoch in np.unique(epochs).tolist():
+            if epoch:
+                rows = epochs == epoch
+                places[rows] = self._order(source, epoch, part)(places[rows])
+        return self._order(source, 0, self._whole[source])(places)
+
+    def _order(self, source: str, epoch: int, size: int) -> Permutation:
         if (source, epoch) not in self._orders:
             seed = derive_seed(self.seed, "order", source, epoch)
-            self._orders[source, epoch] = Permutation(self._windows[source], seed)
+            self._orders[source, epoch] = Permutation(size, seed)
         return self._orders[source, epoch]
 
     def _spent(self, source: str, needed: int) -> str:
-        have = self._windows[source]
+        have, whole = self._windows[source], self._whole[source]
+        held = f"{have * self.context:,} tokens ({have:,} windows of {self.context}"
+        held += f", of {whole:,} that it holds)" if have < whole else ")"
         return (
-            f"source {source!r} holds {have * self.context:,} tokens ({have:,} windows of "
-            f"{self.context}), and {needed * self.context:,} are needed: lower the budget or the "
-            f"share, bring more data, or allow repetition with max_epochs: "
+            f"source {source!r} holds {held}, and {needed * self.context:,} are needed: lower the "
+            "budget or the share, bring more data, or allow repetition with max_epochs: "
             f"{math.ceil(needed / max(have, 1))} (now {self.max_epochs:g})"
         )
 
