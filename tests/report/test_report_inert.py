@@ -20,7 +20,8 @@ from synthlaw.report import page
 from synthlaw.report.build import build_report
 from synthlaw.report.charts import chart_text
 from synthlaw.report.page import island
-from synthlaw.report.reading import clean_text, read_study
+from synthlaw.report.reading import read_study
+from synthlaw.report.text import clean_text
 from synthlaw.report.terminal import answer_lines
 
 HOSTILE = (

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from synthlaw.common.errors import UsageError
-from synthlaw.report.reading import clean_text, read_runs, read_study
+from synthlaw.report.reading import read_runs, read_study
+from synthlaw.report.text import clean_text
 
 HEADER = "run,mixture,params,tokens,loss,status,synthetic_ratio,loss/web\n"
 

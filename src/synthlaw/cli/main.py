@@ -31,6 +31,7 @@ COMMANDS = {
     "train": ("synthlaw.cli.models", "train", "Train one model on one mixture."),
     "evaluate": ("synthlaw.cli.evaluate", "evaluate", "Score a model on documents and tasks."),
     "compare": ("synthlaw.cli.compare", "compare", "Scores of models on the same documents."),
+    "stats": ("synthlaw.cli.stats", "stats", "What tells token sets apart; loss by token."),
     "export": ("synthlaw.cli.models", "export", "A trained model as a Hugging Face folder."),
     "fit": ("synthlaw.cli.laws", "fit", "Fit scaling laws to a table of runs."),
     "recommend": ("synthlaw.cli.laws", "recommend", "Which synthetic type, what share, how sure."),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from synthlaw.report.artifacts import (
     Study,
     Timing,
 )
+from synthlaw.report.text import clean_text
 
 T = TypeVar("T")
 
@@ -42,15 +42,6 @@ FILES = (
     "machine.json",
 )
 DOMAIN_PREFIX = "loss/"
-
-# C0 and C1 controls but tab and newline: invalid in XML and able to drive a terminal.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-def clean_text(text: str) -> str:
-    """`text` as a page, a figure and a terminal can hold it: no controls, no lone surrogates."""
-    whole = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
-    return _CONTROLS.sub("\ufffd", whole)
 
 
 def read_study(folder: Path) -> Study:

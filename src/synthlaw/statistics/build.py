@@ -70,6 +70,7 @@ def make_tables(
         found["divergence"] = divergence_rows(compared)
         bar.advance()
         found["coverage"] = tables.coverage_rows(compared)
+        found["frequencies"] = tables.frequency_rows(compared)
         found["gaps"] = tables.gap_rows(compared, texts)
         bar.advance()
         found["overuse"] = tables.overuse_rows(compared, texts)

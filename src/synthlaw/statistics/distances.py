@@ -74,9 +74,8 @@ def divergence_rows(compared: Compared) -> list[dict[str, Any]]:
 def _crosses(
     one: Unigrams, tests: Iterable[Unigrams], smoothing: Smoothing, with_errors: bool
 ) -> list[_Cross]:
-    with np.errstate(divide="ignore"):  # an unsmoothed zero is an infinite loss
-        logs = -np.log(smoothed(one.counts, smoothing))
-        without = [-np.log(smoothed(one.counts - block, smoothing)) for block in one.blocks]
+    logs = -np.log(smoothed(one.counts, smoothing))
+    without = [-np.log(smoothed(one.counts - block, smoothing)) for block in one.blocks]
     sizes = one.blocks.sum(axis=1).astype(np.float64)
     found = []
     for test in tests:

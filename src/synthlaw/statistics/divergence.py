@@ -23,7 +23,8 @@ class Smoothing:
     additive: `weight` is added to every count (Lidstone; 1 is Laplace's).
     mixed: a share `weight` of the mass is spread over the vocabulary evenly (Jelinek-Mercer).
     good-turing: the unseen mass (tokens seen once over all tokens) is spread over unseen tokens
-    evenly; `weight` is not used.
+    evenly; `weight` is not used. A set without a token seen once counts as having half of one, so
+    that no token is impossible.
     """
 
     kind: Literal["additive", "mixed", "good-turing"]
@@ -42,6 +43,8 @@ class Smoothing:
         """Its name in tables."""
         return self.kind if self.kind == "good-turing" else f"{self.kind} {self.weight:g}"
 
+
+NO_TOKEN_ONCE = 0.5
 
 GOOD_TURING = Smoothing("good-turing")
 SMOOTHINGS = (
@@ -66,9 +69,9 @@ def smoothed(counts: np.ndarray, smoothing: Smoothing) -> np.ndarray:
     if smoothing.kind == "mixed":
         return (1 - smoothing.weight) * plain + smoothing.weight / vocab
     unseen = counts == 0
-    missing = good_turing_mass(counts)
-    if not unseen.any() or missing == 0:
+    if not unseen.any():
         return plain
+    missing = good_turing_mass(counts) or NO_TOKEN_ONCE / tokens
     return np.where(unseen, missing / unseen.sum(), (1 - missing) * plain)
 
 

@@ -24,6 +24,7 @@ MOST_TOKENS = 40
 """Tokens listed for each pair of sets."""
 
 RANK_POINTS = 120
+RANK_GROUPS = 50
 EVERY = "(all training sets)"
 """The row for the union of all training sets."""
 
@@ -148,6 +149,35 @@ def coverage_rows(compared: Compared) -> list[Row]:
                         "type_share": found.types,
                         "gap_types": len(short),
                         "gap_token_share": gap,
+                    }
+                )
+    return rows
+
+
+def frequency_rows(compared: Compared) -> list[Row]:
+    """`frequencies`: a test set's tokens by rank, and how frequent training sets have them.
+
+    Ranks are grouped evenly in logarithm; frequencies are means over a group's tokens.
+    """
+    rows = []
+    for test, one in compared.tests.items():
+        order = np.argsort(-one.counts.astype(np.float64), kind="stable")
+        order = order[one.counts[order] > 0]
+        starts = np.unique(np.geomspace(1, len(order) + 1, RANK_GROUPS).round().astype(int)) - 1
+        sizes = np.diff([*starts, len(order)])
+        kept = sizes > 0
+        wanted = np.add.reduceat(one.probabilities()[order], starts[kept]) * PER / sizes[kept]
+        for name, trained in compared.equal.items():
+            have = trained.probabilities()[order]
+            mean = np.add.reduceat(have, starts[kept]) * PER / sizes[kept]
+            for start, there, here in zip(starts[kept], wanted, mean, strict=True):
+                rows.append(
+                    {
+                        "test": test,
+                        "training": name,
+                        "rank": int(start) + 1,
+                        "test_per_million": float(there),
+                        "training_per_million": float(here),
                     }
                 )
     return rows

@@ -1,0 +1,129 @@
+"""The tables of a statistics folder as the page and the figures read them.
+
+A folder holds `statistics.json` and a Parquet file per table (see `statistics.build`). What is
+text in them (names, tokens) is data, and cleaned.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from synthlaw.common.errors import UsageError
+from synthlaw.report.palette import DASHES, FURTHER_COLOURS, NATURAL, TYPE_COLOURS
+from synthlaw.report.text import clean_text
+
+FOLDER = "statistics"
+FACTS = "statistics.json"
+
+Row = Mapping[str, Any]
+
+
+class Facts(BaseModel):
+    """What `statistics.json` says: what was compared, and at which sizes."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    baseline: str
+    training: Mapping[str, int]
+    mixtures: Sequence[str] = ()
+    tests: Mapping[str, int] = {}
+    training_tokens: int
+    test_tokens: int = 0
+    smoothing: str
+    tables: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A statistics folder, read. tables: rows by table; a table without rows is not there."""
+
+    facts: Facts
+    tables: Mapping[str, Sequence[Row]]
+
+    def rows(self, table: str, **wanted: Any) -> list[Row]:
+        """Rows of a table whose columns have the wanted values, in file order."""
+        return [
+            row
+            for row in self.tables.get(table, ())
+            if all(row.get(column) == value for column, value in wanted.items())
+        ]
+
+    @property
+    def trained(self) -> list[str]:
+        """Training sets, then mixtures."""
+        return [*self.facts.training, *self.facts.mixtures]
+
+    @property
+    def tests(self) -> list[str]:
+        """Test sets."""
+        return list(self.facts.tests)
+
+    def models(self) -> list[str]:
+        """Models whose losses by token are here, in file order."""
+        return list(dict.fromkeys(str(row["model"]) for row in self.rows("loss_by_frequency")))
+
+
+def read_comparison(folder: Path) -> Comparison | None:
+    """The tables in `folder`; None when there are none. Raises UsageError for a broken file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    place = folder / FACTS
+    if not place.is_file():
+        return None
+    try:
+        facts = Facts.model_validate(_clean(json.loads(place.read_text(encoding="utf-8"))))
+        tables = {
+            name: _clean(pq.read_table(folder / f"{name}.parquet").to_pylist())
+            for name in facts.tables
+        }
+    except (OSError, ValueError, ValidationError, pa.ArrowException) as error:
+        raise UsageError(f"{place}: not a whole folder of statistics ({error})") from error
+    return Comparison(facts, tables)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+@dataclass(frozen=True)
+class SetStyle:
+    """How a set is drawn: colours by theme, and a dash."""
+
+    light: str
+    dark: str
+    dash: str
+
+
+def set_styles(names: Sequence[str], baseline: str) -> dict[str, SetStyle]:
+    """A style for every set: the baseline grey, the paper's types in their own colours, others in
+    those that are left; a colour that returns is dashed.
+    """
+    own = {name: TYPE_COLOURS[name.upper()] for name in names if name.upper() in TYPE_COLOURS}
+    taken = [pair["light"] for pair in own.values()]
+    free = [p for p in (*FURTHER_COLOURS, *TYPE_COLOURS.values()) if p["light"] not in taken]
+    styles, further = {}, 0
+    for name in names:
+        dash = DASHES[0]
+        if name == baseline:
+            pair = NATURAL
+        elif name in own:
+            pair = own[name]
+        else:
+            pair = free[further % len(free)]
+            dash = DASHES[further // len(free) % len(DASHES)]
+            further += 1
+        styles[name] = SetStyle(pair["light"], pair["dark"], dash)
+    return styles
