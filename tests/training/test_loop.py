@@ -162,7 +162,8 @@ def test_a_disk_that_refuses_keeps_the_earlier_checkpoint(tmp_path: Path) -> Non
     assert train(config, small_sampler(config), tmp_path).status == "finished"
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["cut", "lost", "garbled"])
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, harm: str) -> None:
     config = small_config(checkpoint_every_steps=4)
 
     def stop(progress: TrainingProgress) -> None:
@@ -171,10 +172,20 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(config, small_sampler(config), tmp_path, on_progress=stop)
-    weights = tmp_path / "checkpoints" / "step-00000008" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-5])
-    with pytest.raises(SynthlawError, match=r"step-00000008: the checkpoint cannot be read"):
+    shard = tmp_path / "checkpoints/step-00000008/shard-00001-model-00002-of-00003.safetensors"
+    data = shard.read_bytes()
+    said = {
+        "cut": f"model-00002-of-00003.safetensors has {len(data) - 5} bytes",
+        "lost": "model-00002-of-00003.safetensors is missing",
+        "garbled": "header",
+    }
+    if harm == "lost":
+        shard.unlink()
+    else:
+        shard.write_bytes(data[:-5] if harm == "cut" else b"\xff" * len(data))
+    with pytest.raises(SynthlawError, match=rf"step-00000008: .* cannot be read: .*{said[harm]}"):
         train(config, small_sampler(config), tmp_path)
+    assert saved_steps(tmp_path / "checkpoints") == [8]
 
 
 def test_bad_batches_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The program `synthlaw`: its commands, and how errors leave it.
 
-Exit status: 0 done; 1 the work failed or is incomplete; 2 wrong use or a bad file; 130 Ctrl-C.
+Exit status: 0 done; 1 the work failed or is incomplete; 2 wrong use or a bad file; 130 Ctrl-C;
+143 stopped by SIGTERM, as a scheduler sends it: run the same command again to go on.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import signal
 import sys
 import warnings
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -75,11 +78,40 @@ def cli() -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     """A scheduler's or a lost terminal's signal ends the work as Ctrl-C does."""
-    raise KeyboardInterrupt
+    raise KeyboardInterrupt(number)
+
+
+def _leads() -> bool:
+    """Whether we speak for all: of the processes that torchrun starts for a run, the first does."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _be_silent() -> None:
+    from synthlaw.common.progress import console
+
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as we live
+    console.quiet = True
+
+
+def _failed(error: SynthlawError) -> NoReturn:
+    if os.environ.get("SYNTHLAW_DEBUG"):
+        raise error
+    if "TORCHELASTIC_ERROR_FILE" in os.environ:
+        from synthlaw.training.launch import LAUNCHED, record_error
+
+        record_error(error)
+        told = LAUNCHED not in os.environ and _leads()
+    else:
+        told = True
+    if told:
+        print(f"error: {error}", file=sys.stderr)
+    sys.exit(error.exit_status)
 
 
 def main() -> None:
     """Entry point: runs the program and turns errors into exit statuses, never tracebacks."""
+    if not _leads():
+        _be_silent()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if not os.environ.get("SYNTHLAW_DEBUG"):
         warnings.simplefilter("ignore")
@@ -91,14 +123,11 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
         print("stopped; what is finished is kept, run again to go on", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
     except SynthlawError as error:
-        if os.environ.get("SYNTHLAW_DEBUG"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
+        _failed(error)
     except BrokenPipeError:
         os._exit(141)  # the reader went away; nothing is left to say
     except OSError as error:

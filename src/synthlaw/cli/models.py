@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+from pydantic import BaseModel, ValidationError
 
 from synthlaw.cli.options import (
     context_option,
@@ -25,6 +28,8 @@ from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, parse_count
 from synthlaw.common.progress import meter
 
+T = TypeVar("T", bound=BaseModel)
+
 
 @click.command()
 @source_option
@@ -39,6 +44,27 @@ from synthlaw.common.progress import meter
 @click.option("--learning-rate", default=3e-4, show_default=True)
 @click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
 @click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Train on so many GPUs of this machine, one process each.",
+)
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Rows per forward pass of a process; 0: all its rows.",
+)
+@click.option("--recompute", is_flag=True, help="Keep fewer activations; compute them twice.")
+@click.option("--compile", "compiled", is_flag=True, help="torch.compile the model's blocks.")
+@click.option(
+    "--shard-group",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Processes that share one copy of the model (HSDP); 0: all (FSDP).",
+)
 @json_option
 def train(
     sources: tuple[str, ...],
@@ -53,15 +79,29 @@ def train(
     learning_rate: float,
     dtype: str,
     threads: int,
+    processes: int,
+    micro_batch: int,
+    recompute: bool,
+    compiled: bool,
+    shard_group: int,
     as_json: bool,
 ) -> None:
     """Train one model on one mixture; resumes what is in --out.
 
     \b
-    Example:
+    Examples:
       synthlaw train --source natural=tokens/natural --share natural=1 --size 0.3M \\
         --tokens 1M --context 256 --batch-tokens 4096 --learning-rate 3e-3 --out runs/first
+      synthlaw train --source natural=tokens/natural --share natural=1 --size 1B \\
+        --tokens 20B --processes 8 --micro-batch 4 --compile --out runs/large
+    Several machines: start the same command, without --processes, under torchrun on each:
+      torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
+        -m synthlaw train … --shard-group 8
     """
+    if processes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
+        from synthlaw.training.launch import run_processes
+
+        return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
     from synthlaw.training.config import TrainingConfig
     from synthlaw.training.loop import TrainingProgress
     from synthlaw.training.loop import train as train_model
@@ -69,7 +109,8 @@ def train(
 
     sampler, sets = sampler_of(sources, shares, context, seed, max_epochs)
     per_step = parse_count(batch_tokens, "--batch-tokens")
-    config = TrainingConfig(
+    config = _checked(
+        TrainingConfig,
         shape=preset(size, next(iter(sets.values())).manifest.vocab),
         context=context,
         # A count such as 1M means the nearest whole number of windows.
@@ -79,6 +120,10 @@ def train(
         peak_lr=learning_rate,
         dtype="bf16" if dtype == "bf16" else "fp32",
         threads=threads,
+        micro_batch=micro_batch,
+        recompute=recompute,
+        compile=compiled,
+        shard_group=shard_group,
     )
     sampler.check(config.steps * config.rows)
     with meter(f"training {size}", config.tokens, "token") as bar:
@@ -104,6 +149,15 @@ def train(
     answer(value, [line], as_json)
     if result.status != "finished":
         raise SystemExit(1)
+
+
+def _checked(kind: type[T], **values: Any) -> T:
+    """`kind(**values)`; what does not fit together is an error for people."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        said = [item["msg"].removeprefix("Value error, ") for item in error.errors()]
+        raise UsageError("; ".join(said)) from None
 
 
 def _model_folder(folder: Path) -> Path:

@@ -1,19 +1,28 @@
-"""Checkpoints: a folder of safetensors and JSON, whole under its name or not there at all.
+"""Checkpoints and trained models: safetensors and JSON, whole under their name or not there.
 
-    step-00000120/
-      model.safetensors      fp32 weights, Hugging Face names without the leading `model.`
+    step-00000120/                             one that a run resumes from; see `save_checkpoint`
+      shard-00001-model-00001-of-00003.safetensors    process 1's slices of the fp32 weights,
+      shard-00001-model-00002-of-00003.safetensors    of Adam's first moments,
+      shard-00001-model-00003-of-00003.safetensors    and of the second
       model.json             the shape
-      optimizer.safetensors  Adam's moments (absent when only the weights are kept)
-      state.json             step, tokens, seconds, and the identity of the run
+      state.json             step, tokens, seconds, identity of the run, the files and their sizes
+    model/                                     what a run ends with; see `save_model`
+      model.safetensors      fp32 weights, Hugging Face names without the leading `model.`
+      optimizer.safetensors  the moments, if kept
+      model.json, state.json
 
-A new checkpoint gets a new name; older ones are removed only once it stands, so a kill at any
-moment leaves at least one that loads.
+Slices are written and read by torch.distributed.checkpoint, so another number of processes can
+go on. A new checkpoint gets a new name; older ones are removed only once it stands, so a kill at
+any moment leaves at least one that loads.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +34,16 @@ from safetensors.torch import load_file, save_file
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.training.model import Llama
-from synthlaw.training.optimizer import optimizer_tensors, restore_optimizer
+from synthlaw.training.optimizer import MOMENTS, optimizer_tensors, restore_optimizer
+from synthlaw.training.parallel import World, whole_tensor
 from synthlaw.training.presets import ModelShape
 
 PREFIX = "step-"
+STATE_FILE = "state.json"
+SHAPE_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+
+Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -42,46 +57,181 @@ class CheckpointState:
 
 
 def save_checkpoint(
-    folder: Path,
-    model: Llama,
-    state: CheckpointState,
-    optimizer: torch.optim.AdamW | None = None,
-) -> Path:
-    """Write a checkpoint as `folder`, atomically; without `optimizer` only weights and state.
+    folder: Path, model: Llama, state: CheckpointState, optimizer: torch.optim.AdamW, world: World
+) -> None:
+    """Write the checkpoint `folder`, atomically, every process its slices; all must call.
 
     Raises SynthlawError when the disk refuses (full, read-only): nothing appears under the name.
     """
+    weights: Tensors = dict(model.state_dict())
+    tensors = {**weights, **optimizer_tensors(model, optimizer)}
+
+    def fill(aside: Path) -> None:
+        _write_slices(tensors, aside, world)
+
+    def finish(aside: Path) -> None:
+        write_json(aside / SHAPE_FILE, model.shape.model_dump(mode="json"))
+        files = {path.name: path.stat().st_size for path in sorted(aside.glob("*.safetensors"))}
+        write_json(aside / STATE_FILE, {**asdict(state), "files": files})
+
+    _write_folder(folder, fill, finish, world, _bytes_of(tensors))
+
+
+def save_model(
+    folder: Path,
+    model: Llama,
+    state: CheckpointState,
+    world: World,
+    optimizer: torch.optim.AdamW | None = None,
+) -> None:
+    """Write the model `folder` with whole tensors, atomically; all processes must call.
+
+    With `optimizer` its moments too. Raises SynthlawError when the disk refuses.
+    """
+    moments = optimizer_tensors(model, optimizer) if optimizer is not None else {}
+    weights = _gathered(model.state_dict(), world)
+    moments = _gathered(moments, world)
+
+    def finish(aside: Path) -> None:
+        save_file(weights, aside / WEIGHTS_FILE, metadata={"format": "pt"})
+        write_json(aside / SHAPE_FILE, model.shape.model_dump(mode="json"))
+        if moments:
+            save_file(moments, aside / "optimizer.safetensors", metadata={"format": "pt"})
+        write_json(aside / STATE_FILE, asdict(state))
+
+    _write_folder(folder, lambda aside: None, finish, world, _bytes_of({**weights, **moments}))
+
+
+def _gathered(tensors: Tensors, world: World) -> Tensors:
+    """The tensors whole in the leader's memory, gathered one at a time; elsewhere nothing."""
+    found = {}
+    for name, tensor in tensors.items():
+        whole = whole_tensor(tensor.detach())
+        if world.leads:
+            found[name] = whole.cpu().contiguous()
+    return found
+
+
+def _bytes_of(tensors: Tensors) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _write_folder(
+    folder: Path,
+    fill: Callable[[Path], None],
+    finish: Callable[[Path], None],
+    world: World,
+    size: int,
+) -> None:
+    """Let every process `fill` a folder aside and the leader `finish` it and give it its name."""
     try:
-        with atomic_folder(folder) as aside:
-            _save_tensors(model.state_dict(), aside / "model.safetensors")
-            write_json(aside / "model.json", model.shape.model_dump(mode="json"))
-            if optimizer is not None:
-                moments = optimizer_tensors(model, optimizer)
-                _save_tensors(moments, aside / "optimizer.safetensors")
-            write_json(aside / "state.json", vars(state))
-    except (OSError, SafetensorError) as error:
-        copies = 3 if optimizer is not None else 1
-        need = copies * sum(p.numel() * p.element_size() for p in model.parameters())
+        with ExitStack() as stack:
+            aside = world.lead(lambda: stack.enter_context(atomic_folder(folder)))
+            fill(aside)
+
+            def name() -> None:
+                finish(aside)
+                stack.close()
+
+            world.lead(name)
+    except _failures() as error:
         raise SynthlawError(
-            f"{folder}: could not write the checkpoint of {need / 1e6:.0f} MB: {error}. "
+            f"{folder}: could not write the checkpoint of {size / 1e6:.0f} MB: {_reason(error)}. "
             "Earlier checkpoints are untouched; free space and run again to resume"
         ) from error
-    return folder
 
 
-def _save_tensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
-    plain = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    save_file(plain, path, metadata={"format": "pt"})
+def _failures() -> tuple[type[BaseException], ...]:
+    """What reading and writing raise. DCP's own error is no Exception, and gathers all ranks'."""
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    usual = (OSError, SafetensorError, SynthlawError, RuntimeError, ValueError, KeyError, TypeError)
+    return (*usual, CheckpointException)
+
+
+def _reason(error: BaseException) -> str:
+    """One line: of an error that gathers several processes', the first one's."""
+    gathered = getattr(error, "failures", None)
+    if gathered:
+        rank, (first, _) = next(iter(gathered.items()))
+        return f"process {rank}: {first}"
+    return str(error)
+
+
+def _write_slices(tensors: Tensors, folder: Path, world: World) -> None:
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    kinds = {name: _kind(name) for name in tensors}
+    writer = HuggingFaceStorageWriter(
+        str(folder), fqn_to_index_mapping=kinds, save_distributed=True
+    )
+    with warnings.catch_warnings():
+        # It tells that there is one process, which is what we mean.
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        save(tensors, storage_writer=writer, no_dist=world.mesh is None)
+
+
+def _kind(name: str) -> int:
+    """The file of a tensor: 1 for weights, then one for each moment."""
+    moment, slash, _ = name.partition("/")
+    return 2 + MOMENTS.index(moment) if slash else 1
+
+
+def _read_slices(tensors: Tensors, folder: Path, *, alone: bool) -> None:
+    """Fill `tensors` in place from the slices in `folder`, whoever wrote them."""
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
+
+
+def load_checkpoint(
+    folder: Path, model: Llama, optimizer: torch.optim.AdamW, world: World
+) -> CheckpointState:
+    """Fill `model` and `optimizer` from a checkpoint, in place, bit for bit; all must call.
+
+    Raises SynthlawError when a file is missing or damaged.
+    """
+    try:
+        state = world.lead(lambda: _checked_state(folder))
+        weights: Tensors = dict(model.state_dict())
+        moments = {
+            f"{moment}/{name}": torch.empty_like(parameter, requires_grad=False)
+            for name, parameter in model.named_parameters()
+            for moment in MOMENTS
+        }
+        _read_slices({**weights, **moments}, folder, alone=world.mesh is None)
+        restore_optimizer(model, optimizer, moments, state.step)
+    except _failures() as error:
+        raise SynthlawError(
+            f"{folder}: the checkpoint cannot be read: {_reason(error)}. Remove this folder to "
+            "resume from an earlier one"
+        ) from error
+    return state
+
+
+def _checked_state(folder: Path) -> CheckpointState:
+    """The state of a checkpoint whose files are all there and of their size."""
+    values = read_json(folder / STATE_FILE)
+    for name, size in values.pop("files").items():
+        path = folder / name
+        found = path.stat().st_size if path.exists() else None
+        if found != size:
+            said = "is missing" if found is None else f"has {found} bytes"
+            raise SynthlawError(f"{name} {said}; expected {size} bytes")
+    return CheckpointState(**values)
 
 
 def load_shape(folder: Path) -> ModelShape:
     """The shape of a saved model. Raises UsageError when the folder holds none."""
-    path = folder / "model.json"
     try:
-        return ModelShape.model_validate(read_json(path))
+        return ModelShape.model_validate(read_json(folder / SHAPE_FILE))
     except (OSError, ValueError, ValidationError) as error:
         raise UsageError(
-            f"{folder}: expected a model (model.json and model.safetensors); {error}"
+            f"{folder}: expected a model ({SHAPE_FILE} and {WEIGHTS_FILE}); {error}"
         ) from error
 
 
@@ -94,34 +244,20 @@ def load_model(folder: Path, device: str = "cpu") -> Llama:
     with torch.device("meta"):
         model = Llama(shape)
     try:
-        weights = load_file(folder / "model.safetensors", device=device)
+        if (folder / WEIGHTS_FILE).exists() or not (folder / STATE_FILE).exists():
+            weights = load_file(folder / WEIGHTS_FILE, device=device)
+        else:
+            _checked_state(folder)
+            weights = {
+                n: torch.empty(t.shape, device=device) for n, t in model.state_dict().items()
+            }
+            _read_slices(weights, folder, alone=True)
         model.load_state_dict(weights, assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UsageError(f"{folder}: model.safetensors cannot be used: {error}") from error
+    except _failures() as error:
+        raise UsageError(f"{folder}: its weights cannot be used: {_reason(error)}") from error
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     return model.eval()
-
-
-def load_checkpoint(
-    folder: Path, model: Llama, optimizer: torch.optim.AdamW | None = None
-) -> CheckpointState:
-    """Fill `model` (and `optimizer`) from a checkpoint, in place, bit for bit.
-
-    Raises SynthlawError when a file is missing or damaged.
-    """
-    try:
-        state = CheckpointState(**read_json(folder / "state.json"))
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        if optimizer is not None:
-            moments = load_file(folder / "optimizer.safetensors")
-            restore_optimizer(model, optimizer, moments, state.step)
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise SynthlawError(
-            f"{folder}: the checkpoint cannot be read: {error}. Remove this folder to resume "
-            "from an earlier one"
-        ) from error
-    return state
 
 
 def step_folder(checkpoints: Path, step: int) -> Path:

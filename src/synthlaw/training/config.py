@@ -16,6 +16,8 @@ OPERATIONAL = frozenset(
     {
         "micro_batch",
         "compile",
+        "recompute",
+        "shard_group",
         "device",
         "threads",
         "checkpoint_every_steps",
@@ -45,13 +47,16 @@ class TrainingConfig(BaseModel):
 
     shape: the model. context: positions per row. batch_tokens: tokens per optimizer step, a
     multiple of `context`. budget: training tokens wanted; the run takes `steps` whole steps, the
-    nearest number, and realises `tokens`. micro_batch: rows per forward pass, 0 for the whole
-    batch at once. document_start: the token that begins a document (BOS), when attention must
-    not look past it; None lets it see the whole row. warmup: share of steps, for the cosine, which
-    is the schedule unless `wsd` is given. decay_on: 'all' as Lingua does, or 'matrices' to spare
-    the norm gains. compile: torch.compile, worth it when a run lasts minutes. threads: CPU
-    threads, 0 to leave torch's setting. A checkpoint is taken after whichever comes first of
-    `checkpoint_every_steps` and `checkpoint_every_seconds` (0 turns either off).
+    nearest number, and realises `tokens`. micro_batch: rows per forward pass of one process, 0
+    for all its rows at once. document_start: the token that begins a document (BOS), when
+    attention must not look past it; None lets it see the whole row. warmup: share of steps, for
+    the cosine, which is the schedule unless `wsd` is given. decay_on: 'all' as Lingua does, or
+    'matrices' to spare the norm gains. compile: torch.compile, worth it when a run lasts minutes.
+    recompute: keep only what enters each block and compute the rest again in the backward pass, a
+    third more work for a fraction of the activations' memory. shard_group: processes that share
+    one copy of the model, 0 for all. threads: CPU threads, 0 to leave torch's setting. A
+    checkpoint is taken after whichever comes first of `checkpoint_every_steps` and
+    `checkpoint_every_seconds` (0 turns either off).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -77,6 +82,8 @@ class TrainingConfig(BaseModel):
 
     micro_batch: int = Field(default=0, ge=0)
     compile: bool = False
+    recompute: bool = False
+    shard_group: int = Field(default=0, ge=0)
     device: str = "auto"
     threads: int = Field(default=0, ge=0)
     checkpoint_every_steps: int = Field(default=0, ge=0)

@@ -14,6 +14,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,15 +29,17 @@ from synthlaw.training.checkpoint import (
     keep_last,
     load_checkpoint,
     save_checkpoint,
+    save_model,
     saved_steps,
     step_folder,
 )
 from synthlaw.training.config import TrainingConfig, trunk_identity
-from synthlaw.training.device import autocast, choose_device, cpu_threads
+from synthlaw.training.device import autocast, cpu_threads
 from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
 from synthlaw.training.metrics import MetricsLog
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.optimizer import build_optimizer
+from synthlaw.training.parallel import World, clip, joined_world, place
 from synthlaw.training.presets import training_flops
 from synthlaw.training.result import (
     MODEL_FOLDER,
@@ -89,11 +92,11 @@ def train(
     once the state is saved.
     """
     identity = {"config": config.identity(), "sampler": sampler.identity()}
-    done = finished_result(out, identity)
-    if done is not None:
-        return done
-    with cpu_threads(config.threads):
-        run = _Run(config, sampler, out, identity)
+    with joined_world(config) as world, cpu_threads(config.threads):
+        done = world.lead(lambda: finished_result(out, identity))
+        if done is not None:
+            return done
+        run = _Run(config, sampler, out, identity, world)
         run.resume(start)
         return run.to_the_end(on_progress or (lambda progress: None))
 
@@ -119,8 +122,8 @@ def train_trunk(
             "begins"
         )
     identity = _trunk_of({"config": config.identity(), "sampler": sampler.identity()})
-    with cpu_threads(config.threads):
-        run = _Run(config, sampler, out, identity)
+    with joined_world(config) as world, cpu_threads(config.threads):
+        run = _Run(config, sampler, out, identity, world)
         run.resume(start)
         return run.to_step(until, on_progress or (lambda progress: None))
 
@@ -134,17 +137,19 @@ class _Run:
     """The mutable state of one run in progress."""
 
     def __init__(
-        self, config: TrainingConfig, sampler: BatchSampler, out: Path, identity: dict[str, Any]
+        self,
+        config: TrainingConfig,
+        sampler: BatchSampler,
+        out: Path,
+        identity: dict[str, Any],
+        world: World,
     ) -> None:
         self.config, self.sampler, self.out, self.identity = config, sampler, out, identity
+        self.world = world
         self.checkpoints = out / CHECKPOINTS_FOLDER
-        self.device = choose_device(config.device)
-        self.model = initial_model(config).to(self.device)
+        self.model = initial_model(config)
+        place(self.model, world, config)
         self.optimizer = build_optimizer(self.model, config)
-        if config.compile:
-            # Block by block: all blocks share one compilation, and the loss is blocked by hand.
-            for block in self.model.layers:
-                block.compile()
         self.step = 0
         self.seconds = 0.0
 
@@ -153,15 +158,10 @@ class _Run:
 
         Clears what a kill left half written.
         """
-        for leftover in [*self.out.glob(f"{ASIDE}*"), *self.checkpoints.glob(f"{ASIDE}*")]:
-            if leftover.is_dir():
-                shutil.rmtree(leftover)
-            else:
-                leftover.unlink()
-        steps = saved_steps(self.checkpoints)
-        if steps:
-            folder = step_folder(self.checkpoints, steps[-1])
-            state = load_checkpoint(folder, self.model, self.optimizer)
+        last = self.world.lead(lambda: _last_step(self.out, self.checkpoints))
+        if last is not None:
+            folder = step_folder(self.checkpoints, last)
+            state = load_checkpoint(folder, self.model, self.optimizer, self.world)
             check_same_run(state.identity, self.identity, self.out)
         elif start is not None:
             state = self.branch(start)
@@ -171,18 +171,22 @@ class _Run:
 
     def branch(self, start: Path) -> CheckpointState:
         """Take over the state and the log of a trunk."""
-        trunk = start / CHECKPOINTS_FOLDER
-        folder = step_folder(trunk, saved_steps(trunk)[-1])
-        state = load_checkpoint(folder, self.model, self.optimizer)
+        world, trunk = self.world, start / CHECKPOINTS_FOLDER
+        last = world.lead(lambda: saved_steps(trunk)[-1])
+        state = load_checkpoint(step_folder(trunk, last), self.model, self.optimizer, world)
         check_same_run(_trunk_of(state.identity), _trunk_of(self.identity), start)
         if state.step > self.config.trunk_steps:
             raise UsageError(
                 f"{start}: holds a trunk of {state.step} steps; expected at most "
                 f"{self.config.trunk_steps}, where this run's cooldown begins"
             )
-        self.out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(start / METRICS_FILE, self.out / METRICS_FILE)
+        world.lead(lambda: shutil.copyfile(start / METRICS_FILE, self.out / METRICS_FILE))
         return state
+
+    def saved_step(self) -> int | None:
+        """The step of the newest checkpoint."""
+        steps = self.world.lead(lambda: saved_steps(self.checkpoints))
+        return steps[-1] if steps else None
 
     def to_the_end(self, on_progress: Callable[[TrainingProgress], None]) -> TrainingResult:
         """Take the remaining steps and write the result."""
@@ -193,7 +197,7 @@ class _Run:
     ) -> TrainingResult | None:
         """Take the steps up to `until` and save; the result when the run diverged before."""
         diverged = self.take_steps(until, on_progress)
-        if diverged is None and saved_steps(self.checkpoints)[-1:] != [until]:
+        if diverged is None and self.saved_step() != until:
             self.checkpoint()
         return diverged
 
@@ -201,10 +205,12 @@ class _Run:
         self, until: int, on_progress: Callable[[TrainingProgress], None]
     ) -> TrainingResult | None:
         """Take the steps up to `until`, saving on the way; the result if the run diverges."""
-        config = self.config
-        self.out.mkdir(parents=True, exist_ok=True)
+        config, world = self.config, self.world
         saved_at = (self.step, time.monotonic())
-        with stop_on_sigterm() as stop, MetricsLog(self.out / METRICS_FILE, self.step) as log:
+        log: MetricsLog | None = None
+        with stop_on_sigterm() as stop, ExitStack() as stack:
+            if world.leads:
+                log = stack.enter_context(MetricsLog(self.out / METRICS_FILE, self.step))
             while self.step < until:
                 started = time.monotonic()
                 rate = config.schedule.rate(self.step)
@@ -214,40 +220,56 @@ class _Run:
                 seconds = time.monotonic() - started
                 self.step += 1
                 self.seconds += seconds
-                speed = config.batch_tokens / max(seconds, 1e-9)
-                tokens = self.step * config.batch_tokens
-                row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm}
-                log.write({**row, "lr": rate, "tokens_per_second": round(speed, 1)})
-                on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
-                if self.step < until and (stop.came or self.checkpoint_is_due(*saved_at)):
-                    log.sync()
+                if log is not None:
+                    self.report(log, on_progress, seconds, loss, norm, rate)
+                stopping, due = world.any(stop.came, self.checkpoint_is_due(*saved_at))
+                if self.step < until and (stopping or due):
+                    if log is not None:
+                        log.sync()
                     self.checkpoint()
                     saved_at = (self.step, time.monotonic())
-                    if stop.came:
+                    if stopping:
                         raise InterruptedRunError(
                             f"{self.out}: stopped by SIGTERM and saved after step {self.step} of "
                             f"{config.steps}; run again to resume"
                         )
-            log.sync()
+            if log is not None:
+                log.sync()
         return None
+
+    def report(
+        self,
+        log: MetricsLog,
+        on_progress: Callable[[TrainingProgress], None],
+        seconds: float,
+        loss: float,
+        norm: float,
+        rate: float,
+    ) -> None:
+        """Log the step just taken, and tell of it."""
+        config, tokens = self.config, self.step * self.config.batch_tokens
+        speed = config.batch_tokens / max(seconds, 1e-9)
+        row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm}
+        log.write({**row, "lr": rate, "tokens_per_second": round(speed, 1)})
+        on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
 
     def update(self, rate: float) -> tuple[float, float]:
         """One optimizer step: (loss in nats per token, gradient norm before clipping).
 
         When either is not finite nothing was updated.
         """
-        config = self.config
-        rows = torch.from_numpy(checked_batch(self.sampler, self.step, config)).to(self.device)
+        config, world = self.config, self.world
+        rows = world.share(checked_batch(self.sampler, self.step, config))
         self.optimizer.zero_grad(set_to_none=True)
-        loss = torch.zeros((), device=self.device)
-        for part in torch.split(rows, config.micro_batch or config.rows):
-            with autocast(self.device, config.dtype):
+        loss = torch.zeros((), device=world.device)
+        for part in torch.split(rows, config.micro_batch or len(rows)):
+            with autocast(world.device, config.dtype):
                 share = self.model(part[:, :-1], part[:, 1:], config.document_start)
                 share = share / config.batch_tokens
-            torch.autograd.backward(share)
+            # Gradients are averaged over the world's processes; their sum is wanted.
+            torch.autograd.backward(share * world.size)
             loss += share.detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        values = float(loss), float(norm)
+        values = float(world.sum(loss)), clip(self.model, config.clip)
         if all(map(math.isfinite, values)):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
@@ -267,8 +289,8 @@ class _Run:
     def checkpoint(self) -> None:
         """Save everything a resumed run needs, then drop older checkpoints."""
         folder = step_folder(self.checkpoints, self.step)
-        save_checkpoint(folder, self.model, self.state(), self.optimizer)
-        keep_last(self.checkpoints, self.config.keep_last)
+        save_checkpoint(folder, self.model, self.state(), self.optimizer, self.world)
+        self.world.lead(lambda: keep_last(self.checkpoints, self.config.keep_last))
 
     def state(self) -> CheckpointState:
         """Where the run stands now."""
@@ -278,9 +300,10 @@ class _Run:
     def finished(self) -> TrainingResult:
         """Write the weights, then the result, then drop the checkpoints."""
         kept = self.optimizer if self.config.keep_optimizer else None
-        save_checkpoint(self.out / MODEL_FOLDER, self.model, self.state(), kept)
-        result = self.result("finished", f"{self.step} steps")
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        save_model(self.out / MODEL_FOLDER, self.model, self.state(), self.world, kept)
+        result = self.world.lead(lambda: self.result("finished", f"{self.step} steps"))
+        if self.world.leads:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
         return result
 
     def diverged(self, loss: float, norm: float) -> TrainingResult:
@@ -291,7 +314,7 @@ class _Run:
             f"step {self.step + 1}: found loss {loss} and gradient norm {norm}, not both finite; "
             f"stopped before the update ({kept})"
         )
-        return self.result("diverged", message)
+        return self.world.lead(lambda: self.result("diverged", message))
 
     def result(self, status: Literal["finished", "diverged"], message: str) -> TrainingResult:
         """The result as it stands, written to the run's folder."""
@@ -310,3 +333,15 @@ class _Run:
         )
         write_result(result, self.out, self.identity)
         return result
+
+
+def _last_step(out: Path, checkpoints: Path) -> int | None:
+    """The newest checkpoint's step; removes what a killed process was writing in `out`."""
+    for leftover in [*out.glob(f"{ASIDE}*"), *checkpoints.glob(f"{ASIDE}*")]:
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
+    out.mkdir(parents=True, exist_ok=True)
+    steps = saved_steps(checkpoints)
+    return steps[-1] if steps else None

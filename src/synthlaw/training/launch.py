@@ -1,0 +1,128 @@
+"""Start a run's processes on this machine, as `torchrun --standalone` does, and end with them.
+
+torchrun itself always leaves with status 1. Here the error that a process met comes back as it
+was, and a run that SIGTERM stopped leaves with 143, so that a scheduler can tell it from a
+failure. Every process started by torch's elastic agent, ours or torchrun's, dies with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import tempfile
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.training.interrupt import InterruptedRunError
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+SAVE_SECONDS = 600
+"""After SIGTERM: time to finish a step and save. A scheduler's own patience is usually shorter."""
+
+LAUNCHED = "SYNTHLAW_LAUNCHED"
+"""Set for the processes of `run_processes`, which tells their errors, so that they need not."""
+
+_PR_SET_PDEATHSIG = 1
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+class LostProcessError(SynthlawError):
+    """Another process of the run went away; its own error says why."""
+
+
+def run_processes(count: int, command: Sequence[str]) -> None:
+    """Run `command` as `count` processes of one world on this machine and wait for them.
+
+    Their standard streams are ours. Raises what the process that failed first raised (its kind by
+    exit status, its text as recorded), or InterruptedRunError after SIGTERM.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does
+    handlers = {number: signal.getsignal(number) for number in _HANDLED}
+    with tempfile.TemporaryDirectory(prefix="synthlaw-") as logs:
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=str(uuid.uuid4()),
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=logs),
+            shutdown_timeout=SAVE_SECONDS,
+        )
+        try:
+            os.environ[LAUNCHED] = "1"
+            elastic_launch(config, command[0])(*command[1:])
+        except ChildFailedError as error:
+            raise _first_cause(error) from None
+        except SignalException as error:
+            if error.sigval == signal.SIGINT:
+                raise KeyboardInterrupt from None
+            raise InterruptedRunError(
+                f"stopped by {error.sigval.name}; run again to resume from the last checkpoint"
+            ) from None
+        finally:
+            del os.environ[LAUNCHED]
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _first_cause(error: ChildFailedError) -> SynthlawError:
+    """The failure that others followed from: they lost a process, or were ended by the agent."""
+    ordered = sorted(
+        error.failures.items(), key=lambda item: (_follows(item[1]), item[1].timestamp, item[0])
+    )
+    rank, failure = ordered[0]
+    if failure.exitcode < 0:
+        name = signal.Signals(-failure.exitcode).name
+        hint = " (out of memory is the usual reason)" if name == "SIGKILL" else ""
+        return SynthlawError(f"process {rank} was killed by {name}{hint}; run again to resume")
+    text = _recorded(failure) or f"process {rank} ended with status {failure.exitcode}"
+    kinds = {UsageError.exit_status: UsageError, 128 + signal.SIGTERM: InterruptedRunError}
+    return kinds.get(failure.exitcode, SynthlawError)(text)
+
+
+def _follows(failure: ProcessFailure) -> bool:
+    ended = failure.exitcode == -signal.SIGTERM
+    return ended or str(failure.message).startswith(LostProcessError.__name__)
+
+
+def _recorded(failure: ProcessFailure) -> str | None:
+    """The error's text as `record_error` left it, without the name of its class."""
+    data = failure.error_file_data.get("message")
+    if not isinstance(data, dict):
+        return None
+    kind, _, text = str(data["message"]).partition(": ")
+    known = kind in {"SynthlawError", "UsageError", "InterruptedRunError", "LostProcessError"}
+    return text if known else f"{kind}: {text}"
+
+
+def record_error(error: Exception) -> None:
+    """Leave the error where the elastic agent that started this process looks for it."""
+    if "TORCHELASTIC_ERROR_FILE" in os.environ:
+        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+        get_error_handler().record_exception(error)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the agent that started it is gone.
+
+    The agent gives its processes sessions of their own, so whoever kills the agent with -9 would
+    leave them training in a folder that the next attempt opens too.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
