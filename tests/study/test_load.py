@@ -54,6 +54,10 @@ def test_the_shipped_study_files_are_valid(name: str) -> None:
             "mixtures: mixture 'CC': shares add to 1.2",
         ),
         (("{natural: 1.0}", "{natural: 0.5, hqq: 0.5}"), "source 'hqq' does not exist"),
+        (
+            ("mixtures:", "sources: {hq: {path: x}}\ngenerate: {recipes: [hq]}\nmixtures:"),
+            "sources.hq: a recipe has that name",
+        ),
         (("[0.1M]", "[0.1X]"), "found '0.1X'; expected one of 0.1M"),
         (("[50k]", "[many]"), "study.yaml:6: ladder.budgets.0: found 'many'; expected a count"),
         (("[50k]", "[500]"), "less than one batch"),

@@ -248,3 +248,21 @@ def test_a_recipe_whose_answers_are_dropped_is_given_up_before_the_corpus_is_spe
         for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
     )
     assert len(sandbox.server.received) < documents / 2
+
+
+def test_text_made_elsewhere_is_a_source_like_any_other(sandbox: Sandbox) -> None:
+    write_texts(sandbox.folder / "theirs.jsonl", 8, seed=9)
+    sandbox.value["generate"]["recipes"] = {}
+    sandbox.value["sources"] = {"theirs": {"path": "theirs.jsonl"}}
+    sandbox.value["mixtures"]["33HQ"] = {"natural": 0.67, "theirs": 0.33}
+    sandbox.value["ladder"]["sizes"] = {"a": {"dim": 16, "layers": 1, "heads": 2}}
+    run(sandbox)
+    assert not sandbox.server.received
+    mixed = [row for row in rows(sandbox.out) if row["mixture"] == "33HQ"]
+    assert {(row["synthetic_type"], row["generator"]) for row in mixed} == {("theirs", "")}
+    use = json.loads((sandbox.out / "mixtures.json").read_text())
+    shares = {s["source"]: s["share_realised"] for u in use for s in u["sources"]}
+    assert shares["theirs"] == pytest.approx(0.33, abs=0.02)
+    sandbox.value["ladder"]["budgets"] = ["12k"]
+    with pytest.raises(UsageError, match="theirs text holds"):
+        run(sandbox)

@@ -38,6 +38,8 @@ def check_sources(space: Workspace) -> None:
 def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
     for number, source in enumerate(space.study.natural):
         yield f"natural.{number}", source
+    for name, source in space.study.sources.items():
+        yield f"sources.{name}", source
     for name, source in space.study.evaluation.domains.items():
         yield f"evaluation.domains.{name}", source
 

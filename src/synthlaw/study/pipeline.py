@@ -20,6 +20,7 @@ from synthlaw.study.answer import make_answer
 from synthlaw.study.domains import make_domain, make_domain_tokens
 from synthlaw.study.executors import Executor, LocalExecutor
 from synthlaw.study.generation import note_speeds, write_generation
+from synthlaw.study.given import make_given
 from synthlaw.study.grid import Run, runs_of, tokens_needed
 from synthlaw.study.ladder import check_budgets, collect, tasks_of, train_and_score
 from synthlaw.study.load import parse_study
@@ -103,7 +104,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         data = _natural(space)
         runs = runs_of(space.study, data.tokenizer.vocab)
         needed = tokens_needed(space.study, runs)
-        _check_natural(data, needed)
+        _check_supply(data, needed)
         if last < STAGES.index("generate"):
             return None
         synthetic = _generate(space, data, needed)
@@ -168,18 +169,20 @@ def _natural(space: Workspace) -> _Data:
     path = corpus.file("training.parquet")
     natural = make_tokens(space, NATURAL, texts_of(path), corpus.content, tokenizer)
     domains = {n: make_domain_tokens(space, n, d, tokenizer) for n, d in documents.items()}
-    return _Data(tokenizer, corpus, {NATURAL: natural}, domains)
+    given = {name: make_given(space, name, tokenizer) for name in study.sources}
+    return _Data(tokenizer, corpus, {NATURAL: natural, **given}, domains)
 
 
-def _check_natural(data: _Data, needed: dict[str, int]) -> None:
-    """Budgets beyond the natural data are an error before anything is generated."""
-    have = TokenDataset(data.sources[NATURAL].path).manifest.tokens
-    if needed.get(NATURAL, 0) > have:
-        raise UsageError(
-            f"ladder.budgets: the largest budget needs {needed[NATURAL]:,} natural tokens and the "
-            f"natural text holds {have:,}; lower the budgets, bring more text, or allow repetition "
-            "with ladder.max_epochs"
-        )
+def _check_supply(data: _Data, needed: dict[str, int]) -> None:
+    """Budgets beyond the text that is there are an error before anything is generated."""
+    for name, artifact in data.sources.items():
+        have = TokenDataset(artifact.path).manifest.tokens
+        if needed.get(name, 0) > have:
+            raise UsageError(
+                f"ladder.budgets: the largest budget needs {needed[name]:,} {name} tokens and the "
+                f"{name} text holds {have:,}; lower the budgets, bring more text, or allow "
+                "repetition with ladder.max_epochs"
+            )
 
 
 def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Synthetic:

@@ -41,7 +41,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     need = tokens_needed(study, runs)
     speeds = _speeds(folder)
     flops = sum(run.config.flops for run in runs)
-    synthetic = {name: count for name, count in need.items() if name != NATURAL}
+    synthetic = {n: count for n, count in need.items() if n in study.generate.recipes}
     workers = default_workers(study.execution.workers, study.execution.threads)
     training_seconds = flops / (speeds["flops_per_second"] * workers)
     generation_seconds = sum(synthetic.values()) / speeds["generated_tokens_per_second"]
@@ -61,6 +61,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
         },
         "max_epochs": study.ladder.max_epochs,
         "natural_tokens_needed": need.get(NATURAL, 0),
+        "source_tokens_needed": {n: need[n] for n in study.sources if n in need},
         "tokens_to_generate": synthetic,
         "generation_seconds": generation_seconds,
         "disk_bytes": _disk(runs, need),
@@ -121,6 +122,12 @@ def _speeds(folder: Path | None) -> dict[str, Any]:
     }
 
 
+def _given_lines(plan: dict[str, Any]) -> list[str]:
+    needed = plan["source_tokens_needed"].items()
+    listed = ", ".join(f"{name} {format_count(count)}" for name, count in needed)
+    return [f"sources       {listed} tokens needed"] if listed else []
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
     training = plan["training"]
@@ -143,6 +150,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"{format_count(training['flops'])} FLOP",
         f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed; no source is "
         f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
+        *_given_lines(plan),
         f"to generate   {generated or 'nothing'} tokens",
         f"time          generation {format_seconds(plan['generation_seconds'])}, training "
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "

@@ -59,12 +59,18 @@ def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
         "seed": run.seed,
         "synthetic_type": kind,
         "synthetic_ratio": round(ratio, 12),
-        "generator": generator if kind else "",
+        "generator": generator if _is_generated(space, run.mixture) else "",
         "params_total": run.config.shape.params_total,
         "flops": result["flops"],
         "status": "done" if item.scores is not None else "diverged",
         **losses,
     }
+
+
+def _is_generated(space: Workspace, mixture: str) -> bool:
+    """Whether the study's own generator wrote a part of the mixture."""
+    shares = space.study.mixtures[mixture]
+    return any(shares.get(name, 0) > 0 for name in space.study.generate.recipes)
 
 
 def write_mixtures(

@@ -26,6 +26,9 @@ class Study(Part):
     natural: list[TextSource] = Field(min_length=1)
     corpus: Corpus = Field(default_factory=Corpus)
     generate: Generate = Field(default_factory=Generate)
+    sources: dict[Name, TextSource] = Field(
+        default_factory=dict, description="text made elsewhere that mixtures may name"
+    )
     tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
     mixtures: dict[Name, dict[str, float]] = Field(min_length=1)
     baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
@@ -55,12 +58,16 @@ class Study(Part):
     def _natural_is_taken(self) -> Study:
         for place, names in (
             ("generate.recipes", self.generate.recipes),
+            ("sources", self.sources),
             ("evaluation.domains", self.evaluation.domains),
         ):
             if NATURAL in names:
                 raise ValueError(
                     f"{place}.{NATURAL}: the name is taken by the natural text; choose another"
                 )
+        for name in self.sources:
+            if name in self.generate.recipes:
+                raise ValueError(f"sources.{name}: a recipe has that name; choose another")
         return self
 
     @model_validator(mode="after")
@@ -76,7 +83,7 @@ class Study(Part):
 
     @model_validator(mode="after")
     def _sources_exist(self) -> Study:
-        known = [NATURAL, *self.generate.recipes]
+        known = [NATURAL, *self.generate.recipes, *self.sources]
         for name, shares in self.mixtures.items():
             for source in shares:
                 if source not in known:
