@@ -19,6 +19,7 @@ any moment leaves at least one that loads.
 from __future__ import annotations
 
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -42,6 +43,8 @@ PREFIX = "step-"
 STATE_FILE = "state.json"
 SHAPE_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
+ALONE = "shard-00001-model-{:05d}-of-00003.safetensors"
+"""The file of one kind of tensors that a single process writes, by DCP's rule for names."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -143,10 +146,9 @@ def _write_folder(
 
 def _failures() -> tuple[type[BaseException], ...]:
     """What reading and writing raise. DCP's own error is no Exception, and gathers all ranks'."""
-    from torch.distributed.checkpoint.api import CheckpointException
-
     usual = (OSError, SafetensorError, SynthlawError, RuntimeError, ValueError, KeyError, TypeError)
-    return (*usual, CheckpointException)
+    module = sys.modules.get("torch.distributed.checkpoint.api")
+    return usual if module is None else (*usual, module.CheckpointException)
 
 
 def _reason(error: BaseException) -> str:
@@ -159,17 +161,25 @@ def _reason(error: BaseException) -> str:
 
 
 def _write_slices(tensors: Tensors, folder: Path, world: World) -> None:
+    if world.mesh is None:
+        # What DCP would write for one process, without its import, as slow as torch's own, and
+        # without the second copy in memory that it serialises.
+        for kind in set(map(_kind, tensors)):
+            whole = {
+                n: t.detach().cpu().contiguous() for n, t in tensors.items() if _kind(n) == kind
+            }
+            save_file(whole, folder / ALONE.format(kind), metadata={"format": "pt"})
+        return
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
     kinds = {name: _kind(name) for name in tensors}
-    writer = HuggingFaceStorageWriter(
-        str(folder), fqn_to_index_mapping=kinds, save_distributed=True
+    save(
+        tensors,
+        storage_writer=HuggingFaceStorageWriter(
+            str(folder), fqn_to_index_mapping=kinds, save_distributed=True
+        ),
     )
-    with warnings.catch_warnings():
-        # It tells that there is one process, which is what we mean.
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        save(tensors, storage_writer=writer, no_dist=world.mesh is None)
 
 
 def _kind(name: str) -> int:
@@ -179,11 +189,21 @@ def _kind(name: str) -> int:
 
 
 def _read_slices(tensors: Tensors, folder: Path, *, alone: bool) -> None:
-    """Fill `tensors` in place from the slices in `folder`, whoever wrote them."""
+    """Fill `tensors` in place from the slices in `folder`, whoever wrote them.
+
+    alone: whether this process reads for itself; else all processes of the world read theirs.
+    """
+    if alone and not list(folder.glob("shard-00002-*")):
+        for kind in set(map(_kind, tensors)):
+            found = load_file(folder / ALONE.format(kind))
+            for name in (n for n in tensors if _kind(n) == kind):
+                tensors[name].detach().copy_(found[name])
+        return
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
     with warnings.catch_warnings():
+        # It tells that there is one process, which is what we mean.
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=alone)
 
