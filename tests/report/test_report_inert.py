@@ -21,8 +21,8 @@ from synthlaw.report.build import build_report
 from synthlaw.report.charts import chart_text
 from synthlaw.report.page import island
 from synthlaw.report.reading import read_study
-from synthlaw.report.text import clean_text
 from synthlaw.report.terminal import answer_lines
+from synthlaw.report.text import clean_text
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
