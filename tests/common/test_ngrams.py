@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -108,3 +109,13 @@ def test_punctuation_and_case_hide_nothing() -> None:
     (overlap,) = index.find("Yes. THE QUICK BROWN FOX — HE SAID — jumps")
     assert overlap.words == 7
     assert overlap.spans == [(5, 42)]
+
+
+def test_a_saved_index_finds_the_same(tmp_path: Path) -> None:
+    sets = {"a": [("a0", "one two three four five"), ("a1", "x")], "b": [("b0", "five six seven")]}
+    index = NgramIndex(sets, 3)
+    index.save(tmp_path)
+    loaded = NgramIndex.load(tmp_path)
+    for text in ("zero one two three", "five six seven eight", "nothing of it"):
+        assert loaded.find(text) == index.find(text)
+    assert (loaded.documents, loaded.too_short) == (index.documents, index.too_short)

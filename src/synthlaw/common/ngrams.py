@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthlaw.common.files import read_json, write_json
 from synthlaw.common.wordhash import Hashes, Places, Words, ngrams_of, words_of
 
 USUAL_N = 13
 """Words of an n-gram in GPT-3's and most later decontamination."""
 
 _BITS_PER_KEY = 16
+_ARRAYS = ("owners", "keys", "holders", "bitmap")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,25 @@ class NgramIndex:
                 grams.append(found)
         self._owners: NDArray[np.int32] = np.array(owners, np.int32)
         self._sort(grams)
+
+    def save(self, folder: Path) -> None:
+        """Write the index to `folder`, so that several processes share it in memory."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, f"_{name}"))
+        facts = {key: getattr(self, key) for key in ("n", "names", "identities", "too_short")}
+        write_json(folder / "index.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> NgramIndex:
+        """The index that `save` wrote, mapped from its files."""
+        index = cls({}, 1)
+        for key, value in read_json(folder / "index.json").items():
+            setattr(index, key, value)
+        for name in _ARRAYS:
+            setattr(index, f"_{name}", np.load(folder / f"{name}.npy", mmap_mode="r"))
+        index._shift = np.uint64(64 - 3 - (len(index._bitmap).bit_length() - 1))
+        return index
 
     def _sort(self, grams: list[Hashes]) -> None:
         keys = np.concatenate(grams) if grams else np.zeros(0, np.uint64)

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Places = NDArray[np.int64]
 
-_SEPARATOR, _WORD, _DROPPED, _ALONE = range(4)
+SEPARATOR, WORD, DROPPED, ALONE = range(4)
+"""Classes of characters: between words, in a word, left out, a word of its own."""
+
 _APOSTROPHES = "'’‘ʼ`´＇"
 _ALONE_RANGES = ((0x3041, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 _LAST_LETTER = 0x323B0
@@ -51,37 +53,40 @@ def mix(values: Hashes) -> Hashes:
 
 
 @cache
-def _characters() -> tuple[Hashes, NDArray[np.uint8]]:
+def characters() -> tuple[Hashes, NDArray[np.uint8]]:
     """By code point: the random code of its lower case, and its class."""
     lower = np.zeros(_CODE_POINTS, np.uint64)
-    kinds = np.full(_CODE_POINTS, _SEPARATOR, np.uint8)
+    kinds = np.full(_CODE_POINTS, SEPARATOR, np.uint8)
     for point in range(_LAST_LETTER):
         character = chr(point)
         category = unicodedata.category(character)
         if category[0] in "LNM":
-            kinds[point] = _WORD
+            kinds[point] = WORD
             lower[point] = ord(character.lower()[0])
         elif category == "Cf" or character in _APOSTROPHES:
-            kinds[point] = _DROPPED
+            kinds[point] = DROPPED
     for first, last in _ALONE_RANGES:
         inside = kinds[first : last + 1]
-        inside[inside == _WORD] = _ALONE
+        inside[inside == WORD] = ALONE
     codes = np.zeros(_CODE_POINTS, np.uint64)
     letters = np.flatnonzero(lower)
     codes[letters] = mix(lower[letters] * np.uint64(_BASE))
     return codes, kinds
 
 
-@cache
-def _powers() -> tuple[Hashes, Hashes]:
-    """Powers of the base and of its inverse, as many as a block has characters."""
-    inverse = pow(_BASE, -1, 1 << 64)
-    pair = []
-    for base in (_BASE, inverse):
-        factors = np.full(_BLOCK + 1, base, np.uint64)
-        factors[0] = 1
-        pair.append(np.multiply.accumulate(factors))
-    return pair[0], pair[1]
+_power_tables: list[Hashes] = []
+
+
+def powers(count: int) -> tuple[Hashes, Hashes]:
+    """Powers 0 … count of the base and of its inverse; the tables grow as they are asked for."""
+    if not _power_tables or len(_power_tables[0]) <= count:
+        size = max(1 << 16, 1 << count.bit_length()) + 1
+        _power_tables.clear()
+        for base in (_BASE, pow(_BASE, -1, 1 << 64)):
+            factors = np.full(size, base, np.uint64)
+            factors[0] = 1
+            _power_tables.append(np.multiply.accumulate(factors))
+    return _power_tables[0], _power_tables[1]
 
 
 def words_of(text: str) -> Words:
@@ -110,18 +115,18 @@ def _blocks(text: str) -> list[tuple[int, int]]:
 
 
 def _block_words(text: str, offset: int) -> Words:
-    codes, kinds = _characters()
+    codes, kinds = characters()
     points = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32).astype(np.intp)
     kind = kinds[points]
     places = None
-    if (kind == _DROPPED).any():
-        places = np.flatnonzero(kind != _DROPPED)
+    if (kind == DROPPED).any():
+        places = np.flatnonzero(kind != DROPPED)
         points, kind = points[places], kind[places]
     firsts, lasts = _bounds(kind)
-    powers, inverses = _powers()
+    ups, downs = powers(len(points))
     sums = np.zeros(len(points) + 1, np.uint64)
-    np.cumsum(codes[points] * powers[: len(points)], out=sums[1:])
-    hashes = mix((sums[lasts] - sums[firsts]) * inverses[firsts])
+    np.cumsum(codes[points] * ups[: len(points)], out=sums[1:])
+    hashes = mix((sums[lasts] - sums[firsts]) * downs[firsts])
     if places is None:
         return Words(hashes, firsts + offset, lasts + offset)
     if not len(hashes):
@@ -132,8 +137,8 @@ def _block_words(text: str, offset: int) -> Words:
 def _bounds(kind: NDArray[np.uint8]) -> tuple[Places, Places]:
     """Where words begin and end in a row of character classes that has no dropped one."""
     inside = np.zeros(len(kind) + 2, bool)
-    inside[1:-1] = kind != _SEPARATOR
-    alone = kind == _ALONE
+    inside[1:-1] = kind != SEPARATOR
+    alone = kind == ALONE
     if not alone.any():
         edges = np.flatnonzero(inside[1:] != inside[:-1])
         return edges[::2], edges[1::2]

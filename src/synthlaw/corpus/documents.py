@@ -49,6 +49,7 @@ def document_from_row(row: dict[str, Any], place: str) -> Document:
     identity = row.get("id")
     # The file's name and line, not its folder: a corpus that is moved keeps its identities.
     name = str(identity) if identity is not None else Path(place).name
+    name = name.encode("utf-8", "replace").decode("utf-8")
     return Document(name, clean, {k: v for k, v in row.items() if k not in ("id", "text")})
 
 

@@ -46,7 +46,7 @@ def prepare(
         if len(document.text.split()) < SHORTEST_WORDS:
             result.leave_out(f"fewer than {SHORTEST_WORDS} words")
             continue
-        digest = hashlib.sha256(document.text.strip().encode()).digest()
+        digest = text_digest(document.text)
         if digest in seen_texts:
             result.leave_out("exact duplicate")
             continue
@@ -55,10 +55,20 @@ def prepare(
         seen_ids[document.id] = repeat + 1
         name = document.id if repeat == 0 else f"{document.id}~{repeat}"
         unique = Document(name, document.text, document.fields)
-        aside = derive_seed(seed, "held-out", digest.hex()) / 2**63 < held_out
+        aside = is_held_out(document.text, held_out, seed)
         side = result.held_out if aside else result.training
         side.extend(pieces(unique, max_words))
     return result
+
+
+def text_digest(text: str) -> bytes:
+    """SHA-256 of a document's text without white space around it: equal texts are duplicates."""
+    return hashlib.sha256(text.strip().encode()).digest()
+
+
+def is_held_out(text: str, share: float, seed: int) -> bool:
+    """Whether a document is among the `share` of all that is set aside: by its whole text."""
+    return derive_seed(seed, "held-out", text_digest(text).hex()) / 2**63 < share
 
 
 def pieces(document: Document, max_words: int) -> Iterator[Document]:
