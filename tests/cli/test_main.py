@@ -68,11 +68,11 @@ def test_tokens_and_mixtures_from_the_command_line(tmp_path: Path) -> None:
     rows = [{"id": str(i), "text": f"the river {i} runs to the sea " * 20} for i in range(40)]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     steps = [
-        ["prepare", "--input", "in.jsonl", "--out", "corpus", "--json"],
+        ["prepare", "--input", "in.jsonl", "--dedup", "exact", "--out", "corpus", "--json"],
         [
             "tokenize",
             "--input",
-            "corpus/documents.parquet",
+            "corpus/documents",
             "--vocab",
             "300",
             "--out",

@@ -26,7 +26,7 @@ COMMANDS = {
     "plan": ("synthlaw.cli.study", "plan", "What a study will cost, before anything is spent."),
     "run": ("synthlaw.cli.study", "run", "Run a study; resumable."),
     "status": ("synthlaw.cli.study", "status", "What is done, failed and left in a study folder."),
-    "prepare": ("synthlaw.cli.data", "prepare", "Natural text to training documents."),
+    "prepare": ("synthlaw.cli.prepare", "prepare", "Natural text to training documents."),
     "generate": ("synthlaw.cli.generate", "generate", "Documents to synthetic documents."),
     "tokenize": ("synthlaw.cli.tokens", "tokenize", "Documents to a token set."),
     "check": ("synthlaw.cli.tokens", "check", "Whether a token set is as it was written."),

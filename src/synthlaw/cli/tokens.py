@@ -77,7 +77,7 @@ def tokenize(
 
     \b
     Examples:
-      synthlaw tokenize --input corpus/documents.parquet --vocab 4096 --out tokens/natural
+      synthlaw tokenize --input corpus/documents --vocab 4096 --out tokens/natural
       synthlaw tokenize --input hq/documents --out tokens/hq \\
         --tokenizer tokens/natural/tokenizer.json
       synthlaw tokenize --input 'crawl/*.jsonl.gz' --tokenizer llama3 --out tokens/crawl

@@ -64,8 +64,9 @@ def _bucket(parts: Sequence[Hashes], bucket: int, bits: int) -> tuple[Hashes, Nu
     keys, numbers = [], []
     start = 0
     for part in parts:
-        table = np.asarray(part).reshape(len(part), -1)
-        first = table[:, 0] if len(table) else np.zeros(0, np.uint64)
+        table = np.asarray(part)
+        table = table[:, None] if table.ndim == 1 else table
+        first = table[:, 0]
         chosen = first != 0
         if bits:
             chosen &= (first >> np.uint64(64 - bits)) == bucket

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-_SHOWN = 4096
+_SHOWN = 1000
 """Characters of a text that are looked at: its beginning."""
 
 

@@ -265,8 +265,10 @@ def _documents_kept(run: _Run) -> tuple[Numbers, _Repeated]:
         if len(numbers):
             run.counts["left_out"][name] = len(numbers)
     kinds = ["exact"] * len(exact) + ["near"] * len(near)
-    everything = _Repeated(np.concatenate(later), np.concatenate(first), kinds)
-    return np.sort(everything.later), everything
+    numbers = np.concatenate(later)
+    order = np.argsort(numbers)
+    kind = [kinds[place] for place in order.tolist()]
+    return numbers[order], _Repeated(numbers[order], np.concatenate(first)[order], kind)
 
 
 def _write(run: _Run, dropped: Numbers) -> None:

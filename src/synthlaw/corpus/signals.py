@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from synthlaw.common.wordhash import ngrams_of
+from synthlaw.common.wordhash import Hashes, ngrams_of
 
 Signals = dict[str, float | int]
 
@@ -57,7 +57,7 @@ NAMES = (
 )
 """All signals in the order of their columns; `blocklist_words` only where there is a list."""
 
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_PUNCTUATION = string.punctuation.encode("ascii")
 _RAW_WORD = re.compile(r"\w+|[^\w\s]+")
 _SENTENCE = re.compile(r"\b[^.!?]+[.!?]*")
 _LATIN = re.compile(r"[a-zA-Z]")
@@ -68,7 +68,8 @@ _GOPHER_STOP_WORDS = frozenset(("the", "be", "to", "of", "and", "that", "have", 
 
 def signals_of(text: str, blocklist: Sequence[str] = ()) -> Signals:
     """All signals of `text`. blocklist: words and phrases, in lower case without punctuation."""
-    plain = text.translate(_NO_PUNCTUATION).lower()
+    # ASCII signs are no part of another character's UTF-8: cutting bytes cuts only them.
+    plain = text.encode().translate(None, _PUNCTUATION).decode().lower()
     words = plain.split()
     found: Signals = {"ccnet_length": len(text), "ccnet_nlines": text.count("\n") + bool(text)}
     _add_words(found, words, plain)
@@ -97,13 +98,15 @@ def _add_words(found: Signals, words: list[str], plain: str) -> None:
 
 def _add_raw_words(found: Signals, text: str) -> None:
     """Signals of the text as it stands."""
-    raw = _RAW_WORD.findall(text)
-    count = max(1, len(raw))
+    uses = Counter(_RAW_WORD.findall(text))
+    total = uses.total()
+    count = max(1, total)
     symbols = text.count("#") + text.count("...") + text.count("…")
     found["rps_doc_symbol_to_word_ratio"] = symbols / count
-    lettered = sum(1 for word in raw if _LATIN.search(word))
-    found["rps_doc_frac_no_alph_words"] = 1 - lettered / count if raw else 0.0
-    found["rps_doc_frac_all_caps_words"] = sum(map(str.isupper, raw)) / count
+    lettered = sum(n for word, n in uses.items() if _LATIN.search(word))
+    found["rps_doc_frac_no_alph_words"] = 1 - lettered / count if total else 0.0
+    capitals = sum(n for word, n in uses.items() if word.isupper())
+    found["rps_doc_frac_all_caps_words"] = capitals / count
     found["rps_doc_num_sentences"] = len(_SENTENCE.findall(text))
     brackets = text.count("{") + text.count("}")
     found["rps_doc_curly_bracket"] = brackets / len(text) if text else 0.0
@@ -143,37 +146,36 @@ def _add_repetition(found: Signals, words: list[str]) -> None:
         found[f"rps_doc_frac_chars_dupe_{n}grams"] = _dupe_share(hashes, lengths, n, total)
 
 
-def _top_share(hashes: NDArray[np.uint64], lengths: NDArray[np.int64], n: int, total: int) -> float:
+def _top_share(hashes: Hashes, lengths: NDArray[np.int64], n: int, total: int) -> float:
     grams = ngrams_of(hashes, n)
-    if not len(grams):
-        return 0.0
-    _, firsts, counts = np.unique(grams, return_index=True, return_counts=True)
-    most = int(counts.max())
+    ranked = np.sort(grams)
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    counts = np.diff(np.append(starts, len(ranked)))
+    most = int(counts.max()) if len(ranked) else 0
     if most <= 1:
         return 0.0
-    first = int(firsts[counts == most].min())
+    # Among equally frequent ones, the first in the text.
+    first = int(np.argmax(_among(grams, ranked[starts[counts == most]])))
     return int(lengths[first : first + n].sum()) * most / total
 
 
-def _dupe_share(
-    hashes: NDArray[np.uint64], lengths: NDArray[np.int64], n: int, total: int
-) -> float:
+def _dupe_share(hashes: Hashes, lengths: NDArray[np.int64], n: int, total: int) -> float:
     grams = ngrams_of(hashes, n)
-    if not len(grams) or not total:
+    ranked = np.sort(grams)
+    repeated = ranked[1:][ranked[1:] == ranked[:-1]]
+    if not len(repeated) or not total:
         return 0.0
-    order = np.argsort(grams, kind="stable")
-    ranked = grams[order]
-    equal = ranked[1:] == ranked[:-1]
-    if not equal.any():
-        return 0.0
-    repeated = np.zeros(len(grams), bool)
-    repeated[order[1:][equal]] = True
-    repeated[order[:-1][equal]] = True
     edges = np.zeros(len(lengths) + 1, np.int64)
-    starts = np.flatnonzero(repeated)
-    np.add.at(edges, starts, 1)
-    np.add.at(edges, starts + n, -1)
+    starts = np.flatnonzero(_among(grams, repeated))
+    edges[starts] += 1
+    edges[starts + n] -= 1
     return int(lengths[np.cumsum(edges)[:-1] > 0].sum()) / total
+
+
+def _among(values: Hashes, ranked: Hashes) -> NDArray[np.bool_]:
+    """Which values are among the ascending ones."""
+    places = np.minimum(np.searchsorted(ranked, values), len(ranked) - 1)
+    return np.asarray(ranked[places] == values)
 
 
 def _listed(words: list[str], blocklist: Sequence[str]) -> int:
