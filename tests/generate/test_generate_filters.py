@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from synthlaw.generate.engine import Completion
-from synthlaw.generate.filters import RULES, Candidate, first_drop
+from synthlaw.generate.filters import RULES, Candidate, first_drop, words_of
 
 GOOD = (
     "The city lies on the river and was founded in the ninth century by traders from the north. "
@@ -102,3 +105,35 @@ def test_the_first_rule_in_the_recipes_order_is_named() -> None:
 def test_no_text_breaks_a_rule(text: str, source: str, chapters: int) -> None:
     for rule in RULES:
         first_drop(candidate(text, source=source, chapters=chapters, target_tokens=10), [rule])
+
+
+@given(text=st.text(alphabet=st.sampled_from("aBz09'’_ .-\n\x00é茶"), max_size=60))
+def test_words_are_runs_of_letters_and_digits_with_inner_apostrophes(text: str) -> None:
+    assert words_of(text) == re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+
+
+@given(
+    words=st.lists(st.sampled_from("abcd"), min_size=1, max_size=12),
+    times=st.integers(1, 6),
+    tail=st.lists(st.sampled_from("abcdefgh"), max_size=60),
+)
+def test_loops_are_the_texts_with_eight_words_in_a_row_four_times(
+    words: list[str], times: int, tail: list[str]
+) -> None:
+    written = words * times + tail
+    grams = Counter(tuple(written[at : at + 8]) for at in range(len(written) - 7))
+    looping = bool(grams) and max(grams.values()) >= 4
+    drop = first_drop(candidate(" ".join(written)), ["loop"])
+    assert (drop is not None) == looping
+
+
+@given(
+    start=st.integers(0, 6), length=st.integers(1, 14), before=st.lists(st.sampled_from("xyz"))
+)
+def test_an_echo_of_eight_words_is_found_wherever_it_begins(
+    start: int, length: int, before: list[str]
+) -> None:
+    prompt = words_of(TEMPLATE[0])
+    echoed = prompt[start : start + length]
+    drop = first_drop(candidate(" ".join([*before, *echoed, "end"])), ["echo"])
+    assert (drop is not None) == (len(echoed) >= 8)

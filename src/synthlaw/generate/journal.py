@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,8 @@ from typing import Any, Self
 from synthlaw.generate.engine import Completion, RequestFailedError
 
 Result = Completion | RequestFailedError
+
+_COLUMNS = tuple(column.name for column in fields(Completion))
 
 
 class BlockJournal:
@@ -83,7 +85,7 @@ class BlockJournal:
 
 def _row(result: Result) -> dict[str, Any]:
     if isinstance(result, Completion):
-        return asdict(result)
+        return {name: getattr(result, name) for name in _COLUMNS}
     return {"failed": result.reason, "response": result.response}
 
 
@@ -93,7 +95,6 @@ def _parse(line: bytes) -> tuple[str, Result] | None:
         key = row["key"]
         if "failed" in row:
             return key, RequestFailedError(row["failed"], row["response"])
-        names = ("text", "finish_reason", "prompt_tokens", "completion_tokens")
-        return key, Completion(**{name: row[name] for name in names})
+        return key, Completion(**{name: row[name] for name in _COLUMNS})
     except (ValueError, KeyError, TypeError):
         return None
