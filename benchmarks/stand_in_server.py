@@ -27,7 +27,7 @@ ANSWER_WORDS = 430
 COMMON = (
     "the of and to in a is that for it as was with be by on not are this have from or had an they "
     "which one were all there would their we been has when who will more no if out so what"
-).split()
+)
 
 
 def _vocabulary() -> list[str]:
@@ -35,7 +35,7 @@ def _vocabulary() -> list[str]:
     draw = random.Random(1)
     syllables = [a + b for a in "bcdfghlmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er")]
     made = {"".join(draw.choices(syllables, k=draw.randint(2, 4))) for _ in range(6000)}
-    return COMMON + sorted(made, key=lambda word: draw.random())
+    return COMMON.split() + sorted(made, key=lambda word: draw.random())
 
 
 WORDS = _vocabulary()
@@ -49,7 +49,8 @@ def english(seed: int, words: int) -> str:
     sentences = []
     while words > 0:
         length = min(words, draw.randint(8, 22))
-        sentences.append(" ".join(draw.choices(WORDS, cum_weights=ZIPF, k=length)).capitalize() + ".")
+        sentence = " ".join(draw.choices(WORDS, cum_weights=ZIPF, k=length))
+        sentences.append(sentence.capitalize() + ".")
         words -= length
     return " ".join(sentences)
 
@@ -137,7 +138,8 @@ class Connection(asyncio.Protocol):
             self._slots.ask(self)
         else:
             body = b'{"data": [{"id": "stand-in"}]}'
-            self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
+            self.transport.write(head + body)
 
 
 async def serve(delay: float, slots: int, stats: Path | None) -> None:

@@ -127,9 +127,7 @@ def test_loops_are_the_texts_with_eight_words_in_a_row_four_times(
     assert (drop is not None) == looping
 
 
-@given(
-    start=st.integers(0, 6), length=st.integers(1, 14), before=st.lists(st.sampled_from("xyz"))
-)
+@given(start=st.integers(0, 6), length=st.integers(1, 14), before=st.lists(st.sampled_from("xyz")))
 def test_an_echo_of_eight_words_is_found_wherever_it_begins(
     start: int, length: int, before: list[str]
 ) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from fault_server import FaultServer, fault_server
 
 from synthlaw.cli.generate import generate
+from synthlaw.cli.study import status
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.generate import openai
 from synthlaw.generate.retries import RetryPolicy
@@ -40,8 +41,9 @@ def write_input(path: Path, count: int, prefix: str = "doc") -> Path:
 
 
 def arguments(server: FaultServer, source: Path, out: Path, *more: str) -> list[str]:
-    base = ["--recipe", "hq", "--input", str(source), "--out", str(out), "--engine", "openai"]
-    return [*base, "--base-url", server.url, "--model", "test-model", "--json", *more]
+    base = ["--input", str(source), "--out", str(out), "--engine", "openai", "--json"]
+    recipe = [] if "--recipe" in more else ["--recipe", "hq"]
+    return [*recipe, *base, "--base-url", server.url, "--model", "test-model", *more]
 
 
 def run(*args: str) -> dict[str, Any]:
@@ -89,9 +91,9 @@ def test_a_textbook_keeps_outlines_aside(tmp_path: Path) -> None:
         )
 
     with fault_server(answer=answer) as server:
-        args = arguments(server, write_input(tmp_path / "in.jsonl", 4), tmp_path / "out")
-        rules = ["--without-rule", "short", "--chapters", "2"]
-        made = run(*args, *rules, "--recipe", "textbook")
+        source = write_input(tmp_path / "in.jsonl", 4)
+        rules = ["--without-rule", "short", "--chapters", "2", "--recipe", "textbook"]
+        made = run(*arguments(server, source, tmp_path / "out", *rules))
     assert (made["documents"], made["intermediate"]) == (8, 4)
     chapters = rows(tmp_path / "out" / "documents")
     assert [row["step"] for row in chapters] == ["chapter-1", "chapter-2"] * 4
@@ -102,8 +104,8 @@ def test_a_textbook_keeps_outlines_aside(tmp_path: Path) -> None:
 def test_an_outline_without_chapters_is_dropped_and_costs_no_chapters(
     server: FaultServer, tmp_path: Path
 ) -> None:
-    args = arguments(server, write_input(tmp_path / "in.jsonl", 5), tmp_path / "out")
-    made = run(*args, "--recipe", "textbook")
+    source = write_input(tmp_path / "in.jsonl", 5)
+    made = run(*arguments(server, source, tmp_path / "out", "--recipe", "textbook"))
     assert made["dropped"] == {"chapters": 5}
     assert made["requests_made"] == 5
 
@@ -264,13 +266,15 @@ def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path) -> Non
     with fault_server() as calm:
         run(*arguments(calm, source, tmp_path / "calm"))
     most_in_flight = 0
-    with fault_server(delay=0.25) as server:
-        for _ in range(20):
-            concurrency = draw.choice([2, 5, 11])
+    with fault_server(delay=0.1) as server:
+        for turn in range(8):
+            concurrency, before = draw.choice([2, 5, 11]), len(server.answered)
             most_in_flight += concurrency
             sizes = ["--concurrency", str(concurrency), "--shard-size", str(draw.choice([7, 50]))]
             process = start(arguments(server, source, tmp_path / "out", *sizes))
-            time.sleep(draw.uniform(0.6, 2.0))
+            if turn % 4:  # else while it starts
+                wait_until(lambda seen=before: len(server.answered) > seen)
+            time.sleep(draw.uniform(0.0, 0.5))
             process.send_signal(signal.SIGKILL)
             process.wait()
         assert 0 < len(server.answered) < 600
@@ -279,6 +283,8 @@ def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path) -> Non
         assert last.wait(100) == 0, last.stderr.read() if last.stderr else ""
         repeated = sum(server.answered.values()) - len(server.answered)
     assert contents(tmp_path / "out") == contents(tmp_path / "calm")
+    names = {path.name for path in (tmp_path / "out" / "documents").iterdir()}
+    assert all(name.startswith("part-") for name in names)
     # An answer that reached the client is journalled before the next is asked for; only what was
     # in flight at the instant of a kill may be asked again.
     assert repeated <= most_in_flight
@@ -339,3 +345,135 @@ def test_a_finished_run_has_a_card(server: FaultServer, tmp_path: Path) -> None:
     assert "12 documents" in card
     assert "openai" in card
     assert os.access(out / "documents", os.X_OK)
+
+
+def test_a_mix_gives_each_rollout_one_recipe_by_weight(server: FaultServer, tmp_path: Path) -> None:
+    source, out = write_input(tmp_path / "in.jsonl", 120), tmp_path / "out"
+    rules = ["--without-rule", "pairs", "--rollouts", "2", "--shard-size", "64"]
+    mix = ["--recipe", "hq=3", "--recipe", "qa=1"]
+    made = run(*arguments(server, source, out, *mix, *rules))
+    assert made["documents"] == made["requests_made"] == 240
+    found = {
+        (r["source_id"], r["rollout"]): (r["recipe"], r["text"]) for r in rows(out / "documents")
+    }
+    assert len(found) == 240
+    shares = Counter(recipe for recipe, _ in found.values())
+    assert 150 < shares["hq"] < 210  # 180 expected
+    both = {source for source, rollout in found if found[source, 0][0] != found[source, 1][0]}
+    assert 25 < len(both) < 65  # of 120, 3/8 expected
+    report = json.loads((out / "report.json").read_text())
+    assert {
+        name: part["counts"]["documents"] for name, part in report["by_recipe"].items()
+    } == shares
+    assert sum(one["share"] for one in report["recipes"]) == 1
+    assert "| qa | 0.25 |" in (out / "README.md").read_text()
+    # The order of naming, another block size and who works on it change nothing.
+    again = tmp_path / "again"
+    swapped = ["--recipe", "qa=0.5", "--recipe", "hq=1.5", *rules[:4], "--shard-size", "7"]
+    assert run(*arguments(server, source, again, *swapped))["run"] == made["run"]
+    assert contents(again) == contents(out)
+    other = run(*arguments(server, source, out, *mix, *rules, "--recipe", "faq=1"))
+    assert other["run"] != made["run"]
+    kept = {(r["source_id"], r["rollout"]): r["recipe"] for r in rows(out / "documents")}
+    assert set(kept.values()) == {"hq", "qa", "faq"}
+
+
+def test_a_mix_that_cannot_be_is_refused(server: FaultServer, tmp_path: Path) -> None:
+    source = write_input(tmp_path / "in.jsonl", 2)
+    for mix, message in (
+        (["hq", "hq=2"], "twice"),
+        (["hq=0", "qa=1"], "weight 0"),
+        (["hq=lots"], "hq=2"),
+        (["hq=nan"], "weight nan"),
+    ):
+        named = [part for recipe in mix for part in ("--recipe", recipe)]
+        with pytest.raises(UsageError, match=message):
+            run(*arguments(server, source, tmp_path / "out", *named))
+
+
+def test_textbooks_are_seeded_by_keywords_of_the_whole_input(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    topics = ("glaciers", "harpsichords", "beekeeping", "typography", "volcanoes")
+    texts = (f"We like {topic}. The {topic} of the town, and {topic}!" for topic in topics)
+    lines = (json.dumps({"id": f"d{n}", "text": text}) for n, text in enumerate(texts))
+    source, out = tmp_path / "in.jsonl", tmp_path / "out"
+    source.write_text("\n".join(lines))
+    books = ["--recipe", "textbook", "--seeds", "keywords", "--without-rule", "chapters"]
+    run(*arguments(server, source, out, *books, "--chapters", "1", "--shard-size", "2"))
+    seeds = {
+        row["source_id"]: row["prompt"].partition("Text: ")[2].partition("\n")[0].split(", ")
+        for row in rows(out / "aside")
+    }
+    assert len(seeds) == 5
+    drawn = {word for words in seeds.values() for word in words}
+    assert set(topics) <= drawn | {"town"}
+    assert len(drawn) > 3
+    asked = Counter(row["prompt"] for row in rows(out / "documents"))
+    again = run(*arguments(server, source, tmp_path / "b", *books, "--chapters", "1"))
+    assert again["documents"] == 5
+    assert Counter(row["prompt"] for row in rows(tmp_path / "b" / "documents")) == asked
+    assert json.loads((out / "report.json").read_text())["recipe"]["seeds"] == "keywords"
+    themes = run(*arguments(server, source, out, *books[:2], "--seeds", "themes", *books[4:]))
+    assert themes["run"] != again["run"]
+    prompts = {row["source_id"]: row["prompt"] for row in rows(out / "aside")}
+    assert all(topic in prompts[f"d{n}"] for n, topic in enumerate(topics))
+
+
+def test_the_report_has_costs_and_overlap_with_evaluation_sets(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    source, out = write_input(tmp_path / "in.jsonl", 20), tmp_path / "out"
+    made = run(*arguments(server, source, out))
+    texts = [row["text"] for row in rows(out / "documents")]
+    evaluation = tmp_path / "eval.jsonl"
+    evaluation.write_text(json.dumps({"id": "e", "text": "a b c " + texts[3] + " d e f"}))
+    prices = ["--price-prompt", "2", "--price-completion", "6", "--price-gpu-hour", "3"]
+    again = run(*arguments(server, source, out, *prices, "--evaluation", str(evaluation)))
+    assert again["run"] == made["run"]
+    assert again["requests_made"] == 0
+    report = json.loads((out / "report.json").read_text())
+    parts = report["cost"]["parts"]
+    assert parts["prompt_tokens"] == pytest.approx(2e-6 * made["prompt_tokens"])
+    assert parts["completion_tokens"] == pytest.approx(6e-6 * made["completion_tokens"])
+    assert parts["gpus"] == pytest.approx(3 * report["seconds"] / 3600, rel=0.2)
+    assert report["evaluation_overlap"]["by_set"] == {str(evaluation): 1}
+    card = (out / "README.md").read_text()
+    assert "1 of all 20 documents share 13 words" in card
+    assert "per million tokens kept" in card
+
+
+def test_status_tells_workers_that_live_from_those_that_died(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    source, out = write_input(tmp_path / "in.jsonl", 40), tmp_path / "out"
+    with fault_server(delay=0.6) as slow:
+        process = start(arguments(slow, source, out, "--concurrency", "4", "--shard-size", "10"))
+        wait_until(lambda: len(slow.answered) > 8)
+        time.sleep(4)  # a heartbeat later
+        state = status_of(out)
+        (worker,) = state["workers"]
+        assert worker["pid"] == process.pid
+        assert sum(worker["in_flight"].values()) == 4
+        assert worker["waiting"] >= 0
+        assert 0 < state["units_done"] < 40
+        assert state["seconds_left"] > 0
+        process.kill()
+        process.wait()
+    state = status_of(out)
+    assert state["workers"] == []
+    assert state["seconds"] >= 3
+    assert state["seconds_left"] is None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def status_of(out: Path) -> dict[str, Any]:
+    """As the command `status` tells it."""
+    result = CliRunner().invoke(status, [str(out), "--json"], catch_exceptions=False)
+    return dict(json.loads(result.stdout))

@@ -176,6 +176,32 @@ def test_a_server_that_is_down_is_waited_for_and_nothing_is_lost() -> None:
     assert all(isinstance(answer, Completion) for answer in answers)
 
 
+def test_a_server_that_only_fails_is_tried_by_one_request_until_it_answers() -> None:
+    retry = RetryPolicy(attempts=4, first=0.02, longest=0.02, patience=30, breaker=6)
+    with fault_server(status=500) as server:
+        engine = engine_for(server, retry=retry, concurrency=30)
+
+        async def run() -> list[Any]:
+            async with engine:
+                tasks = [
+                    asyncio.create_task(engine.complete(Request(str(n), "", SAMPLING, 1)))
+                    for n in range(30)
+                ]
+                await asyncio.sleep(0.3)
+                # All at once, then one by one, since the server lists its model but answers none.
+                assert 30 < len(server.received) < 60
+                assert max(engine.in_flight.values()) <= 1
+                assert engine.waiting >= 20
+                server.status = 200
+                return await asyncio.gather(*tasks, return_exceptions=True)
+
+        answers = asyncio.run(run())
+    failed = [answer for answer in answers if isinstance(answer, RequestFailedError)]
+    # A request fails only by tries of its own.
+    assert len(failed) <= len(server.received) // 4 - 6
+    assert all(isinstance(one, Completion) for one in answers if one not in failed)
+
+
 def test_when_one_of_two_servers_is_down_the_other_does_the_work() -> None:
     with fault_server() as gone:
         pass

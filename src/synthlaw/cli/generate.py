@@ -3,61 +3,29 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from synthlaw.cli.output import answer, json_option
+from synthlaw.cli.generate_options import SectionedCommand, generate_options
+from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.progress import Meter, meter, say
 
 if TYPE_CHECKING:
-    from synthlaw.generate.recipe import Recipe
-    from synthlaw.generate.workers import FolderOutcome
+    from synthlaw.generate.card import Reporting
+    from synthlaw.generate.mixing import RecipeMix
+    from synthlaw.generate.workers import FolderOutcome, FolderProgress
 
 
-@click.command()
-@click.option("--recipe", "recipe_name", metavar="NAME|FILE", help="hq, qa, textbook or a .yaml.")
-@click.option(
-    "--input",
-    "inputs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="JSONL(.gz, .zst) or Parquet with id and text; may be repeated.",
-)
+@click.command(cls=SectionedCommand)
 @click.argument("more_inputs", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Output folder.")
-@click.option(
-    "--engine", "kind", default="embedded", show_default=True, help="embedded, openai or vllm."
-)
-@click.option("--base-url", "base_urls", multiple=True, help="Server of the openai engine; repeat.")
-@click.option("--model", help="Name on the server, or a GGUF file for the embedded engine.")
-@click.option("--tokenizer", help="tokenizer.json that counts the server's tokens.")
-@click.option("--api", default="chat", show_default=True, help="chat, or completions.")
-@click.option("--fold-system", is_flag=True, help="System prompt into the user's turn.")
-@click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads, embedded engine.")
-@click.option("--seed", default=0, show_default=True, help="Every request derives its own.")
-@click.option("--rollouts", default=1, show_default=True, type=click.IntRange(min=1))
-@click.option("--chapters", type=click.IntRange(min=1), help="Per book; the recipe's is 10.")
-@click.option("--without-rule", "without", multiple=True, help="Post-filter rule to turn off.")
-@click.option("--input-tokens", default=2000, show_default=True, type=click.IntRange(min=1))
-@click.option("--temperature", default=0.7, show_default=True)
-@click.option("--top-p", default=0.95, show_default=True)
-@click.option("--top-k", default=0, show_default=True, help="0 is off.")
-@click.option("--repetition-penalty", default=1.0, show_default=True, help="1 is off.")
-@click.option("--frequency-penalty", default=0.0, show_default=True, help="0 is off.")
-@click.option("--max-tokens", default=2048, show_default=True, help="Longest answer.")
-@click.option("--shard-size", default=500, show_default=True, type=click.IntRange(min=1))
-@click.option("--retry-failed", is_flag=True, help="Ask again for what failed, nothing else.")
-@click.option("--status", "only_status", is_flag=True, help="What stands in OUT; starts nothing.")
-@json_option
+@generate_options
 def generate(
-    recipe_name: str | None,
+    named: tuple[str, ...],
     inputs: tuple[Path, ...],
     more_inputs: tuple[Path, ...],
     out: Path,
@@ -69,28 +37,30 @@ def generate(
 
     OUT/documents holds what passed the post-filter, OUT/dropped what a rule set aside, OUT/failed
     what the engine would not answer, OUT/aside outlines. Run again after a stop: nothing that was
-    answered is asked again. Other settings make another run in OUT/runs, never a mixture.
+    answered is asked again. Other settings make another run in OUT/runs, never a mixture. The same
+    command may run in several processes on a shared folder: they share the work.
 
     The key of a server is read from SYNTHLAW_API_KEY or OPENAI_API_KEY.
 
     \b
     Examples:
       synthlaw generate --recipe hq --input web.jsonl.gz --out hq
-      synthlaw generate --recipe textbook --chapters 3 --input web.jsonl --out books
+      synthlaw generate --recipe textbook --seeds keywords --input web.jsonl --out books
+      synthlaw generate --recipe hq=2 --recipe qa=1 --input web.jsonl --out mixed
       synthlaw generate --recipe qa --engine openai --base-url http://a:8000 \\
-          --base-url http://b:8000 --concurrency 512 --input web.parquet --out qa
+          --base-url http://b:8000 --concurrency 600 --input web.parquet --out qa
       synthlaw generate --status --out qa
     """
     from synthlaw.generate.folder import folder_status
 
     if only_status:
         state = folder_status(out)
-        answer(state, _status_lines(state), as_json)
+        answer(state, status_lines(state), as_json)
         return
     files = [*inputs, *more_inputs]
-    if recipe_name is None or not files:
+    if not named or not files:
         raise UsageError("generate needs --recipe and --input; see synthlaw generate --help")
-    outcome = _run(_recipe(recipe_name, options), files, out, options)
+    outcome = _run(_mix(named, options), files, out, options)
     answer(_summary(outcome, out), _lines(outcome, out), as_json)
     failed = outcome.counts["failed"]
     if failed:
@@ -100,61 +70,98 @@ def generate(
         )
 
 
-def _recipe(name: str, options: dict[str, Any]) -> Recipe:
-    from synthlaw.generate.recipe import load_recipe
-
-    recipe = load_recipe(name)
-    if options["chapters"] is not None:
-        recipe = recipe.with_chapters(options["chapters"])
-    return recipe.without_rules(options["without"])
-
-
-def _run(recipe: Recipe, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
-    from synthlaw.generate.engine import Sampling, make_engine
+def _mix(named: tuple[str, ...], options: dict[str, Any]) -> RecipeMix:
+    """Recipes, weights and everything else that determines the answers."""
+    from synthlaw.generate.engine import defaults_of
+    from synthlaw.generate.mixing import RecipeMix
+    from synthlaw.generate.recipe import load_recipe, refine
     from synthlaw.generate.results import Settings
-    from synthlaw.generate.workers import FolderProgress, run_folder
 
-    sampling = Sampling(**{field.name: options[field.name] for field in fields(Sampling)})
-    engine = make_engine(
-        options["kind"],
-        model=options["model"],
-        base_urls=options["base_urls"],
-        concurrency=options["concurrency"],
-        tokenizer=options["tokenizer"],
-        threads=options["threads"],
-        api=options["api"],
-        fold_system=options["fold_system"],
+    defaults = defaults_of(options["kind"], options["model"])
+    chosen = {name: options[name] for name in defaults.sampling.record()}
+    sampling = replace(defaults.sampling, **{n: v for n, v in chosen.items() if v is not None})
+    pairs = [_weighted(text) for text in named]
+    recipes = refine(
+        [load_recipe(name) for name, _ in pairs],
+        chapters=options["chapters"],
+        seeds=options["seeds"],
+        without=options["without"],
+        without_if_used=() if options["all_rules"] else defaults.rules_off,
     )
-    settings = Settings(
-        recipe, sampling, options["seed"], options["input_tokens"], options["rollouts"]
-    )
+    length = options["input_tokens"] or defaults.input_tokens
+    settings = [
+        Settings(recipe, sampling, options["seed"], length, options["rollouts"])
+        for recipe in recipes
+    ]
+    return RecipeMix.of(settings, [weight for _, weight in pairs])
+
+
+def _weighted(text: str) -> tuple[str, float]:
+    """A recipe and its weight from NAME or NAME=WEIGHT."""
+    name, equals, weight = text.rpartition("=")
+    if not equals:
+        return text, 1.0
+    try:
+        return name, float(weight)
+    except ValueError:
+        raise UsageError(
+            f"recipe: found {text!r}; expected a name or file, or one with a weight such as hq=2"
+        ) from None
+
+
+def _reporting(options: dict[str, Any]) -> Reporting:
+    from synthlaw.generate.card import Reporting
+    from synthlaw.generate.cost import Prices
+
+    prices = (options["price_prompt"], options["price_completion"], options["price_gpu_hour"])
+    files = options["evaluation"]
+    for path in files:
+        if not path.is_file():
+            raise UsageError(
+                f"evaluation: found no file {path}; expected JSONL or Parquet documents"
+            )
+    evaluation = {str(path): path for path in files}
+    return Reporting(Prices(*prices, options["gpus"]), evaluation, options["overlap_words"])
+
+
+def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
+    from synthlaw.generate.engine import make_engine
+    from synthlaw.generate.workers import run_folder
+
+    names = ("model", "base_urls", "concurrency", "tokenizer", "threads", "api", "fold_system")
+    engine = make_engine(options["kind"], **{name: options[name] for name in names})
+    reporting = _reporting(options)
     with ExitStack() as stack:
-        drawn: list[tuple[Meter, int]] = []
+        drawn: list[Meter] = []
 
         def draw(progress: FolderProgress) -> None:
             if not drawn:
-                # What an earlier run finished must not count into the rate.
-                before, label = progress.finished, f"generate {recipe.name}"
-                if before:
-                    say(f"  {before} of {progress.total} were there already")
-                shown = stack.enter_context(meter(label, progress.total - before, "doc"))
-                drawn.append((shown, before))
-            shown, before = drawn[0]
-            note = (
-                f"{format_count(progress.tokens_per_second)} tokens/s, "
-                f"{progress.session.requests} answers, {progress.session.failed} failed"
-            )
-            shown.update(progress.done - before, note)
+                if progress.finished:
+                    say(f"  {progress.finished} of {progress.total} were there already")
+                label = f"generate {' and '.join(mix.recipes)}"
+                bar = meter(label, progress.total, "doc", done=progress.finished)
+                drawn.append(stack.enter_context(bar))
+            drawn[0].update(progress.done, _note(progress))
 
         return run_folder(
-            settings,
+            mix,
             engine,
             files,
             out,
             block_size=options["shard_size"],
             retry_failed=options["retry_failed"],
+            reporting=reporting,
             on_progress=draw,
         )
+
+
+def _note(progress: FolderProgress) -> str:
+    """What stands beside the bar."""
+    return (
+        f"{format_count(progress.tokens_per_second)} tokens/s, "
+        f"{sum(progress.in_flight.values())} in flight, {progress.waiting} waiting, "
+        f"{progress.session.requests} answers, {progress.session.failed} failed"
+    )
 
 
 def _summary(outcome: FolderOutcome, out: Path) -> dict[str, Any]:
@@ -186,18 +193,26 @@ def _lines(outcome: FolderOutcome, out: Path) -> list[str]:
     return lines
 
 
-def _status_lines(state: dict[str, Any]) -> list[str]:
+def status_lines(state: dict[str, Any]) -> list[str]:
+    """What `folder_status` found, for people."""
+    left = state["seconds_left"]
     lines = [
-        f"run {state['key']}: {state['blocks_done']} of {state['blocks']} blocks of "
-        f"{state['source_documents']} source documents are finished",
+        f"run {state['key']}: {state['units_done']} of {state['units']} done, "
+        f"{state['blocks_done']} of {state['blocks']} blocks of "
+        f"{state['source_documents']} source documents are finished"
+        + (f"; {format_seconds(left)} left" if left else ""),
         f"{state['documents']} documents, {format_count(state['document_tokens'])} tokens",
         f"{sum(state['dropped'].values())} dropped{_by_reason(state['dropped'])}",
         f"{state['failed']} failed{_by_reason(state['failed_by_reason'])}",
     ]
+    if not state["workers"]:
+        lines.append("no worker is at work")
     for worker in state["workers"]:
+        queue = ", ".join(f"{n} in flight at {url}" for url, n in worker["in_flight"].items())
         lines.append(
-            f"worker {worker['worker']} on {worker['host']}: {worker.get('requests', 0)} answers, "
-            f"{worker.get('tokens_per_second', 0)} tokens/s, {worker.get('failed', 0)} failed"
+            f"worker {worker['worker']} on {worker['host']}: {worker['requests']} answers, "
+            f"{worker['tokens_per_second']} tokens/s, {queue}, {worker['waiting']} waiting, "
+            f"{worker['failed']} failed"
         )
     return lines
 

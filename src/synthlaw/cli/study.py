@@ -156,12 +156,20 @@ def _run(
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @json_option
 def status(folder: Path, as_json: bool) -> None:
-    """What is done, running, failed and left in the study folder FOLDER.
+    """What is done, running, failed and left in FOLDER: a study's, or one that `generate` fills.
 
     \b
     Example:
       synthlaw status results
     """
+    from synthlaw.generate.folder import folder_status, is_generation
+
+    if is_generation(folder):
+        from synthlaw.cli.generate import status_lines as generation_lines
+
+        state = folder_status(folder)
+        answer(state, generation_lines(state), as_json)
+        return
     from synthlaw.study.status import status_lines, study_status
 
     found = study_status(folder)

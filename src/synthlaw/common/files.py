@@ -42,6 +42,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
+def move_synced(source: Path, target: Path) -> None:
+    """Rename a whole, synced file to another folder of the same file system, for good."""
+    source.replace(target)
+    _sync(target.parent)
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill; on success it is synced and replaces `path`, else removed."""

@@ -11,11 +11,13 @@ import contextlib
 import json
 import os
 import socket
+import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.files import write_json
+from synthlaw.common.files import read_json, write_json
 
 HEARTBEAT_SECONDS = 3.0
 STALE_SECONDS = 45.0
@@ -25,12 +27,14 @@ class Claims:
     """The claims of one worker in a folder shared with others."""
 
     def __init__(self, folder: Path, *, stale_seconds: float = STALE_SECONDS) -> None:
-        """folder: holds `claims/` and `workers/`; both are made."""
+        """folder: holds `claims/`, `workers/` and `sessions/`; they are made."""
         self.worker = uuid.uuid4().hex[:12]
         self._claims, self._workers = folder / "claims", folder / "workers"
+        self._sessions = folder / "sessions"
         self._stale_seconds = stale_seconds
-        self._claims.mkdir(parents=True, exist_ok=True)
-        self._workers.mkdir(parents=True, exist_ok=True)
+        for place in (self._claims, self._workers, self._sessions):
+            place.mkdir(parents=True, exist_ok=True)
+        self._started, self._began = time.time(), time.monotonic()
         self.beat({})
 
     @property
@@ -39,12 +43,17 @@ class Claims:
 
     def beat(self, news: dict[str, Any]) -> None:
         """Say that this worker lives, with what others may want to know of it."""
-        here = {"host": socket.gethostname(), "pid": os.getpid()}
-        write_json(self._heartbeat, {"worker": self.worker, **here, **news})
+        here = {"host": socket.gethostname(), "pid": os.getpid(), "started": self._started}
+        seconds = round(time.monotonic() - self._began, 3)
+        write_json(self._heartbeat, {"worker": self.worker, **here, "seconds": seconds, **news})
 
-    def leave(self) -> None:
-        """Take the heartbeat away; claims that are still held become free for others."""
-        self._heartbeat.unlink(missing_ok=True)
+    def leave(self, news: dict[str, Any] | None = None) -> None:
+        """Stop living, with some last news; claims that are still held become free for others.
+
+        What this worker did stays in `sessions/`: time is money.
+        """
+        self.beat(news or {})
+        self._heartbeat.replace(self._sessions / self._heartbeat.name)
 
     def _path(self, block: int) -> Path:
         return self._claims / f"{block:06d}.json"
@@ -101,9 +110,39 @@ class Claims:
             state = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return False
-        if state.get("host") == socket.gethostname() and not _process_exists(int(state["pid"])):
+        if _is_gone(state):
             return False
         return self._heartbeat.stat().st_mtime - theirs < self._stale_seconds
+
+
+def sessions_in(folder: Path) -> list[dict[str, Any]]:
+    """The last news of every worker that ever worked in `folder`; `alive` says whether it does.
+
+    Ages are taken from this machine's clock.
+    """
+    found = [read_json(path) | {"alive": False} for path in (folder / "sessions").glob("*.json")]
+    for path in (folder / "workers").glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            state, age = read_json(path), time.time() - path.stat().st_mtime
+            found.append(state | {"alive": age < STALE_SECONDS and not _is_gone(state)})
+    return sorted(found, key=lambda one: (one["started"], one["worker"]))
+
+
+def busy_seconds(sessions: Iterable[dict[str, Any]]) -> float:
+    """Seconds in which at least one session was asking: what the servers were taken for."""
+    spans = sorted(
+        (one["started"], one["started"] + one["seconds"]) for one in sessions if one.get("requests")
+    )
+    total, until = 0.0, 0.0
+    for start, end in spans:
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
+def _is_gone(state: dict[str, Any]) -> bool:
+    """Whether the process of a heartbeat was on this machine and is not any more."""
+    return state.get("host") == socket.gethostname() and not _process_exists(int(state["pid"]))
 
 
 def _process_exists(pid: int) -> bool:

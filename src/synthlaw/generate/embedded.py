@@ -108,12 +108,22 @@ class EmbeddedEngine:
         self._driver: threading.Thread | None = None
         self._next_id = 0
         self._broken: SynthlawError | None = None
-        self.written = 0
+        self.written = self._asked = self._live = 0
 
     @property
     def concurrency(self) -> int:
         """A few more than the batch holds, so that a free place is taken at once."""
         return self._slots + max(4, self._slots // 4)
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """Sequences in the batch."""
+        return {"embedded": self._live}
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place in the batch."""
+        return self._asked - self._live
 
     @property
     def label(self) -> str:
@@ -238,10 +248,15 @@ class EmbeddedEngine:
             raise RequestFailedError(
                 "answer-too-long", f"{job.cache_tokens} tokens; the cache has {self._cache_tokens}"
             )
+        self._asked += 1
+        job.answer.add_done_callback(self._count_out)
         self._jobs.put(job)
         if self._broken is not None:  # after the put: the driver empties the queue when it breaks
             raise self._broken
         return await job.answer
+
+    def _count_out(self, _: asyncio.Future[Completion]) -> None:
+        self._asked -= 1
 
     # What follows runs in the driver thread.
 
@@ -261,6 +276,7 @@ class EmbeddedEngine:
                     wait = GATHER_SECONDS if delivered and free > 0 else 0.0
                     open_ = self._receive(waiting, wait=wait, most=max(free, 1))
                 self._admit(waiting, live)
+                self._live = len(live)
                 delivered = 0
                 if live:
                     self._level(fillers, len(live))

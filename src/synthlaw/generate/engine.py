@@ -69,6 +69,29 @@ class Sampling:
         return json.dumps(self.record(), sort_keys=True)
 
 
+@dataclass(frozen=True)
+class EngineDefaults:
+    """What a command takes where its user says nothing.
+
+    rules_off: post-filter rules that are not applied.
+    """
+
+    sampling: Sampling = Sampling()
+    input_tokens: int = 2000
+    rules_off: tuple[str, ...] = ()
+
+
+PACKAGED_MODEL = EngineDefaults(Sampling(0.4, 0.95, 0, 1.0, 300, 0.5), 500, ("unfinished",))
+"""Of the model that ships with the embedded engine, chosen on 24 web pages: see docs/generate.md.
+With the paper's sampling, all of 16 articles and lists by it were loops or cut off."""
+
+
+def defaults_of(kind: str, model: str | None) -> EngineDefaults:
+    """The paper's defaults, except for the packaged model of 135M parameters."""
+    packaged = kind == "embedded" and model is None
+    return PACKAGED_MODEL if packaged else EngineDefaults()
+
+
 Message = dict[str, str]
 """One turn: `role` (system, user, assistant) and `content`."""
 
@@ -132,7 +155,8 @@ class Engine(Protocol):
 
     `concurrency` is how many requests keep it busy: more are queued, fewer leave it idle.
     `written` counts the tokens written so far, those of unfinished answers included where the
-    engine can see them: it is for showing progress.
+    engine can see them: it is for showing progress. So are `in_flight`, requests being answered by
+    server, and `waiting`, those that the engine holds back.
     """
 
     written: int
@@ -140,6 +164,16 @@ class Engine(Protocol):
     @property
     def concurrency(self) -> int:
         """Requests in flight that saturate the engine."""
+        ...
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """Requests being answered, by server or kind of engine."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place or for another try."""
         ...
 
     def identity(self) -> dict[str, Any]:

@@ -3,8 +3,10 @@
     OUT/documents, dropped, failed, aside    links into the run that was started last
     OUT/runs/KEY/run.json                    what determines the run; KEY is its digest
                  documents/part-000000.jsonl one file per finished block of documents
+                 writing/                    such files before they are whole
                  journal/                    answers of blocks that are not finished
                  claims/, workers/           who works on what, and is alive
+                 sessions/                   what workers that have left did
                  done/000000.json            a block's marker and counts, written after its data
                  README.md, report.json      the dataset card, when all blocks are finished
 
@@ -17,17 +19,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import ASIDE, read_json, write_json
+from synthlaw.common.files import ASIDE, move_synced, read_json, write_json
 from synthlaw.corpus.documents import Document, read_documents, write_documents
+from synthlaw.generate.claims import busy_seconds, sessions_in
 from synthlaw.generate.engine import Engine
-from synthlaw.generate.results import Generated, Settings
+from synthlaw.generate.mixing import RecipeMix
+from synthlaw.generate.results import Generated
 
 KINDS = ("documents", "dropped", "failed", "aside")
 LINKED = (*KINDS, "README.md", "report.json")
@@ -63,23 +67,22 @@ def survey(paths: Sequence[Path]) -> Inputs:
 class RunFolder:
     """One run's place on disk, opened or made. `block_size` is the first opener's."""
 
-    def __init__(self, out: Path, settings: Settings, engine: Engine, inputs: Inputs, size: int):
+    def __init__(self, out: Path, mix: RecipeMix, engine: Engine, inputs: Inputs, size: int):
         """size: documents per block, if the run is new. Raises UsageError for an unusable `out`."""
         described = {
             "format": FORMAT,
-            "settings": settings.digest(engine),
+            "settings": mix.digest(engine),
             "inputs": list(inputs.digests),
         }
         self.key = digest_of(described)[:16]
         self.out, self.root, self.inputs = out, out / "runs" / self.key, inputs
         if out.exists() and not out.is_dir():
             raise UsageError(f"out: found a file at {out}; expected a folder")
-        detail = {
-            "recipe": settings.recipe.record(),
-            "sampling": settings.sampling.record(),
-            "seed": settings.seed,
-            "input_tokens": settings.input_tokens,
-            "rollouts": settings.rollouts,
+        detail = mix.record() | {
+            "sampling": mix.common.sampling.record(),
+            "seed": mix.common.seed,
+            "input_tokens": mix.common.input_tokens,
+            "rollouts": mix.common.rollouts,
             "engine": engine.identity(),
             "documents": inputs.documents,
             "block_size": size,
@@ -135,25 +138,43 @@ class RunFolder:
         files = []
         for kind, documents in zip(KINDS, lists, strict=True):
             if documents or kind == "documents":
-                write_documents(self.part(kind, block), documents)
+                # In a folder of its own: whoever reads documents/*.jsonl never sees half a file.
+                aside = self.root / "writing" / f"{block:06d}-{kind}-{os.getpid()}.jsonl"
+                write_documents(aside, documents)
+                move_synced(aside, self.part(kind, block))
                 files.append(kind)
             else:
                 self.part(kind, block).unlink(missing_ok=True)
-        write_json(
-            self.root / "done" / f"{block:06d}.json", {"files": files, "counts": result.counts}
-        )
+        marker = {"files": files, "counts": result.counts, "recipes": result.counts_by_recipe()}
+        write_json(self.root / "done" / f"{block:06d}.json", marker)
         if not result.failed:
             for journal in self.journals(block):
                 journal.unlink(missing_ok=True)
 
+    def _markers(self) -> Iterator[dict[str, Any]]:
+        for block in range(self.blocks):
+            if (marker := self.marker(block)) is not None:
+                yield marker
+
     def counts(self) -> dict[str, Any]:
         """Sums over the finished blocks, and how many blocks there are and are finished."""
-        markers = [marker for block in range(self.blocks) if (marker := self.marker(block))]
+        done = sum(1 for _ in self._markers())
+        total = sum_counts(marker["counts"] for marker in self._markers())
+        return {"blocks": self.blocks, "blocks_done": done, **total}
+
+    def counts_by_recipe(self) -> dict[str, dict[str, Any]]:
+        """Sums over the finished blocks by recipe."""
+        names = {name for marker in self._markers() for name in marker["recipes"]}
         return {
-            "blocks": self.blocks,
-            "blocks_done": len(markers),
-            **sum_counts(marker["counts"] for marker in markers),
+            name: sum_counts(m["recipes"][name] for m in self._markers() if name in m["recipes"])
+            for name in sorted(names)
         }
+
+    def documents(self) -> Iterator[Document]:
+        """What was kept, in the input's order, block by finished block."""
+        for block in range(self.blocks):
+            if self.marker(block) is not None:
+                yield from read_documents(self.part("documents", block))
 
 
 def sum_counts(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
@@ -182,23 +203,37 @@ def _write_once(path: Path, value: dict[str, Any]) -> None:
         aside.unlink()
 
 
+def is_generation(out: Path) -> bool:
+    """Whether `out` is a folder that generation has made."""
+    return (out / "documents").is_symlink() and (out / "runs").is_dir()
+
+
 def folder_status(out: Path) -> dict[str, Any]:
     """What is done and who is at work in `out`, read from outside without an engine.
 
     Raises UsageError when nothing was generated there.
     """
-    link = out / "documents"
-    if not link.is_symlink():
+    if not is_generation(out):
         raise UsageError(f"{out}: found no generation run; expected a folder made by generate")
-    root = link.resolve().parent
+    root = (out / "documents").resolve().parent
     run = read_json(root / "run.json")
     markers = [read_json(path) for path in sorted((root / "done").glob("*.json"))]
-    workers = [read_json(path) for path in sorted((root / "workers").glob("*.json"))]
+    sessions = sessions_in(root)
+    workers = [one for one in sessions if one["alive"]]
+    total, size = run["documents"], run["block_size"]
+    finished = min(total, len(markers) * size) * run["rollouts"]
+    units = finished + sum(one.get("open", 0) for one in workers)
+    rate = sum(one.get("documents", 0) / one["seconds"] for one in workers if one["seconds"])
+    left = total * run["rollouts"] - units
     return {
         "key": root.name,
-        "source_documents": run["documents"],
-        "blocks": -(-run["documents"] // run["block_size"]),
+        "source_documents": total,
+        "units": total * run["rollouts"],
+        "units_done": units,
+        "blocks": -(-total // size),
         "blocks_done": len(markers),
         **sum_counts(marker["counts"] for marker in markers),
+        "seconds": round(busy_seconds(sessions), 1),
+        "seconds_left": round(left / rate, 1) if rate else (0.0 if left <= 0 else None),
         "workers": workers,
     }

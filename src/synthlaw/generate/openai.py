@@ -3,9 +3,10 @@
 Several base URLs share the work: a request goes to the server with the fewest requests of ours in
 flight. What went wrong is told by exception type and status code, never by words in a message:
 
-- no connection, or many requests in a row that failed in the next way: the server is down. It is
+- no connection, or many tries in a row that failed in the next way: the server is down. It is
   asked for its models from time to time; requests wait until it answers, and what they tried
-  meanwhile does not count against them;
+  meanwhile does not count against them. Then one request goes ahead, and the others when it is
+  answered;
 - timeout, dropped connection, 408, 5xx, a body that is no answer: tried again later, with
   exponential backoff and jitter, or when `Retry-After` says; after `attempts` the request failed;
 - 425, 429: tried again in the same way, as long as patience lasts;
@@ -21,10 +22,10 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -49,13 +50,28 @@ APIS = {"chat": "/chat/completions", "completions": "/completions"}
 
 @dataclass
 class _Server:
-    """One base URL and what is known of it."""
+    """One base URL and what is known of it.
+
+    state: a circuit breaker's: `closed` while it works, `open` while it is down, `half-open` while
+    one request tries whether it works again. failing: tries in a row that failed. troubled_since:
+    when it went down without an answer ever since. trips: how often since then.
+    """
 
     url: str
     in_flight: int = 0
-    down_since: float | None = None
-    failing: set[int] = field(default_factory=set)
+    state: Literal["closed", "open", "half-open"] = "closed"
+    failing: int = 0
+    troubled_since: float | None = None
+    trips: int = 0
     client: HttpClient | None = None
+
+    @property
+    def takes_requests(self) -> bool:
+        return self.state == "closed" or (self.state == "half-open" and not self.in_flight)
+
+    def works(self) -> None:
+        """It answered."""
+        self.state, self.failing, self.troubled_since, self.trips = "closed", 0, None, 0
 
 
 def server_url(text: str) -> str:
@@ -100,7 +116,7 @@ class OpenAIEngine:
             )
         if concurrency < 1:
             raise UsageError(f"concurrency: found {concurrency}; expected 1 or more")
-        self.written = 0
+        self.written = self._asked = 0
         self._servers = [_Server(server_url(url)) for url in dict.fromkeys(base_urls)]
         self._model, self._concurrency = model, concurrency
         self._api, self._fold_system = api, fold_system
@@ -152,6 +168,11 @@ class OpenAIEngine:
         """Requests in flight by base URL."""
         return {server.url: server.in_flight for server in self._servers}
 
+    @property
+    def waiting(self) -> int:
+        """Requests that are not with a server: no place is free, or they wait for another try."""
+        return self._asked - sum(server.in_flight for server in self._servers)
+
     def plain(self, text: str) -> str:
         """Text with a space inside every known control word: the server tokenizes, not we."""
         return defuse(text)
@@ -178,8 +199,7 @@ class OpenAIEngine:
             revival.cancel()
         self._revivals.clear()
         for server in self._servers:
-            server.down_since = None
-            server.failing.clear()
+            server.works()
             if server.client is not None:
                 server.client.close()
                 server.client = None
@@ -201,23 +221,30 @@ class OpenAIEngine:
         """
         assert self._places is not None, "the engine is not entered"
         body = json.dumps(self._body(request)).encode()
-        async with self._places:
-            began, tries, waits = time.monotonic(), 0, 0
-            while True:
-                server = await self._choose()
-                try:
-                    answer = await self._post(server, body)
-                except TryAgainError as error:
-                    self._note_failure(server, id(body), error)
-                    waits += 1
-                    tries += not (error.busy or server.down_since is not None)
-                    late = error.busy and time.monotonic() - began > self._retry.patience
-                    if tries >= self._retry.attempts or late:
-                        raise RequestFailedError(error.reason, error.response) from error
-                    await asyncio.sleep(max(self._retry.wait(waits, self._jitter), error.wait))
-                else:
-                    server.failing.clear()
-                    return await self._completion(request, answer)
+        self._asked += 1
+        try:
+            async with self._places:
+                return await self._answer(request, body)
+        finally:
+            self._asked -= 1
+
+    async def _answer(self, request: Request, body: bytes) -> Completion:
+        """Try until there is an answer or there will be none."""
+        began, tries, waits = time.monotonic(), 0, 0
+        while True:
+            server = await self._choose()
+            try:
+                answer = await self._post(server, body)
+            except TryAgainError as error:
+                waits += 1
+                tries += self._note_failure(server, error)
+                late = error.busy and time.monotonic() - began > self._retry.patience
+                if tries >= self._retry.attempts or late:
+                    raise RequestFailedError(error.reason, error.response) from error
+                await asyncio.sleep(max(self._retry.wait(waits, self._jitter), error.wait))
+            else:
+                server.works()
+                return await self._completion(request, answer)
 
     async def _choose(self) -> _Server:
         """The working server with the fewest requests in flight; waits while all are down.
@@ -225,11 +252,12 @@ class OpenAIEngine:
         Raises SynthlawError when that takes longer than patience lasts.
         """
         while True:
-            up = [server for server in self._servers if server.down_since is None]
+            up = [server for server in self._servers if server.takes_requests]
             if up:
                 return min(up, key=lambda server: server.in_flight)
-            since = max(server.down_since or 0.0 for server in self._servers)
-            if time.monotonic() - since > self._retry.patience:
+            now = time.monotonic()
+            since = max(server.troubled_since or now for server in self._servers)
+            if now - since > self._retry.patience:
                 raise SynthlawError(
                     f"no server could be reached for {self._retry.patience:.0f} s: "
                     f"{', '.join(s.url for s in self._servers)}. Start it and run again: "
@@ -278,25 +306,33 @@ class OpenAIEngine:
             body["repetition_penalty"] = sampling.repetition_penalty
         return body
 
-    def _note_failure(self, server: _Server, request: int, error: TryAgainError) -> None:
-        if error.busy:
-            return
-        server.failing.add(request)
-        if len(server.failing) >= self._retry.breaker:
+    def _note_failure(self, server: _Server, error: TryAgainError) -> bool:
+        """Whether this failed try counts against its request; many in a row take a server down."""
+        if error.busy or server.state == "open":
+            return False
+        server.failing += 1
+        if server.state == "half-open" or server.failing >= self._retry.breaker:
             self._is_down(server, error.reason)
+        return True
 
     def _is_down(self, server: _Server, reason: str) -> None:
-        if server.down_since is None:
-            server.down_since = time.monotonic()
-            say(f"  {server.url} is down ({reason}); waiting for it")
+        if server.state != "open":
+            server.state = "open"
+            server.trips += 1
+            if server.troubled_since is None:
+                server.troubled_since = time.monotonic()
+                say(f"  {server.url} is down ({reason}); waiting for it")
             revival = asyncio.create_task(self._revive(server))
             self._revivals.add(revival)
             revival.add_done_callback(self._revivals.discard)
 
     async def _revive(self, server: _Server) -> None:
-        """Ask a server for its models until it answers, whatever it answers below 500."""
+        """Ask a server for its models until it answers, whatever it answers below 500.
+
+        The more often it went down without an answer, the longer the waits.
+        """
         assert server.client is not None
-        tries = 0
+        tries = server.trips - 1
         while True:
             tries += 1
             await asyncio.sleep(self._retry.wait(tries, self._jitter))
@@ -305,9 +341,9 @@ class OpenAIEngine:
             except (ConnectError, ExchangeError):
                 continue
             if response.status < 500:
-                say(f"  {server.url} answers again")
-                server.failing.clear()
-                server.down_since = None
+                if server.trips == 1:
+                    say(f"  {server.url} answers again")
+                server.state, server.failing = "half-open", 0
                 return
 
     async def _completion(self, request: Request, answer: dict[str, Any]) -> Completion:

@@ -7,20 +7,26 @@ content words is probably faithful; openings that repeat say that a generator wr
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from synthlaw.common.ngrams import NgramIndex
+from synthlaw.common.wordhash import Hashes, ngrams_of
+from synthlaw.common.wordhash import words_of as hashed_words
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.filters import STOP_WORDS, words_of
 from synthlaw.generate.recipe import Recipe
 
 OPENING_WORDS = 5
-OVERLAP_WORDS = 13
-"""Words in a row that count as copied from an evaluation set: GPT-3's decontamination length."""
+MOST_IDS = 20
+LENGTH_EDGES = (0, 50, 100, 200, 300, 400, 500, 600, 800, 1000, 1500, 2000, 3000)
+"""Tokens at which bins of lengths begin."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _NAME = re.compile(r"(?<![.!?\"”\n] )(?<!^)\b[A-Z][\w’'-]+", re.M)
@@ -61,20 +67,24 @@ def _share(flags: Iterable[bool]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def distinct_share(texts: Sequence[str], n: int) -> float:
-    """Distinct word n-grams over all word n-grams, in all texts together; 1.0 for none."""
-    grams: Counter[tuple[str, ...]] = Counter()
-    for text in texts:
-        grams.update(_grams(text, n))
-    return len(grams) / grams.total() if grams else 1.0
+def distinct_share(grams: Sequence[Hashes]) -> float:
+    """Distinct n-grams over all n-grams, in all texts together; 1.0 for none.
+
+    grams: of each text, in order of the text.
+    """
+    total = sum(map(len, grams))
+    return len(np.unique(np.concatenate(grams))) / total if total else 1.0
 
 
-def self_overlap(texts: Sequence[str], n: int = 4) -> float:
+def self_overlap(grams: Sequence[Hashes]) -> float:
     """Mean share of a text's distinct n-grams that another of the texts holds as well."""
-    sets = [set(_grams(text, n)) for text in texts]
-    holders = Counter(gram for grams in sets for gram in grams)
-    shares = [sum(holders[gram] > 1 for gram in grams) / len(grams) for grams in sets if grams]
-    return float(np.mean(shares)) if shares else 0.0
+    sets = [np.unique(of_text) for of_text in grams if len(of_text)]
+    if not sets:
+        return 0.0
+    _, places, holders = np.unique(np.concatenate(sets), return_inverse=True, return_counts=True)
+    shared = holders[places] > 1
+    bounds = np.cumsum([len(one) for one in sets])[:-1]
+    return float(np.mean([part.mean() for part in np.split(shared, bounds)]))
 
 
 def openings(texts: Iterable[str], most: int = 5) -> list[dict[str, Any]]:
@@ -86,22 +96,34 @@ def openings(texts: Iterable[str], most: int = 5) -> list[dict[str, Any]]:
     return [{"words": w, "share": round(c / total, 4)} for w, c in counted.most_common(most)]
 
 
-def evaluation_overlap(texts: Sequence[str], evaluation: Iterable[str]) -> float:
-    """Share of texts that have 13 words in a row in common with an evaluation text."""
-    mine: dict[tuple[str, ...], set[int]] = {}
-    for place, text in enumerate(texts):
-        for gram in _grams(text, OVERLAP_WORDS):
-            mine.setdefault(gram, set()).add(place)
-    found: set[int] = set()
-    for text in evaluation:
-        for gram in _grams(text, OVERLAP_WORDS):
-            found |= mine.get(gram, set())
-    return len(found) / len(texts) if texts else 0.0
+def evaluation_overlap(
+    recipes: Mapping[str, Recipe], documents: Iterable[Document], index: NgramIndex
+) -> dict[str, Any]:
+    """How many documents share an n-gram of words with an evaluation set, and with which.
 
-
-def _grams(text: str, n: int) -> Iterable[tuple[str, ...]]:
-    words = words_of(text)
-    return zip(*(words[shift:] for shift in range(n)), strict=False)
+    in_source: documents of those whose source shares one with the same set, so that the overlap
+    may have come from there; the rest the generator knew by heart, or wrote by chance.
+    """
+    total, by_set, in_source, found = 0, Counter[str](), 0, list[str]()
+    for document in documents:
+        total += 1
+        sets = [overlap.set for overlap in index.find(document.text)]
+        if not sets:
+            continue
+        by_set.update(sets)
+        found.append(document.id)
+        source = source_in_prompt(recipes[document.fields["recipe"]], document) or ""
+        in_source += any(overlap.set in sets for overlap in index.find(source))
+    return {
+        "words": index.n,
+        "evaluation_documents": index.documents,
+        "documents": total,
+        "overlapping": len(found),
+        "share": round(len(found) / total, 6) if total else 0.0,
+        "by_set": dict(by_set),
+        "in_source": in_source,
+        "ids": found[:MOST_IDS],
+    }
 
 
 def source_in_prompt(recipe: Recipe, document: Document) -> str | None:
@@ -114,28 +136,40 @@ def source_in_prompt(recipe: Recipe, document: Document) -> str | None:
     return None
 
 
-def describe(recipe: Recipe, documents: Sequence[Document]) -> dict[str, Any]:
-    """Lengths, finish reasons, faithfulness and diversity of documents that a recipe made."""
+def histogram(lengths: Iterable[int]) -> dict[str, int]:
+    """Documents by length in tokens, up to the last bin that has any."""
+    counted = Counter(bisect_right(LENGTH_EDGES, length) - 1 for length in lengths)
+    names = [f"{low}-{high - 1}" for low, high in pairwise(LENGTH_EDGES)]
+    names.append(f"{LENGTH_EDGES[-1]} or more")
+    return {names[place]: counted[place] for place in range(max(counted, default=-1) + 1)}
+
+
+def describe(recipes: Mapping[str, Recipe], documents: Sequence[Document]) -> dict[str, Any]:
+    """Lengths, faithfulness and diversity of documents that recipes made.
+
+    recipes: by name.
+    """
     texts = [document.text for document in documents]
     lengths = np.array([int(d.fields["completion_tokens"]) for d in documents], dtype=float)
-    pairs = [(source_in_prompt(recipe, document), document.text) for document in documents]
+    sources = [source_in_prompt(recipes[d.fields["recipe"]], d) for d in documents]
+    pairs = zip(sources, texts, strict=True)
     faith = [faithfulness(source, text) for source, text in pairs if source is not None]
+    words = [hashed_words(text).hashes for text in texts]
+    grams = {n: [ngrams_of(of_text, n) for of_text in words] for n in (1, 2, 4)}
     quantiles = (0, 10, 25, 50, 75, 90, 100)
     return {
         "documents": len(documents),
-        "finish_reasons": dict(Counter(str(d.fields["finish_reason"]) for d in documents)),
         "tokens": {
             f"p{q}": round(float(np.percentile(lengths, q)), 1) for q in quantiles if lengths.size
         },
+        "lengths": histogram(lengths),
         "faithfulness": {
             name: _mean([getattr(one, name) for one in faith])
             for name in ("numbers", "names", "content_kept", "content_grounded")
         },
         "diversity": {
-            "distinct_1": round(distinct_share(texts, 1), 4),
-            "distinct_2": round(distinct_share(texts, 2), 4),
-            "distinct_4": round(distinct_share(texts, 4), 4),
-            "self_overlap_4": round(self_overlap(texts), 4),
+            **{f"distinct_{n}": round(distinct_share(grams[n]), 4) for n in grams},
+            "self_overlap_4": round(self_overlap(grams[4]), 4),
             "openings": openings(texts),
         },
     }

@@ -8,7 +8,7 @@ that holds braces, `[xxxx]` or a chat template's control words is plain text.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -21,6 +21,8 @@ from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.generate.filters import RULES
+
+Seeds = Literal["document", "themes", "keywords"]
 
 _NAME = re.compile(r"\{(\w+)\}")
 _BUILT_IN = ("document", "audience", "chapters", "chapter")
@@ -95,6 +97,8 @@ class Step(BaseModel):
 class Recipe(BaseModel):
     """A named, versioned way of writing synthetic documents. See the folder `recipes`.
 
+    seeds: what `{document}` stands for: the document's text, its own `keywords` key phrases, or
+    so many drawn from the whole input; see keywords.py.
     A recipe has steps, or names a function (see rollout.py): python is then `file.py:function`,
     python_sha256 the file's digest, and target_tokens and rules apply to what it returns.
     """
@@ -103,6 +107,8 @@ class Recipe(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     version: str = Field(min_length=1)
+    seeds: Seeds = "document"
+    keywords: int = Field(default=3, ge=1, le=100)
     title: str = ""
     citation: str = ""
     audiences: tuple[str, ...] = ()
@@ -156,7 +162,13 @@ class Recipe(BaseModel):
     def record(self) -> dict[str, Any]:
         """Everything that determines what the recipe writes; not where its Python file lies."""
         value = self.model_dump(mode="json")
+        if self.seeds == "document":
+            del value["seeds"], value["keywords"]
         return value | {"python": self.python.rpartition(":")[2] if self.python else None}
+
+    def seeded_by(self, seeds: Seeds) -> Recipe:
+        """The recipe with another kind of seed."""
+        return self.model_copy(update={"seeds": seeds})
 
     def with_chapters(self, chapters: int) -> Recipe:
         """The recipe asking for `chapters` chapters. Raises UsageError where it has none."""
@@ -168,16 +180,21 @@ class Recipe(BaseModel):
             raise UsageError(f"chapters: found {chapters}; expected 1 to 1000")
         return self.model_copy(update={"chapters": chapters})
 
+    @property
+    def all_rules(self) -> set[str]:
+        """Names of the rules that any step uses."""
+        return {rule for step in self.steps for rule in step.rules} | set(self.rules)
+
     def without_rules(self, names: tuple[str, ...]) -> Recipe:
         """The recipe with post-filter rules turned off by name, in every step.
 
         Raises UsageError for a name that no step uses.
         """
-        used = {rule for step in self.steps for rule in step.rules} | set(self.rules)
-        unknown = [name for name in names if name not in used]
+        unknown = [name for name in names if name not in self.all_rules]
         if unknown:
             raise UsageError(
-                f"recipe '{self.name}': found rules to turn off {unknown}; it uses {sorted(used)}"
+                f"recipe '{self.name}': found rules to turn off {unknown}; "
+                f"it uses {sorted(self.all_rules)}"
             )
         steps = tuple(
             step.model_copy(
@@ -221,6 +238,33 @@ def load_recipe(name: str | Path) -> Recipe:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"recipe {path}: cannot be read ({error})") from error
     return _parse(content, str(path), path.parent)
+
+
+def refine(
+    recipes: Sequence[Recipe],
+    *,
+    chapters: int | None = None,
+    seeds: Seeds | None = None,
+    without: tuple[str, ...] = (),
+    without_if_used: tuple[str, ...] = (),
+) -> list[Recipe]:
+    """Recipes with what was asked for, each where it applies.
+
+    chapters, without: raise UsageError when they apply to none of the recipes.
+    """
+    if chapters is not None and not any(recipe.chapters for recipe in recipes):
+        recipes[0].with_chapters(chapters)  # raises
+    unused = [rule for rule in without if not any(rule in recipe.all_rules for recipe in recipes)]
+    if unused:
+        recipes[0].without_rules(tuple(unused))  # raises
+    refined = []
+    for recipe in recipes:
+        off = [rule for rule in (*without, *without_if_used) if rule in recipe.all_rules]
+        made = recipe.without_rules(tuple(off)) if off else recipe
+        if chapters is not None and made.chapters:
+            made = made.with_chapters(chapters)
+        refined.append(made.seeded_by(seeds) if seeds else made)
+    return refined
 
 
 def _check_rules(rules: tuple[str, ...], place: str) -> None:

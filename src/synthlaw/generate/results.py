@@ -71,18 +71,30 @@ class Generated:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """Documents, drops by reason, failures by reason, and tokens of each kind."""
+        """Documents; drops, failures and ends of answers by reason; tokens of each kind."""
         answered = [*self.documents, *self.dropped, *self.intermediate]
+        reasons = Counter(doc.fields.get("finish_reason") for doc in answered)
+        del reasons[None]  # of what was never asked
         return {
             "documents": len(self.documents),
             "dropped": dict(Counter(str(doc.fields["reason"]) for doc in self.dropped)),
             "failed": len(self.failed),
             "failed_by_reason": dict(Counter(str(doc.fields["reason"]) for doc in self.failed)),
             "intermediate": len(self.intermediate),
+            "finish_reasons": dict(reasons),
             "document_tokens": _total(self.documents, "completion_tokens"),
             "prompt_tokens": _total(answered, "prompt_tokens"),
             "completion_tokens": _total(answered, "completion_tokens"),
         }
+
+    def counts_by_recipe(self) -> dict[str, dict[str, Any]]:
+        """`counts` of each recipe's part."""
+        parts: dict[str, Generated] = {}
+        for place in ("documents", "dropped", "failed", "intermediate"):
+            for document in getattr(self, place):
+                part = parts.setdefault(str(document.fields["recipe"]), Generated())
+                getattr(part, place).append(document)
+        return {name: parts[name].counts for name in sorted(parts)}
 
     def extend(self, other: Generated) -> None:
         """Append another's lists."""

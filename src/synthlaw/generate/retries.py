@@ -27,7 +27,8 @@ class RetryPolicy:
     attempts: tries per request that a working server saw. first, longest: backoff before the
     second try and its ceiling; each wait is drawn between half and the whole. patience: how long
     every server may be down, or say that it is busy, before the run stops or the request failed.
-    breaker: requests that fail in a row, none answered between, before a server counts as down.
+    breaker: tries that fail in a row, none answered between, before a server counts as down; more
+    than `attempts`, or one poisonous document takes it down.
     """
 
     attempts: int = 8

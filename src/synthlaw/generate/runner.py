@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engine import Engine, Sampling
+from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.recipe import Recipe
 from synthlaw.generate.results import (
     INPUT_TOKENS,
@@ -59,10 +60,14 @@ async def generate_documents(
     engine: Engine,
     *,
     journal: Journal | None = None,
+    pool: KeywordPool | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> Generated:
-    """As `generate_shard`, within a running loop and an entered engine."""
-    session = Session(settings, engine, on_progress=on_progress)
+    """As `generate_shard`, within a running loop and an entered engine.
+
+    pool: for recipes that are seeded by keywords.
+    """
+    session = Session(settings, engine, on_progress=on_progress, pool=pool)
     kept = journal or NoJournal()
     units = [(doc, rollout) for doc in documents for rollout in range(settings.rollouts)]
     results: dict[int, Generated] = {}

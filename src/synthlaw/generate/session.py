@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from synthlaw.common.digest import digest_of
-from synthlaw.common.errors import SynthlawError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engine import Completion, Engine, Request, RequestFailedError, Sampling
 from synthlaw.generate.filters import Candidate, Drop, first_drop
+from synthlaw.generate.keywords import KeywordPool, key_phrases
 from synthlaw.generate.recipe import Step
 from synthlaw.generate.results import Generated, Journal, Progress, ProgressCallback, Settings
 from synthlaw.generate.rollout import (
@@ -41,8 +42,14 @@ class Session:
         engine: Engine,
         progress: Progress | None = None,
         on_progress: ProgressCallback | None = None,
+        pool: KeywordPool | None = None,
     ) -> None:
-        """engine: entered, since its identity is part of every request's key."""
+        """engine: entered, since its identity is part of every request's key. pool: keywords of
+        the whole input, for a recipe that is seeded by them. Raises UsageError without it.
+        """
+        if pool is None and settings.recipe.seeds == "keywords":
+            raise UsageError(f"recipe '{settings.recipe.name}': found no pool of keywords")
+        self._pool = pool
         self.settings, self.engine = settings, engine
         self.progress, self._on_progress = progress or Progress(), on_progress
         self._sampling_json = settings.sampling.as_json()
@@ -55,7 +62,7 @@ class Session:
     async def document(self, document: Document, rollout: int, journal: Journal) -> Generated:
         """One rollout of one document through all steps; asks only what `journal` lacks."""
         whole = Generated()
-        text = document.text.encode("utf-8", "replace").decode("utf-8")
+        text = self._seed_text(document, rollout).encode("utf-8", "replace").decode("utf-8")
         text = await self.engine.truncate(self.engine.plain(text), self.settings.input_tokens)
         if not any(map(str.isalnum, text)):
             fields = {"source_id": document.id, "recipe": self.settings.recipe.name}
@@ -70,6 +77,16 @@ class Session:
         self.progress.documents += 1
         self._report()
         return whole
+
+    def _seed_text(self, document: Document, rollout: int) -> str:
+        """What stands for the document in the recipe's prompts."""
+        recipe = self.settings.recipe
+        if recipe.seeds == "document":
+            return document.text
+        if recipe.seeds == "themes":
+            return ", ".join(key_phrases(document.text, recipe.keywords))
+        assert self._pool is not None, "checked at the start"
+        return ", ".join(self._pool.draw(document.id, rollout, recipe.keywords))
 
     async def _steps(self, unit: _Unit, whole: Generated) -> None:
         recipe = self.settings.recipe

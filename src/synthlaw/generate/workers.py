@@ -16,17 +16,22 @@ from typing import Any
 
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.card import write_card
+from synthlaw.generate.card import Reporting, write_card
 from synthlaw.generate.claims import HEARTBEAT_SECONDS, Claims
 from synthlaw.generate.engine import Engine
 from synthlaw.generate.folder import RunFolder, survey
 from synthlaw.generate.journal import BlockJournal
-from synthlaw.generate.results import Generated, Progress, Settings
+from synthlaw.generate.keywords import KeywordPool
+from synthlaw.generate.mixing import RecipeMix
+from synthlaw.generate.results import Generated, Progress
 from synthlaw.generate.runner import run_workers
 from synthlaw.generate.session import Session
 
 BLOCK_SIZE = 500
 """Documents per output file."""
+
+SHOW_SECONDS = 0.2
+"""Between two calls of `on_progress`: thousands of answers a second need not all be drawn."""
 
 
 @dataclass
@@ -34,7 +39,8 @@ class FolderProgress:
     """What a worker can say of a run.
 
     total, done: answers wanted and there (documents times rollouts), whoever made them.
-    session: counts of this worker since its start. in_flight: requests by server.
+    session: counts of this worker since its start. in_flight: requests by server. waiting: those
+    that wait for a place, or for their next try.
     """
 
     total: int = 0
@@ -42,6 +48,7 @@ class FolderProgress:
     open: int = 0
     session: Progress = field(default_factory=Progress)
     in_flight: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
 
     @property
     def done(self) -> int:
@@ -62,7 +69,9 @@ class FolderProgress:
             "failed": self.session.failed,
             "completion_tokens": self.session.completion_tokens,
             "tokens_per_second": round(self.tokens_per_second, 1),
+            "open": self.open,
             "in_flight": self.in_flight,
+            "waiting": self.waiting,
         }
 
 
@@ -97,13 +106,14 @@ class FolderOutcome:
 
 
 def run_folder(
-    settings: Settings,
+    mix: RecipeMix,
     engine: Engine,
     inputs: list[Path],
     out: Path,
     *,
     block_size: int = BLOCK_SIZE,
     retry_failed: bool = False,
+    reporting: Reporting | None = None,
     on_progress: Callable[[FolderProgress], None] | None = None,
 ) -> FolderOutcome:
     """Generate from all documents of `inputs` into `out`; what is there already is not redone.
@@ -113,12 +123,17 @@ def run_folder(
     failed requests are counted, not raised.
     """
     surveyed = survey(inputs)
+    pool = None
+    if any(one.recipe.seeds == "keywords" for one in mix.settings):
+        pool = KeywordPool(surveyed.read(), mix.common.seed)
 
     async def run() -> FolderOutcome:
         async with engine:
-            folder = RunFolder(out, settings, engine, surveyed, block_size)
-            worker = _Worker(settings, engine, folder, retry_failed, on_progress)
-            return await worker.run()
+            folder = RunFolder(out, mix, engine, surveyed, block_size)
+            worker = _Worker(mix, engine, folder, pool, retry_failed, on_progress)
+            outcome = await worker.run()
+        write_card(folder, mix.recipes, reporting or Reporting())
+        return outcome
 
     return asyncio.run(run())
 
@@ -146,16 +161,22 @@ class _Worker:
 
     def __init__(
         self,
-        settings: Settings,
+        mix: RecipeMix,
         engine: Engine,
         folder: RunFolder,
+        pool: KeywordPool | None,
         retry_failed: bool,
         on_progress: Callable[[FolderProgress], None] | None,
     ) -> None:
-        self._settings, self._engine, self._folder = settings, engine, folder
+        self._mix, self._engine, self._folder = mix, engine, folder
+        self._rollouts = mix.common.rollouts
         self._on_progress = on_progress
-        self._progress = FolderProgress(total=folder.inputs.documents * settings.rollouts)
-        self._session = Session(settings, engine, self._progress.session, self._report)
+        self._progress = FolderProgress(total=folder.inputs.documents * self._rollouts)
+        self._sessions = [
+            Session(settings, engine, self._progress.session, self._report, pool)
+            for settings in mix.settings
+        ]
+        self._shown = 0.0
         self._claims = Claims(folder.root)
         self._reader = _Reader(folder)
         self._pending = list(range(folder.blocks))
@@ -180,22 +201,23 @@ class _Worker:
         finally:
             pulse.cancel()
             await feed.aclose()
-            self._claims.leave()
-        self._session.check_rules()
-        write_card(self._folder, self._settings.recipe)
+            self._claims.leave(self._progress.news())
+        for session in self._sessions:
+            session.check_rules()
         return FolderOutcome(
             key=self._folder.key,
             root=self._folder.root,
             counts=self._folder.counts(),
-            requests=self._session.progress.requests,
+            requests=self._progress.session.requests,
             seconds=time.monotonic() - began,
-            completion_tokens=self._session.progress.completion_tokens,
+            completion_tokens=self._progress.session.completion_tokens,
         )
 
     async def _one(self, block: _Block, place: int) -> None:
         """One unit; whoever finishes a block's last unit commits the block."""
         document, rollout = block.units[place]
-        block.results[place] = await self._session.document(document, rollout, block.journal)
+        session = self._sessions[self._mix.choice(document.id, rollout)]
+        block.results[place] = await session.document(document, rollout, block.journal)
         self._progress.open += 1
         whole = block.whole
         if whole is None:
@@ -244,7 +266,7 @@ class _Worker:
 
     def _open(self, number: int) -> _Block:
         documents = self._reader.block(number)
-        rollouts = range(self._settings.rollouts)
+        rollouts = range(self._rollouts)
         units = [(document, rollout) for document in documents for rollout in rollouts]
         path = self._folder.journal(number, self._claims.worker)
         earlier = self._folder.journals(number)
@@ -266,15 +288,21 @@ class _Worker:
     def _count_left(self) -> None:
         size, total = self._folder.block_size, self._folder.inputs.documents
         left = sum(min(size, total - number * size) for number in self._pending)
-        self._progress.finished = (total - left) * self._settings.rollouts
+        self._progress.finished = (total - left) * self._rollouts
 
     def _report(self, _: Progress) -> None:
-        if self._on_progress is not None:
+        if self._on_progress is not None and time.monotonic() - self._shown >= SHOW_SECONDS:
+            self._look_at_queue()
+            self._shown = time.monotonic()
             self._on_progress(self._progress)
+
+    def _look_at_queue(self) -> None:
+        self._progress.in_flight = dict(self._engine.in_flight)
+        self._progress.waiting = self._engine.waiting
 
     async def _beat(self) -> None:
         """Say every few seconds that this worker lives and how it goes."""
         while True:
-            self._progress.in_flight = dict(getattr(self._engine, "in_flight", {}))
+            self._look_at_queue()
             await asyncio.to_thread(self._claims.beat, self._progress.news())
             await asyncio.sleep(HEARTBEAT_SECONDS)

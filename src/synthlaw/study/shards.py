@@ -9,6 +9,7 @@ from typing import Any
 from synthlaw.common.files import read_json, write_json
 from synthlaw.corpus.documents import Document, read_documents, write_documents
 from synthlaw.generate.engine import Engine
+from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.runner import Generated, Settings
 from synthlaw.study.store import Artifact, Store
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -32,13 +33,19 @@ class Shard:
 
 
 def shard_key(
-    store: Store, settings: Settings, engine: Engine, documents: Sequence[Document]
+    store: Store,
+    settings: Settings,
+    engine: Engine,
+    documents: Sequence[Document],
+    pool: KeywordPool | None,
 ) -> str:
-    """Key of the shard that `settings` and `engine` make of `documents`."""
-    inputs = {
+    """Key of the shard that `settings` and `engine` make of `documents` or of a pool's keywords."""
+    inputs: dict[str, Any] = {
         "settings": settings.digest(engine),
         "documents": [[document.id, document.text] for document in documents],
     }
+    if pool is not None:
+        inputs["keywords"] = pool.digest
     return store.key("generate", SHARD_VERSION, inputs)
 
 
@@ -57,11 +64,7 @@ def write_shard(
         write_documents(aside / DROPPED, result.dropped)
         write_documents(aside / FAILED, result.failed)
         write_documents(aside / ASIDE, result.intermediate)
-        reasons: dict[str, int] = {}
-        for document in [*result.documents, *result.dropped, *result.intermediate]:
-            reason = str(document.fields.get("finish_reason", "none"))
-            reasons[reason] = reasons.get(reason, 0) + 1
-        write_json(aside / COUNTS, {**result.counts, "finish_reasons": reasons})
+        write_json(aside / COUNTS, result.counts)
     artifact = store.require("generate", label, key)
     return Shard(artifact, _tokens_in(artifact, tokenizer))
 

@@ -20,6 +20,7 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engine import Engine, Sampling, make_engine
 from synthlaw.generate.journal import BlockJournal
+from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.recipe import Recipe, load_recipe
 from synthlaw.generate.runner import Generated, Progress, Settings, generate_documents
 from synthlaw.study.shards import Shard, add_counts, find_shard, shard_key, write_shard
@@ -116,6 +117,8 @@ def _recipe(space: Workspace, name: str) -> Recipe:
     recipe = load_recipe(space.study.place(wanted, space.base) if is_file else wanted)
     if use.chapters is not None:
         recipe = recipe.with_chapters(use.chapters)
+    if use.seeds is not None:
+        recipe = recipe.seeded_by(use.seeds)
     return recipe.without_rules(tuple(use.without_filters)) if use.without_filters else recipe
 
 
@@ -209,6 +212,8 @@ class _Maker:
         self.space, self.sources, self.order = space, sources, order
         self.engine, self.tokenizer = engine, tokenizer
         self.size = space.study.generate.shard_documents
+        keyed = any(source.settings.recipe.seeds == "keywords" for source in sources)
+        self.pool = KeywordPool(order, space.study.seed) if keyed else None
         self.completion_tokens = 0
 
     def find_finished(self) -> None:
@@ -222,7 +227,8 @@ class _Maker:
 
     def _key(self, source: Source, number: int) -> str:
         documents = self._documents(source, number)
-        return shard_key(self.space.store, source.settings, self.engine, documents)
+        pool = self.pool if source.settings.recipe.seeds == "keywords" else None
+        return shard_key(self.space.store, source.settings, self.engine, documents, pool)
 
     def _take_up(self, source: Source, number: int) -> bool:
         label = f"{source.name}-{number:05d}"
@@ -281,7 +287,12 @@ class _Maker:
 
         with BlockJournal(work / JOURNAL, sorted(work.glob(JOURNAL)), retry_failed=True) as journal:
             result = await generate_documents(
-                source.settings, documents, self.engine, journal=journal, on_progress=on_progress
+                source.settings,
+                documents,
+                self.engine,
+                journal=journal,
+                pool=self.pool,
+                on_progress=on_progress,
             )
         self._check_failures(source, number, result)
         seconds = time.monotonic() - started

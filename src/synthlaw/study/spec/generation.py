@@ -45,6 +45,9 @@ class RecipeUse(Part):
     recipe: str | None = Field(None, description="name or YAML file; default: the key itself")
     documents: int | None = Field(None, gt=0)
     chapters: int | None = Field(None, gt=0, le=50, description="textbooks: chapters per book")
+    seeds: Literal["document", "themes", "keywords"] | None = Field(
+        None, description="what stands for the document: its text, its key phrases, or sampled ones"
+    )
     max_tokens: int = Field(1024, gt=0, description="longest completion, generator's tokens")
     without_filters: list[str] = Field(default_factory=list)
 
