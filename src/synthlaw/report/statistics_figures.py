@@ -56,14 +56,14 @@ def _ranks(found: Comparison) -> Figure | None:
     """Frequency against rank with the Zipf-Mandelbrot law: training sets, test sets."""
     if not found.rows("ranks"):
         return None
-    groups = [("training sets", found.trained, _styles(found))]
+    groups = [("training sets", found.trained, _styles(found), {"training", "mixture"})]
     if found.tests:
-        groups.append(("test sets", found.tests, set_styles(found.tests, "")))
+        groups.append(("test sets", found.tests, set_styles(found.tests, ""), {"test"}))
     figure = new_figure(4.2 * len(groups) + 0.4, PANEL_HEIGHT + LEGEND_HEIGHT + 0.5)
     panels = figure.subplots(1, len(groups), sharey=True, sharex=True, squeeze=False)[0]
-    for panel, (title, names, styles) in zip(panels, groups, strict=True):
+    for panel, (title, names, styles, roles) in zip(panels, groups, strict=True):
         for name in names:
-            rows = found.rows("ranks", set=name)
+            rows = [r for r in found.rows("ranks", set=name) if r["role"] in roles]
             x = [row["rank"] for row in rows]
             style = styles[name]
             dash = DASHES[style.dash]
@@ -89,7 +89,7 @@ def _growth(found: Comparison) -> Figure | None:
     panel = figure.subplots()
     for name in names:
         for unit, width, alpha in (("tokens", 1.5, 1.0), ("documents", 1.0, 0.6)):
-            rows = found.rows("growth", set=name, drawn=unit)
+            rows = found.rows("growth", set=name, role="training", drawn=unit)
             x, y = [row["tokens"] for row in rows], [row["types"] for row in rows]
             mark = "." if unit == "documents" else ""
             panel.plot(

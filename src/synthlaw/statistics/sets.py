@@ -58,17 +58,17 @@ def compare(
 
     mixtures: token shares of training sets, by name. baseline: default the first training set.
     tokens: the common size of training sets; default 90% of the smallest.
-    Raises UsageError for sets of different tokenizers, an empty set, a name given twice, a mixture
-    of unknown sets, or a size that a set does not have.
+    A test set may have a training set's name, a mixture may not. Raises UsageError for sets of
+    different tokenizers, an empty set, a mixture of unknown sets, or a size that a set lacks.
     """
-    names = [*training, *(mixtures or {}), *tests]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"sets: the name {name!r} is given twice")
+    for name in mixtures or {}:
+        if name in training:
+            raise UsageError(f"mixture {name!r}: the name is that of a training set")
     if not training:
         raise UsageError("sets: found no training set; expected at least one")
-    check_same_tokenizer({**training, **tests})
-    for name, one in {**training, **tests}.items():
+    every = [*training.items(), *tests.items()]
+    check_same_tokenizer(every)
+    for name, one in every:
         if one.tokens == 0:
             raise UsageError(
                 f"set {name!r}: found no token of text in {one.documents:,} documents; "

@@ -52,7 +52,7 @@ def support_rows(compared: Compared) -> list[Row]:
         row |= asdict(support(one.counts))
         mean = jackknife(one.blocks, lambda counts: entropy(counts / max(counts.sum(), 1)))[0]
         row |= {"entropy": mean.value, "entropy_low": mean.low, "entropy_high": mean.high}
-        whole = {**compared.training, **compared.tests}.get(name)
+        whole = (compared.tests if role == "test" else compared.training).get(name)
         if sample == "equal" and whole is not None:
             types = jackknife(whole.blocks, partial(expected_types, sizes=[one.tokens]))[0]
             row |= {"types": types.value, "types_low": types.low, "types_high": types.high}

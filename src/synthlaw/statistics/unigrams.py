@@ -9,7 +9,7 @@ The sum is the set's count; leaving out one block at a time gives every statisti
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -151,11 +151,11 @@ def special_ids(data: TokenDataset) -> list[int]:
     return [data.manifest.bos, data.manifest.eos]
 
 
-def check_same_tokenizer(sets: Mapping[str, Unigrams]) -> None:
+def check_same_tokenizer(sets: Iterable[tuple[str, Unigrams]]) -> None:
     """Raise UsageError unless all sets were made with one tokenizer."""
-    tokenizers = {name: one.tokenizer[:12] for name, one in sets.items()}
-    if len(set(tokenizers.values())) > 1:
-        listed = ", ".join(f"{name} {digest}" for name, digest in tokenizers.items())
+    tokenizers = [(name, one.tokenizer[:12]) for name, one in sets]
+    if len({digest for _, digest in tokenizers}) > 1:
+        listed = ", ".join(f"{name} {digest}" for name, digest in tokenizers)
         raise UsageError(f"the sets were made with different tokenizers: {listed}")
 
 
@@ -220,7 +220,7 @@ def mixed(
                 f"mixture {name!r}: {source!r} holds {parts[source].tokens:,} tokens and its share "
                 f"of {tokens:,} is {int(share * tokens):,}"
             )
-    check_same_tokenizer({source: parts[source] for source in exact})
+    check_same_tokenizer((source, parts[source]) for source in exact)
     drawn = [
         thinned(parts[source], int(s * tokens), seed + i)
         for i, (source, s) in enumerate(exact.items())

@@ -40,6 +40,7 @@ def tasks_of(
 ) -> dict[str, RunTask]:
     """The grid as tasks by run name, and one task per size and seed for the untrained models."""
     study = space.study
+    largest = max((run.config.shape.params, run.config.tokens) for run in runs)
     tasks: dict[str, RunTask] = {}
     for run in runs:
         shares = {name: share for name, share in study.mixtures[run.mixture].items() if share > 0}
@@ -52,11 +53,16 @@ def tasks_of(
             data_seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
             domains={name: artifact.path for name, artifact in domains.items()},
+            # One run per mixture shows which tokens carry the loss.
+            keep_losses=run.seed == study.ladder.seeds[0]
+            and (run.config.shape.params, run.config.tokens) == largest,
         )
         name = f"{UNTRAINED}-{run.size}-s{run.seed}"
         if name not in tasks:
             # The smallest budget stands for all: what is not trained does not depend on it.
-            tasks[name] = tasks[run.name].model_copy(update={"name": name, "train": False})
+            tasks[name] = tasks[run.name].model_copy(
+                update={"name": name, "train": False, "keep_losses": False}
+            )
     return tasks
 
 

@@ -1,6 +1,7 @@
 """The pipeline: a study from its file to its page, every stage skipped that is done already.
 
-    corpus ─► (tokenizer) ─► generate ─► tokens ─► training + evaluation ─► laws ─► report
+    corpus ─► (tokenizer) ─► generate ─► tokens ─► training + evaluation ─► statistics ─► laws
+    ─► report
 
 Training and evaluation are done together, run by run, by the executor; `until: training` and
 `until: evaluation` both stop after them.
@@ -8,6 +9,7 @@ Training and evaluation are done together, run by run, by the executor; `until: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from synthlaw.study.executors import Executor, LocalExecutor
 from synthlaw.study.generation import note_speeds, write_generation
 from synthlaw.study.given import make_given
 from synthlaw.study.grid import Run, runs_of, tokens_needed
-from synthlaw.study.ladder import check_budgets, collect, tasks_of, train_and_score
+from synthlaw.study.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
 from synthlaw.study.load import parse_study
 from synthlaw.study.natural import (
     check_sources,
@@ -38,6 +40,7 @@ from synthlaw.study.results import write_evaluation, write_facts, write_mixtures
 from synthlaw.study.runs import RunTask, find_finished
 from synthlaw.study.shards import KEPT
 from synthlaw.study.spec import NATURAL
+from synthlaw.study.statistics import make_statistics
 from synthlaw.study.store import Artifact, Store
 from synthlaw.study.synthetic import Synthetic, check_recipes, make_synthetic
 from synthlaw.study.workspace import STAGES, Workspace
@@ -128,6 +131,17 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         flops = sum(item.result["flops"] for item in finished)
         note_speeds(space, flops_per_second=flops / spent)
     write_facts(space, _timed(space, data, runs, tasks))
+    return _conclude(space, data, finished, last)
+
+
+def _conclude(
+    space: Workspace, data: _Data, finished: Sequence[Finished], last: int
+) -> Path | None:
+    """What is made of the scored runs: statistics, laws, the page."""
+    if last < STAGES.index("statistics"):
+        return None
+    with space.stage("statistics", "what tells the token sets apart; loss by token"):
+        make_statistics(space, data.sources, data.domains, finished, data.tokenizer)
     if last < STAGES.index("laws"):
         return None
     with space.stage("laws", "data, model and joint law of every mixture"):

@@ -7,6 +7,7 @@ study folder. It is idempotent: what is finished is found, what was interrupted 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # these bring torch, which is not needed to find finished run
     from synthlaw.evaluation.scores import DomainScores
     from synthlaw.training.model import Llama
 
-SCORES, SUMMARY = "scores.parquet", "scores.json"
+SCORES, SUMMARY, LOSSES = "scores.parquet", "scores.json", "token-losses"
 EVALUATION_VERSION = 2
 TRAINING_STAGE_VERSION = 1
 
@@ -33,7 +34,8 @@ class RunTask(BaseModel):
 
     root: the study folder. sources, domains: folders of token sets. Scoring slides windows of
     the training context by half their length, each document after its BOS. train: False scores the
-    untrained model instead.
+    untrained model instead. keep_losses: keep every token's loss beside the scores, for the
+    statistics.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +49,7 @@ class RunTask(BaseModel):
     max_epochs: float
     domains: dict[str, Path]
     train: bool = True
+    keep_losses: bool = False
 
     def sampler(self) -> MixtureSampler:
         """The run's windows."""
@@ -73,6 +76,7 @@ class RunTask(BaseModel):
             "window": self.config.context,
             "stride": self.config.context // 2,
             "dtype": self.config.dtype,
+            "keep_losses": self.keep_losses,
         }
         return store.key("evaluation", EVALUATION_VERSION, inputs)
 
@@ -143,31 +147,49 @@ def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> N
         return
     llama = load_model(folder) if folder is not None else initial_model(task.config)
     with store.making("evaluation", task.name, key) as aside, cpu_threads(task.config.threads):
-        scored = {name: _score(task, llama, name) for name in task.domains}
+        scored = {
+            name: _score(task, llama, name, model, aside / LOSSES / name) for name in task.domains
+        }
         write_scores(aside / SCORES, scored)
         write_json(aside / SUMMARY, {name: _summary(one) for name, one in scored.items()})
 
 
-def _score(task: RunTask, llama: Llama, name: str) -> DomainScores:
-    """Score one domain under the run's model."""
+def _score(task: RunTask, llama: Llama, name: str, model: str, losses: Path) -> DomainScores:
+    """Score one domain under the run's model, of digest `model`; `losses`: where kept ones go."""
     from synthlaw.evaluation.scores import DomainScores
     from synthlaw.evaluation.scoring import score_documents
+    from synthlaw.evaluation.token_losses import LossSource, keeping_losses
 
     folder = task.domains[name]
     tokens = TokenDataset(folder)
-    documents = [tokens.document(i) for i in range(tokens.manifest.documents)]
-    window = task.config.context
-    scores = score_documents(
-        llama,
-        # BOS is given back as context; EOS is ours, not the text's, and is not scored.
-        [np.asarray(document[1:-1], dtype=np.int64) for document in documents],
-        window=window,
-        stride=window // 2,
-        bos=int(documents[0][0]),
+    manifest = tokens.manifest
+    # BOS is given back as context; EOS is ours, not the text's, and is not scored.
+    documents = [
+        np.asarray(tokens.document(i)[1:-1], dtype=np.int64) for i in range(manifest.documents)
+    ]
+    source = LossSource(
+        domain=name,
+        model=model,
+        tokenizer=manifest.tokenizer,
+        vocab=manifest.vocab,
+        window=task.config.context,
+        stride=task.config.context // 2,
+        bos=manifest.bos,
         dtype=task.config.dtype,
-        byte_counts=np.load(folder / "bytes.npy", allow_pickle=False).tolist(),
-        word_counts=np.load(folder / "words.npy", allow_pickle=False).tolist(),
     )
+    keeping = keeping_losses(losses, documents, source) if task.keep_losses else nullcontext()
+    with keeping as keep:
+        scores = score_documents(
+            llama,
+            documents,
+            window=source.window,
+            stride=source.stride,
+            bos=source.bos,
+            dtype=task.config.dtype,
+            byte_counts=np.load(folder / "bytes.npy", allow_pickle=False).tolist(),
+            word_counts=np.load(folder / "words.npy", allow_pickle=False).tolist(),
+            on_losses=keep,
+        )
     return DomainScores(name, scores)
 
 

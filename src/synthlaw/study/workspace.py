@@ -14,7 +14,7 @@ from synthlaw.study.digests import InputDigests
 from synthlaw.study.spec import Study
 from synthlaw.study.store import Store
 
-STAGES = ("corpus", "generate", "tokens", "training", "evaluation", "laws", "report")
+STAGES = ("corpus", "generate", "tokens", "training", "evaluation", "statistics", "laws", "report")
 """The stages in order; `--until` names one of them."""
 
 
