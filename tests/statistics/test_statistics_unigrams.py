@@ -129,8 +129,8 @@ def test_comparison_refuses_what_cannot_be_compared(make_set):
         compare({"a": a}, {"b": other})
     with pytest.raises(UsageError, match="'none': found no token of text in 2 documents"):
         compare({"a": a}, {"none": empty})
-    with pytest.raises(UsageError, match="'a' is given twice"):
-        compare({"a": a}, {"a": a})
+    with pytest.raises(UsageError, match="mixture 'a': the name is that of a training set"):
+        compare({"a": a}, {}, mixtures={"a": {"a": 1.0}})
     with pytest.raises(UsageError, match="no training set 'web'; there are a"):
         compare({"a": a}, {}, baseline="web")
     with pytest.raises(UsageError, match=r"the smallest set, 'a', holds 2,000"):
