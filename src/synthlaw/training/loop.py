@@ -39,7 +39,7 @@ from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
 from synthlaw.training.metrics import MetricsLog
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.optimizer import build_optimizer
-from synthlaw.training.parallel import World, clip, joined_world, place
+from synthlaw.training.parallel import World, check_room, clip, joined_world, place
 from synthlaw.training.presets import training_flops
 from synthlaw.training.result import (
     MODEL_FOLDER,
@@ -147,6 +147,7 @@ class _Run:
         self.config, self.sampler, self.out, self.identity = config, sampler, out, identity
         self.world = world
         self.checkpoints = out / CHECKPOINTS_FOLDER
+        check_room(config, world)
         self.model = initial_model(config)
         place(self.model, world, config)
         self.optimizer = build_optimizer(self.model, config)

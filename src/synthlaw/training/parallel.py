@@ -26,6 +26,7 @@ from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.device import choose_device
 from synthlaw.training.launch import LostProcessError, die_with_parent
+from synthlaw.training.memory import check_memory, machine_bytes
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -157,6 +158,18 @@ def _mesh(config: TrainingConfig, device_type: str, size: int) -> DeviceMesh:
         return init_device_mesh(device_type, (size,), mesh_dim_names=("shard",))
     names = ("replicate", "shard")
     return init_device_mesh(device_type, (size // group, group), mesh_dim_names=names)
+
+
+def check_room(config: TrainingConfig, world: World) -> None:
+    """Raise UsageError before anything is built when this device has too little free memory."""
+    device = world.device.type
+    if device == "cuda":
+        free: float | None = float(torch.cuda.mem_get_info(world.device)[0])
+    else:
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world.size > 1 else 1
+        total = machine_bytes()
+        free = None if total is None else total / here
+    check_memory(config, free, world.size, device)
 
 
 def place(model: Llama, world: World, config: TrainingConfig) -> None:
