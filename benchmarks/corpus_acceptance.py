@@ -59,8 +59,8 @@ def jaccard(one: str, other: str) -> float:
     return len(sets[0] & sets[1]) / max(1, len(sets[0] | sets[1]))
 
 
-def plant(files: list[Path], folder: Path, words: int) -> tuple[dict[str, str], int, int]:
-    """Write the input; returns near-copies by id with their originals, exact copies, documents."""
+def plant(files: list[Path], folder: Path, words: int) -> tuple[dict[str, str], int]:
+    """Write the input; returns near-copies by id with their originals, and exact copies."""
     rng = np.random.default_rng(0)
     planted: dict[str, str] = {}
     documents: list[Document] = []
@@ -78,7 +78,7 @@ def plant(files: list[Path], folder: Path, words: int) -> tuple[dict[str, str], 
         planted[copies[-1].id] = original.id
     write(folder / "near.jsonl", copies)
     usable = sum(len(d.text.split()) >= 20 for d in documents)
-    return planted, usable, len(documents)
+    return planted, usable
 
 
 def write(path: Path, documents: list[Document]) -> None:
@@ -91,7 +91,7 @@ def duplicates(files: list[Path], out: Path, workers: int | None) -> dict[str, A
     """Part 1."""
     source = out / "planted"
     source.mkdir(parents=True)
-    planted, usable, total = plant(files, source, words=50)
+    planted, usable = plant(files, source, words=50)
     settings = Settings(dedup=("exact", "fuzzy"))
     started = time.monotonic()
     pieces = find_pieces(str(source), out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,17 @@ class TableWriter:
         """Write what is left; the file is whole afterwards."""
         self._flush()
         self._writer.close()
+
+
+def join_tables(parts: Sequence[Path], path: Path) -> None:
+    """One file of all parts' rows, row group by row group; without parts, a file of no document."""
+    nothing = pa.schema([("id", pa.string()), ("text", pa.string())])
+    schema = pq.read_schema(parts[0]) if parts else nothing
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,25 @@ from typing import Any
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.seeds import derive_seed
-from synthlaw.corpus.documents import Document, read_documents, write_documents
-from synthlaw.corpus.embedded import embedded_digest, read_embedded
-from synthlaw.corpus.prepare import prepare
-from synthlaw.corpus.readers import find_files, read_files
+from synthlaw.corpus.documents import Document, read_documents
+from synthlaw.corpus.pipeline import (
+    BAD_RECORDS,
+    DUPLICATES,
+    HELD_OUT_FOLDER,
+    TRAINING_FOLDER,
+    Source,
+)
+from synthlaw.corpus.pipeline import make_corpus as prepare_corpus
+from synthlaw.corpus.places import Piece, find_pieces
+from synthlaw.corpus.readers import read_piece
+from synthlaw.corpus.settings import Settings
+from synthlaw.corpus.tables import join_tables
 from synthlaw.study.spec import NATURAL, TextSource
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 
-CORPUS_VERSION = 1
+CORPUS_VERSION = 2
 TOKENIZER_VERSION = 1
 TOKENS_VERSION = 2
 
@@ -44,21 +55,22 @@ def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
         yield f"evaluation.domains.{name}", source
 
 
+def pieces_of(space: Workspace, source: TextSource) -> list[Piece]:
+    """The pieces of input that a source names; digests of local files are remembered."""
+    place = source.path if source.path is not None else f"embedded:{source.embedded}"
+    return find_pieces(place, space.base, space.digests.of)
+
+
 def inputs_of(space: Workspace, source: TextSource) -> dict[str, Any]:
-    """What determines the documents of a source: digests of its files, and how many are taken."""
-    if source.embedded is not None:
-        digest: Any = embedded_digest(source.embedded)
-    else:
-        files = find_files(str(source.path), space.base)
-        digest = [[path.name, space.digests.of(path)] for path in files]
-    return {"files": digest, "documents": source.documents}
+    """What determines the documents of a source: its pieces' contents, and how many are taken."""
+    pieces = [piece.key() for piece in pieces_of(space, source)]
+    return {"pieces": pieces, "documents": source.documents}
 
 
 def read_source(space: Workspace, source: TextSource) -> Iterator[Document]:
-    if source.embedded is not None:
-        documents: Iterable[Document] = read_embedded(source.embedded)
-    else:
-        documents = read_files(find_files(str(source.path), space.base))
+    """Documents of a source, in order."""
+    pieces = pieces_of(space, source)
+    documents: Iterable[Document] = (doc for piece in pieces for doc in read_piece(piece))
     if source.documents is not None:
         documents = choose(list(documents), source.documents, space.study.seed)
     yield from documents
@@ -71,7 +83,7 @@ def choose(documents: list[Document], count: int, seed: int) -> list[Document]:
 
 
 def make_corpus(space: Workspace) -> Artifact:
-    """The natural documents: training.parquet, held_out.parquet, counts.json.
+    """The natural documents: training.parquet, held_out.parquet, counts.json and its company.
 
     Raises UsageError when no usable document is left.
     """
@@ -85,29 +97,29 @@ def make_corpus(space: Workspace) -> Artifact:
     found = store.find("corpus", NATURAL, key)
     if found is not None:
         return found
-    documents = (doc for source in study.natural for doc in read_source(space, source))
-    ready = prepare(
-        documents,
-        held_out=study.corpus.held_out,
-        max_words=study.corpus.max_words,
-        seed=study.seed,
+    work = store.work("corpus", NATURAL, key)
+    started = time.monotonic()
+    options = study.corpus.model_dump(exclude={"decontaminate", "ngram"})
+    counts = prepare_corpus(
+        [Source(pieces_of(space, source), source.documents) for source in study.natural],
+        Settings(**options, seed=study.seed),
+        work,
+        workers=study.execution.workers,
     )
-    if not ready.training:
-        why = "; ".join(f"{count} with {reason}" for reason, count in ready.left_out.items())
+    if not counts["documents"]:
+        why = "; ".join(f"{count} with {reason}" for reason, count in counts["left_out"].items())
+        shutil.rmtree(work)
         raise UsageError(
             f"natural: no usable document was found ({why or 'the files are empty'}); expected "
             "documents with a 'text' of at least 20 words"
         )
-    with store.making("corpus", NATURAL, key) as aside:
-        write_documents(aside / "training.parquet", ready.training)
-        write_documents(aside / "held_out.parquet", ready.held_out)
-        counts = {
-            "training": len(ready.training),
-            "held_out": len(ready.held_out),
-            "words": sum(len(doc.text.split()) for doc in ready.training),
-            "left_out": ready.left_out,
-        }
-        write_json(aside / "counts.json", counts)
+    with store.making("corpus", NATURAL, key, time.monotonic() - started) as aside:
+        for folder, name in ((TRAINING_FOLDER, "training"), (HELD_OUT_FOLDER, "held_out")):
+            join_tables(sorted((work / folder).glob("*.parquet")), aside / f"{name}.parquet")
+        for name in (DUPLICATES, BAD_RECORDS):
+            shutil.copyfile(work / name, aside / name)
+        write_json(aside / "counts.json", {"training": counts["documents"], **counts})
+    shutil.rmtree(work)
     return store.require("corpus", NATURAL, key)
 
 

@@ -19,6 +19,7 @@ from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_documents
 from synthlaw.study.answer import make_answer
+from synthlaw.study.contamination import Decontamination
 from synthlaw.study.domains import make_domain, make_domain_tokens
 from synthlaw.study.executors import Executor, LocalExecutor
 from synthlaw.study.generation import note_speeds, write_generation
@@ -29,9 +30,11 @@ from synthlaw.study.load import parse_study
 from synthlaw.study.natural import (
     check_sources,
     corpus_counts,
+    inputs_of,
     make_corpus,
     make_tokenizer,
     make_tokens,
+    read_source,
     texts_of,
 )
 from synthlaw.study.page import make_page
@@ -68,6 +71,7 @@ class _Data:
     corpus: Artifact
     sources: dict[str, Artifact]
     domains: dict[str, Artifact]
+    check: Decontamination
 
 
 def run_study(
@@ -179,12 +183,16 @@ def _natural(space: Workspace) -> _Data:
         if not names:
             raise UsageError("evaluation: no domain and no held-out text; raise corpus.held_out")
         documents = {name: make_domain(space, name, corpus) for name in names}
+        check = Decontamination(space, documents)
+        corpus = check.natural(corpus)
     tokenizer = make_tokenizer(space, corpus)
     path = corpus.file("training.parquet")
     natural = make_tokens(space, NATURAL, texts_of(path), corpus.content, tokenizer)
     domains = {n: make_domain_tokens(space, n, d, tokenizer) for n, d in documents.items()}
     given = {name: make_given(space, name, tokenizer) for name in study.sources}
-    return _Data(tokenizer, corpus, {NATURAL: natural, **given}, domains)
+    for name, source in study.sources.items():
+        check.report(name, read_source(space, source), inputs_of(space, source))
+    return _Data(tokenizer, corpus, {NATURAL: natural, **given}, domains, check)
 
 
 def _check_supply(data: _Data, needed: dict[str, int]) -> None:
@@ -211,6 +219,9 @@ def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Syntheti
             texts = (text for shard in shards for text in texts_of(shard.file(KEPT)))
             content = [shard.content for shard in shards]
             data.sources[name] = make_tokens(space, name, texts, content, data.tokenizer)
+            kept = (doc for shard in shards for doc in read_documents(shard.file(KEPT)))
+            data.check.report(name, kept, content)
+        data.check.write()
         for name, artifact in data.sources.items():
             manifest = TokenDataset(artifact.path).manifest
             say(f"  {name}: {manifest.tokens:,} tokens in {manifest.documents:,} documents")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Literal
 
+from pydantic import Field, field_validator, model_validator
+
+from synthlaw.common.errors import UsageError
+from synthlaw.corpus.conditions import Condition
 from synthlaw.study.spec.fields import Part
 
 
 class TextSource(Part):
-    """Where documents come from: `path` (file, folder or pattern) or an `embedded` text."""
+    """Where documents come from: `path` or an `embedded` text.
+
+    A path is a file, folder, pattern or URL, or a data set: `hub:NAME`, `redpajama:ROOT`.
+    """
 
     path: str | None = None
     embedded: str | None = None
@@ -28,6 +35,27 @@ class Corpus(Part):
         0, ge=0, description="cut longer documents to pieces; 0 keeps them whole"
     )
     held_out: float = Field(0.05, ge=0, lt=1, description="share set aside for evaluation")
+    dedup: tuple[Literal["paragraphs", "exact", "fuzzy"], ...] = ("paragraphs", "exact", "fuzzy")
+    similarity: float = Field(0.8, ge=0.3, le=1, description="of near-duplicates (Jaccard)")
+    language: str | None = Field(None, description="keep this language only, such as en")
+    language_score: float = Field(0.5, ge=0, le=1)
+    signals: bool = Field(True, description="quality signals as columns of the documents")
+    keep: str | None = Field(None, description="condition on columns that documents must fulfil")
+    extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
+    decontaminate: Literal["off", "report", "remove"] = Field(
+        "report", description="natural documents that overlap with an evaluation domain"
+    )
+    ngram: int = Field(13, gt=0, description="shared words in a row that make an overlap")
+
+    @field_validator("keep")
+    @classmethod
+    def _a_condition(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                Condition(value)
+            except UsageError as error:
+                raise ValueError(str(error)) from error
+        return value
 
 
 class TokenizerSpec(Part):

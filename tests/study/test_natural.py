@@ -1,0 +1,100 @@
+"""The natural text of a study: crawls as input, what is chosen of them, what overlaps."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sandbox import Sandbox, prose, write_texts
+
+from synthlaw.common.errors import UsageError
+from synthlaw.corpus.documents import read_documents
+from synthlaw.study.pipeline import run_study
+
+
+def run(sandbox: Sandbox) -> None:
+    text = sandbox.write().read_text(encoding="utf-8")
+    run_study(text, "study.yaml", sandbox.folder, sandbox.out, until="tokens")
+
+
+def corpus(sandbox: Sandbox) -> dict[str, Any]:
+    (path,) = sandbox.out.glob("artifacts/corpus/natural-*/counts.json")
+    return dict(json.loads(path.read_text()))
+
+
+def contamination(sandbox: Sandbox) -> dict[str, Any]:
+    return dict(json.loads((sandbox.out / "contamination.json").read_text()))
+
+
+def wet(path: Path, texts: list[str]) -> None:
+    """A WET file with one record that is torn."""
+    members = []
+    for number, text in enumerate(texts):
+        body = text.encode()
+        head = (
+            "WARC/1.0\r\nWARC-Type: conversion\r\n"
+            f"WARC-Target-URI: http://example.org/{number}\r\nWARC-Date: 2026-01-01T00:00:00Z\r\n"
+            f"WARC-Record-ID: <urn:uuid:0-{number}>\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        members.append(gzip.compress(head.encode() + body + b"\r\n\r\n", mtime=0))
+    members[3] = members[3][:-20]
+    path.write_bytes(b"".join(members))
+
+
+def test_a_study_reads_a_crawl_and_chooses_from_it(sandbox: Sandbox) -> None:
+    rng = np.random.default_rng(4)
+    texts = [prose(rng) for _ in range(60)]
+    texts[20] = texts[10]
+    texts[30] = texts[31].replace("river", "rivers", 1)
+    texts[40] = prose(rng) + " zebra" * 40
+    wet(sandbox.folder / "crawl.warc.wet.gz", texts)
+    sandbox.value["natural"] = {"path": "crawl.warc.wet.gz"}
+    sandbox.value["corpus"] = {"held_out": 0.1, "keep": "rps_doc_frac_unique_words > 0.17"}
+    run(sandbox)
+    counts = corpus(sandbox)
+    assert counts["bad_records"] == 1
+    assert counts["left_out"]["near-duplicate"] == 1
+    assert counts["left_out"]["condition not met"] >= 1
+    (path,) = sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+    document = next(read_documents(path))
+    assert document.fields["url"].startswith("http://example.org/")
+    assert not list(sandbox.out.glob("work/corpus/*"))
+
+
+@pytest.mark.parametrize("mode", ["report", "remove"])
+def test_overlaps_with_a_domain_are_found_in_every_source(sandbox: Sandbox, mode: str) -> None:
+    natural = sandbox.folder / "natural.jsonl"
+    rows = [json.loads(line) for line in natural.read_text().splitlines()]
+    leaked = " ".join(f"unusual{n}" for n in range(20))
+    rows[0]["text"] += " " + leaked
+    natural.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with (sandbox.folder / "other.jsonl").open("a") as stream:
+        stream.write(json.dumps({"id": "leak", "text": f"before {leaked} after"}) + "\n")
+    sandbox.value["evaluation"]["documents"] = 100
+    sandbox.value["corpus"] = {"held_out": 0.05, "decontaminate": mode}
+    write_texts(sandbox.folder / "given.jsonl", 60, seed=8)
+    sandbox.value["sources"] = {"given": {"path": "given.jsonl"}}
+    run(sandbox)
+    found = contamination(sandbox)
+    assert found["mode"] == mode
+    assert set(found["sources"]) == {"natural", "hq", "given"}
+    sets = {row["set"]: row for row in found["sources"]["natural"]["sets"]}
+    assert sets["other"]["contaminated_documents"] == 1
+    assert sets["other"]["evaluation_documents_found"] == 1
+    assert sets["other"]["overlapping_words"] == 20
+    assert found["sources"]["given"]["contaminated"] == 0
+    cleaned = list(sandbox.out.glob("artifacts/corpus/contamination-natural-*/training.parquet"))
+    assert len(cleaned) == (mode == "remove")
+    for path in cleaned:
+        assert not any(leaked in document.text for document in read_documents(path))
+
+
+def test_a_wrong_condition_is_told_with_its_key(sandbox: Sandbox) -> None:
+    sandbox.value["corpus"] = {"keep": "open('x')"}
+    with pytest.raises(UsageError, match=r"(?s)corpus\.keep.*expected only columns"):
+        run(sandbox)
