@@ -13,7 +13,7 @@ from synthlaw.study import cluster
 from synthlaw.study.cluster import RayExecutor, SlurmExecutor
 from synthlaw.study.executors import Executor, LocalExecutor
 from synthlaw.study.pipeline import run_study
-from synthlaw.study.runs import RunTask
+from synthlaw.study.task import RunTask
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.presets import ModelShape
 

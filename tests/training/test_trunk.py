@@ -63,7 +63,8 @@ def test_branches_equal_runs_of_their_own(tmp_path: Path) -> None:
     for config in configs:
         place = tmp_path / f"trunk-{config.trunk_steps}"
         largest = configs[-1]
-        assert train_trunk(largest, sampler, place, config.trunk_steps, start=start) is None
+        state = train_trunk(largest, sampler, place, config.trunk_steps, start=start)
+        assert (state.step, state.diverged) == (config.trunk_steps, False)
         start = place
     assert sampler.asked == list(range(30))
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from synthlaw.common.errors import MissingExtraError
 from synthlaw.study.executors import Failure, OnDone, OnProgress
-from synthlaw.study.runs import RunTask, execute
+from synthlaw.study.runs import execute
+from synthlaw.study.task import RunTask
 
 POLL_SECONDS = 1.0
 
@@ -49,7 +50,7 @@ class RayExecutor:
         remote = ray.remote(num_cpus=self._threads, max_retries=2)(execute_json)
         failures: list[Failure] = []
         try:
-            ordered = sorted(tasks, key=lambda task: -task.config.flops)
+            ordered = sorted(tasks, key=lambda task: -task.flops)
             waiting = {remote.remote(task.model_dump_json()): task for task in ordered}
             while waiting:
                 ready, _ = ray.wait(list(waiting), num_returns=1)
@@ -83,7 +84,7 @@ class SlurmExecutor:
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
     ) -> list[Failure]:
         """See `executors.Executor.run`. Jobs are cancelled when this process is interrupted."""
-        ordered = sorted(tasks, key=lambda task: -task.config.flops)
+        ordered = sorted(tasks, key=lambda task: -task.flops)
         if not ordered:
             return []
         executor = self._executor(ordered[0].root)
@@ -123,7 +124,7 @@ def _settle(
     except Exception as error:
         failures.append(Failure(task.name, _reason(error)))
         return
-    on_progress(task.config.flops if task.train else 0.0)
+    on_progress(task.flops)
     on_done(task, made)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from synthlaw.study.runs import RunTask
+from synthlaw.study.task import RunTask
 
 OnProgress = Callable[[float], None]
 OnDone = Callable[[RunTask, list[str]], None]
@@ -80,7 +80,7 @@ class LocalExecutor:
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
     ) -> list[Failure]:
         """See `Executor.run`. The largest tasks go first, which keeps all workers busy longest."""
-        waiting = deque(sorted(tasks, key=lambda task: -task.config.flops))
+        waiting = deque(sorted(tasks, key=lambda task: -task.flops))
         events: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
         failures: list[Failure] = []
         live: list[_Worker] = []

@@ -9,7 +9,7 @@ from synthlaw.common.numbers import format_count
 from synthlaw.common.seeds import derive_seed
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.tokens.shares import ShareSchedule
-from synthlaw.training.config import TrainingConfig
+from synthlaw.training.config import StableDecay, TrainingConfig
 from synthlaw.training.presets import LLAMA3_VOCAB
 
 
@@ -29,9 +29,16 @@ class Run:
         """Windows that the run reads."""
         return self.config.steps * self.config.rows
 
+    @property
+    def trunk(self) -> str:
+        """The trunk that runs of other budgets share with this one, by name."""
+        return f"{self.mixture}-{self.size}-s{self.seed}"
 
-def runs_of(study: Study, vocab: int) -> list[Run]:
+
+def runs_of(study: Study, vocab: int, bos: int = 0) -> list[Run]:
     """Every run of the grid, the cheapest first.
+
+    vocab, bos: entries of the tokenizer, and the token that begins a document.
 
     The data order depends on the run's seed alone: runs of one seed that share a source read it
     in the same order, so that mixtures and budgets are compared on the same text.
@@ -45,7 +52,7 @@ def runs_of(study: Study, vocab: int) -> list[Run]:
                     mixture=mixture,
                     size=size,
                     seed=seed,
-                    config=_config(study, size, budget, seed, vocab),
+                    config=_config(study, size, budget, seed, vocab, bos),
                     data_seed=derive_seed(study.seed, "data", seed),
                 )
             )
@@ -61,7 +68,9 @@ def _cells(study: Study) -> list[tuple[str, float, int]]:
     return [(z, b, s) for z in ladder.sizes for b in ladder.budgets for s in ladder.seeds]
 
 
-def _config(study: Study, size: str, budget: float, seed: int, vocab: int) -> TrainingConfig:
+def _config(
+    study: Study, size: str, budget: float, seed: int, vocab: int, bos: int
+) -> TrainingConfig:
     part = study.training
     return TrainingConfig(
         shape=study.ladder.sizes[size].shape(vocab),
@@ -73,6 +82,8 @@ def _config(study: Study, size: str, budget: float, seed: int, vocab: int) -> Tr
         peak_lr=part.learning_rate,
         warmup=part.warmup,
         min_lr_ratio=part.min_lr_ratio,
+        wsd=_plateau(study),
+        document_start=bos if part.document_masking else None,
         weight_decay=part.weight_decay,
         clip=part.clip,
         dtype=part.dtype,
@@ -81,6 +92,29 @@ def _config(study: Study, size: str, budget: float, seed: int, vocab: int) -> Tr
         threads=study.execution.threads,
         keep_optimizer=False,
     )
+
+
+def _plateau(study: Study) -> StableDecay | None:
+    """The schedule that lets budgets share a trunk: its warm-up is a part of the smallest one."""
+    part = study.training
+    if part.schedule == "cosine":
+        return None
+    smallest = min(study.steps(budget) for budget in study.ladder.budgets)
+    return StableDecay(warmup_steps=int(part.warmup * smallest), cooldown=part.cooldown)
+
+
+def steps_to_take(runs: list[Run]) -> dict[str, int]:
+    """Optimizer steps that each run takes of its own, by name.
+
+    A step that budgets share is counted once, with the smallest budget that takes it.
+    """
+    taken: dict[str, int] = {}
+    shared: dict[str, int] = {}
+    for run in sorted(runs, key=lambda run: run.config.steps):
+        before = shared.get(run.trunk, 0)
+        taken[run.name] = run.config.steps - before
+        shared[run.trunk] = run.config.trunk_steps
+    return taken
 
 
 def tokens_needed(study: Study, runs: list[Run]) -> dict[str, int]:

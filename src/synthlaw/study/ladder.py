@@ -12,8 +12,10 @@ from synthlaw.common.files import read_json
 from synthlaw.common.progress import meter
 from synthlaw.study.executors import Executor
 from synthlaw.study.grid import Run
-from synthlaw.study.runs import SUMMARY, RunTask, find_finished
+from synthlaw.study.runs import SUMMARY, find_finished
 from synthlaw.study.store import Artifact
+from synthlaw.study.task import RunTask
+from synthlaw.study.trunks import branch_points, trunk_tasks
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler, SourceUse
@@ -42,6 +44,7 @@ def tasks_of(
     study = space.study
     largest = max((run.config.shape.params, run.config.tokens) for run in runs)
     tasks: dict[str, RunTask] = {}
+    points = branch_points(runs)
     for run in runs:
         shares = {name: share for name, share in study.mixtures[run.mixture].items() if share > 0}
         tasks[run.name] = RunTask(
@@ -56,6 +59,8 @@ def tasks_of(
             # One run per mixture shows which tokens carry the loss.
             keep_losses=run.seed == study.ladder.seeds[0]
             and (run.config.shape.params, run.config.tokens) == largest,
+            trunk=run.trunk,
+            branch_points=points.get(run.trunk, ()),
         )
         name = f"{UNTRAINED}-{run.size}-s{run.seed}"
         if name not in tasks:
@@ -101,7 +106,8 @@ def train_and_score(
     if not waiting:
         return made
     scored = sum(TokenDataset(path).manifest.tokens for path in waiting[0].domains.values())
-    total = sum(task.config.flops for task in waiting if task.train)
+    trunks = trunk_tasks(runs, {task.name: task for task in waiting if task.train})
+    total = sum(task.flops for task in [*trunks.values(), *waiting])
     total += sum(_scoring_flops(task, scored) for task in waiting)
     done = 0
     with meter("training", max(total, 1.0), "FLOP") as bar:
@@ -111,16 +117,22 @@ def train_and_score(
 
         def on_done(task: RunTask, artifacts: list[str]) -> None:
             nonlocal done
-            done += 1
             made.extend(artifacts)
+            if task.milestones:
+                return
+            done += 1
             bar.advance(_scoring_flops(task, scored), f"{done}/{len(waiting)} runs")
 
-        failures = executor.run(waiting, on_progress, on_done)
+        failures = executor.run(trunks.values(), on_progress, on_done) if trunks else []
+        failed = {failure.run for failure in failures}
+        broken = [name for name, task in trunks.items() if task.name in failed]
+        ready = [task for task in waiting if not (task.train and task.trunk in broken)]
+        failures += executor.run(ready, on_progress, on_done)
     if failures:
         listed = "\n".join(f"  {failure.run}: {failure.message}" for failure in failures)
         raise SynthlawError(
-            f"{len(failures)} of {len(waiting)} runs failed; the others are done and kept. "
-            f"Run again to try these once more:\n{listed}"
+            f"{len(failures)} of {len(waiting) + len(trunks)} runs failed; the others are done and "
+            f"kept. Run again to try these once more:\n{listed}"
         )
     return made
 

@@ -40,12 +40,14 @@ from synthlaw.study.natural import (
 from synthlaw.study.page import make_page
 from synthlaw.study.plan import plan_study
 from synthlaw.study.results import write_evaluation, write_facts, write_mixtures, write_runs
-from synthlaw.study.runs import RunTask, find_finished
+from synthlaw.study.runs import find_finished
 from synthlaw.study.shards import KEPT
 from synthlaw.study.spec import NATURAL
 from synthlaw.study.statistics import make_statistics
 from synthlaw.study.store import Artifact, Store
 from synthlaw.study.synthetic import Synthetic, check_recipes, make_synthetic
+from synthlaw.study.task import RunTask
+from synthlaw.study.trunks import trunk_states
 from synthlaw.study.workspace import STAGES, Workspace
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -109,7 +111,7 @@ def run_study(
 def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:
     try:
         data = _natural(space)
-        runs = runs_of(space.study, data.tokenizer.vocab)
+        runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
         needed = tokens_needed(space.study, runs)
         _check_supply(data, needed)
         if last < STAGES.index("generate"):
@@ -235,6 +237,7 @@ def _timed(
     return {
         "corpus": [data.corpus],
         "tokens": [*data.sources.values(), *data.domains.values()],
-        "training": [pair[0] for pair in found if pair],
+        "training": [pair[0] for pair in found if pair]
+        + trunk_states((tasks[run.name] for run in runs), space.store),
         "evaluation": [pair[1] for pair in found if pair and pair[1]],
     }

@@ -13,7 +13,14 @@ from typing import Any
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.study.executors import default_workers
-from synthlaw.study.grid import Run, planned_vocab, runs_of, synthetic_part, tokens_needed
+from synthlaw.study.grid import (
+    Run,
+    planned_vocab,
+    runs_of,
+    steps_to_take,
+    synthetic_part,
+    tokens_needed,
+)
 from synthlaw.study.spec import NATURAL, Study
 
 BYTES_PER_TRAINED_PARAM = 16
@@ -40,7 +47,9 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
     speeds = _speeds(folder)
-    flops = sum(run.config.flops for run in runs)
+    alone = sum(run.config.flops for run in runs)
+    taken = steps_to_take(runs)
+    flops = sum(run.config.flops * taken[run.name] / run.config.steps for run in runs)
     synthetic = {n: count for n, count in need.items() if n in study.generate.recipes}
     workers = default_workers(study.execution.workers, study.execution.threads)
     training_seconds = flops / (speeds["flops_per_second"] * workers)
@@ -53,8 +62,10 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "mixtures": [_mixture(name, shares) for name, shares in study.mixtures.items()],
         "seeds": study.ladder.seeds,
         "training": {
-            "tokens": sum(run.config.tokens for run in runs),
+            "schedule": study.training.schedule,
+            "tokens": sum(taken[run.name] * run.config.batch_tokens for run in runs),
             "flops": flops,
+            "flops_saved": alone - flops,
             "seconds": training_seconds,
             "workers": workers,
             "worker_hours": training_seconds * workers / 3600,
@@ -88,8 +99,9 @@ def _mixture(name: str, shares: dict[str, float]) -> dict[str, Any]:
 
 
 def _disk(runs: list[Run], need: dict[str, int]) -> float:
-    """Models (fp32), one checkpoint with moments per worker, token sets and texts."""
+    """Models (fp32), states of trunks and one checkpoint with moments, token sets and texts."""
     models = sum(4 * run.config.shape.params_total for run in runs)
+    models += sum(12 * run.config.shape.params_total for run in runs if run.config.trunk_steps)
     checkpoint = max(12 * run.config.shape.params_total for run in runs)
     tokens = sum(need.values())
     return models + checkpoint + tokens * (4 + BYTES_PER_TOKEN_BPE)
@@ -128,6 +140,17 @@ def _given_lines(plan: dict[str, Any]) -> list[str]:
     return [f"sources       {listed} tokens needed"] if listed else []
 
 
+def _saving(training: dict[str, Any]) -> str:
+    """What budgets that share a trunk save."""
+    if not training["flops_saved"]:
+        return ""
+    share = training["flops_saved"] / (training["flops"] + training["flops_saved"])
+    return (
+        f"; budgets share a trunk, which saves {format_count(training['flops_saved'])} FLOP "
+        f"({share:.0%} of separate runs)"
+    )
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
     training = plan["training"]
@@ -147,7 +170,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"sizes         {sizes}",
         f"budgets       {', '.join(format_count(b) for b in plan['budgets'])} tokens",
         f"training      {format_count(training['tokens'])} tokens, "
-        f"{format_count(training['flops'])} FLOP",
+        f"{format_count(training['flops'])} FLOP{_saving(training)}",
         f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed; no source is "
         f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
         *_given_lines(plan),

@@ -9,76 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from synthlaw.common.files import read_json, write_json
 from synthlaw.study.store import Artifact, Store
+from synthlaw.study.task import RunTask
+from synthlaw.study.trunks import grow_trunk, latest_state, reporter, seconds_of
 from synthlaw.tokens.dataset import TokenDataset
-from synthlaw.tokens.sampler import MixtureSampler
-from synthlaw.training.config import TrainingConfig
 
 if TYPE_CHECKING:  # these bring torch, which is not needed to find finished runs
     from synthlaw.evaluation.scores import DomainScores
     from synthlaw.training.model import Llama
 
 SCORES, SUMMARY, LOSSES = "scores.parquet", "scores.json", "token-losses"
-EVALUATION_VERSION = 2
-TRAINING_STAGE_VERSION = 1
-
-
-class RunTask(BaseModel):
-    """All that a worker needs to execute one run; travels as JSON.
-
-    root: the study folder. sources, domains: folders of token sets. Scoring slides windows of
-    the training context by half their length, each document after its BOS. train: False scores the
-    untrained model instead. keep_losses: keep every token's loss beside the scores, for the
-    statistics.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    root: Path
-    name: str
-    config: TrainingConfig
-    shares: dict[str, float]
-    sources: dict[str, Path]
-    data_seed: int
-    max_epochs: float
-    domains: dict[str, Path]
-    train: bool = True
-    keep_losses: bool = False
-
-    def sampler(self) -> MixtureSampler:
-        """The run's windows."""
-        return MixtureSampler(
-            {name: TokenDataset(path) for name, path in self.sources.items()},
-            self.shares,
-            context=self.config.context,
-            seed=self.data_seed,
-            max_epochs=self.max_epochs,
-        )
-
-    def training_key(self, store: Store) -> str:
-        """Key of the trained model; of the untrained one when `train` is off."""
-        inputs: dict[str, Any] = {"config": self.config.identity(), "train": self.train}
-        if self.train:
-            inputs["sampler"] = self.sampler().identity()
-        return store.key("training", TRAINING_STAGE_VERSION, inputs)
-
-    def evaluation_key(self, store: Store, model: str) -> str:
-        """Key of the scores of the model whose content digest is `model`."""
-        inputs = {
-            "model": model,
-            "domains": {n: TokenDataset(p).identity for n, p in self.domains.items()},
-            "window": self.config.context,
-            "stride": self.config.context // 2,
-            "dtype": self.config.dtype,
-            "keep_losses": self.keep_losses,
-        }
-        return store.key("evaluation", EVALUATION_VERSION, inputs)
 
 
 def find_finished(task: RunTask, store: Store) -> tuple[Artifact, Artifact | None] | None:
@@ -106,6 +51,9 @@ def execute(task: RunTask, report: Callable[[float], None]) -> list[str]:
     The list names the artifacts made, such as 'training/CC-0.1M-50k-s0'.
     """
     store = Store(task.root)
+    if task.milestones:
+        grow_trunk(task, store, report)
+        return store.made
     if not task.train:
         model = "untrained:" + task.training_key(store)
         _evaluate(task, store, model, None)
@@ -117,23 +65,20 @@ def execute(task: RunTask, report: Callable[[float], None]) -> list[str]:
 
 
 def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Artifact:
-    from synthlaw.training.loop import TrainingProgress, train
+    from synthlaw.training.loop import train
 
     key = task.training_key(store)
     found = store.find("training", task.name, key)
     if found is not None:
-        report(task.config.flops)
+        report(task.flops)
         return found
     work = store.work("training", task.name, key)
-    seen = 0
-
-    def on_progress(progress: TrainingProgress) -> None:
-        nonlocal seen
-        report(task.config.flops * (progress.tokens - seen) / task.config.tokens)
-        seen = progress.tokens
-
-    result = train(task.config, task.sampler(), work, on_progress=on_progress)
-    return store.adopt("training", task.name, key, result.seconds)
+    state = latest_state(task, store, task.config.trunk_steps)
+    first, start = (state[0], state[1].path) if state else (0, None)
+    progress = reporter(task, first, report)
+    result = train(task.config, task.sampler(), work, start=start, on_progress=progress)
+    spent = seconds_of(state[1]) if state else 0.0
+    return store.adopt("training", task.name, key, max(result.seconds - spent, 0.0))
 
 
 def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:

@@ -20,7 +20,8 @@ import traceback
 from typing import Any, TextIO
 
 from synthlaw.common.errors import SynthlawError
-from synthlaw.study.runs import RunTask, execute
+from synthlaw.study.runs import execute
+from synthlaw.study.task import RunTask
 
 REPORT_EVERY_SECONDS = 0.25
 

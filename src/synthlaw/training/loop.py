@@ -65,6 +65,15 @@ class TrainingProgress:
     tokens_per_second: float
 
 
+@dataclass(frozen=True)
+class TrunkState:
+    """Where a trunk stands. seconds: spent on all its steps. diverged: stopped before its end."""
+
+    step: int
+    seconds: float
+    diverged: bool
+
+
 def initial_model(config: TrainingConfig) -> Llama:
     """The untrained model that `train` starts from, on the CPU in fp32."""
     model = Llama(config.shape)
@@ -109,12 +118,11 @@ def train_trunk(
     *,
     start: Path | None = None,
     on_progress: Callable[[TrainingProgress], None] | None = None,
-) -> TrainingResult | None:
+) -> TrunkState:
     """Train the first `until` steps, which all budgets share, and leave their state in `out`.
 
     `out` gets metrics.jsonl and one checkpoint: what `train` and this function take as `start`.
-    until: at most `config.trunk_steps`. Returns None, or the result of a run that diverged before.
-    Raises as `train` does.
+    until: at most `config.trunk_steps`. Raises as `train` does.
     """
     if not 0 < until <= config.trunk_steps:
         raise UsageError(
@@ -193,14 +201,12 @@ class _Run:
         """Take the remaining steps and write the result."""
         return self.take_steps(self.config.steps, on_progress) or self.finished()
 
-    def to_step(
-        self, until: int, on_progress: Callable[[TrainingProgress], None]
-    ) -> TrainingResult | None:
-        """Take the steps up to `until` and save; the result when the run diverged before."""
-        diverged = self.take_steps(until, on_progress)
-        if diverged is None and self.saved_step() != until:
+    def to_step(self, until: int, on_progress: Callable[[TrainingProgress], None]) -> TrunkState:
+        """Take the steps up to `until` and save, unless the run diverges before."""
+        diverged = self.take_steps(until, on_progress) is not None
+        if not diverged and self.saved_step() != until:
             self.checkpoint()
-        return diverged
+        return TrunkState(self.step, self.seconds, diverged)
 
     def take_steps(
         self, until: int, on_progress: Callable[[TrainingProgress], None]

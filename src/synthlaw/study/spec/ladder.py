@@ -69,13 +69,31 @@ class Training(Part):
     context: int = Field(4096, gt=1)
     batch_tokens: Count = 1048576.0
     learning_rate: float = Field(3e-4, gt=0)
-    warmup: float = Field(0.1, ge=0, lt=1)
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="share of a run's steps; with wsd, of the smallest budget's"
+    )
+    cooldown: float = Field(
+        0.2, gt=0, le=1, description="wsd: the share of a run's steps in which the rate falls"
+    )
     min_lr_ratio: float = Field(1e-6, ge=0, le=1)
     weight_decay: float = Field(0.1, ge=0)
     clip: float = Field(1.0, gt=0)
     micro_batch: int = Field(0, ge=0, description="rows per forward pass; 0: the whole batch")
     dtype: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
+    document_masking: bool = Field(False, description="attention stays inside documents")
+
+    @model_validator(mode="after")
+    def _warm_before_it_falls(self) -> Training:
+        if self.schedule == "wsd" and self.warmup + self.cooldown > 1:
+            raise ValueError(
+                f"warmup {self.warmup:g} and cooldown {self.cooldown:g} are more than a whole run; "
+                "expected at most 1 together"
+            )
+        if self.schedule == "cosine" and "cooldown" in self.model_fields_set:
+            raise ValueError("cooldown: belongs to schedule 'wsd'; the cosine has none")
+        return self
 
     @model_validator(mode="after")
     def _whole_rows(self) -> Training:

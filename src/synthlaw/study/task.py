@@ -1,0 +1,86 @@
+"""A task: all that a worker needs to do one piece of the grid's work; travels as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from synthlaw.study.store import Store
+from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.sampler import MixtureSampler
+from synthlaw.training.config import TrainingConfig
+
+EVALUATION_VERSION = 2
+TRAINING_STAGE_VERSION = 1
+
+
+class RunTask(BaseModel):
+    """All that a worker needs to execute one run; travels as JSON.
+
+    root: the study folder. sources, domains: folders of token sets. Scoring slides windows of
+    the training context by half their length, each document after its BOS. train: False scores the
+    untrained model instead. keep_losses: keep every token's loss beside the scores, for the
+    statistics. trunk, branch_points: the trunk that the run may begin at, by name, and
+    the steps at which its states are kept. milestones: of a task that trains a trunk, the steps to
+    train it to; nothing is scored then.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+    name: str
+    config: TrainingConfig
+    shares: dict[str, float]
+    sources: dict[str, Path]
+    data_seed: int
+    max_epochs: float
+    domains: dict[str, Path]
+    train: bool = True
+    keep_losses: bool = False
+    trunk: str = ""
+    branch_points: tuple[int, ...] = ()
+    milestones: tuple[int, ...] = ()
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of training that the task itself does, the trunk being there."""
+        if not self.train:
+            return 0.0
+        config = self.config
+        if self.milestones:
+            steps = self.milestones[-1]
+        else:
+            begun = [step for step in self.branch_points if step <= config.trunk_steps]
+            steps = config.steps - max(begun, default=0)
+        return config.flops * steps / config.steps
+
+    def sampler(self) -> MixtureSampler:
+        """The run's windows."""
+        return MixtureSampler(
+            {name: TokenDataset(path) for name, path in self.sources.items()},
+            self.shares,
+            context=self.config.context,
+            seed=self.data_seed,
+            max_epochs=self.max_epochs,
+        )
+
+    def training_key(self, store: Store) -> str:
+        """Key of the trained model; of the untrained one when `train` is off."""
+        inputs: dict[str, Any] = {"config": self.config.identity(), "train": self.train}
+        if self.train:
+            inputs["sampler"] = self.sampler().identity()
+        return store.key("training", TRAINING_STAGE_VERSION, inputs)
+
+    def evaluation_key(self, store: Store, model: str) -> str:
+        """Key of the scores of the model whose content digest is `model`."""
+        inputs = {
+            "model": model,
+            "domains": {n: TokenDataset(p).identity for n, p in self.domains.items()},
+            "window": self.config.context,
+            "stride": self.config.context // 2,
+            "dtype": self.config.dtype,
+            "keep_losses": self.keep_losses,
+        }
+        return store.key("evaluation", EVALUATION_VERSION, inputs)
