@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthlaw.report.comparison import Comparison
+
 Share = Annotated[float, Field(ge=0.0, le=1.0 + 1e-6)]
 Count = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -282,6 +284,7 @@ class Study:
     evaluation: Evaluation | None = None
     timings: Sequence[Timing] = ()
     machine: Mapping[str, Any] = field(default_factory=dict)
+    comparison: Comparison | None = None
     missing: frozenset[str] = frozenset()
 
     def finished_runs(self) -> Iterator[Run]:

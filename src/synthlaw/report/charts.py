@@ -82,7 +82,7 @@ def _scaling_figure(view: View) -> Figure:
     every_x = [p.x for c in view.curves for p in c.points] or [x for c in view.curves for x in c.x]
     ticks = axis_ticks([*every_x, *([view.question] if view.question else [])]) if every_x else []
     title = LOSS_TITLE if view.baseline is None else f"loss minus that of {view.baseline}"
-    layout = _layout(AXIS_TITLES[view.axis], chart_text(title))
+    layout = base_layout(AXIS_TITLES[view.axis], chart_text(title))
     layout["xaxis"] |= {
         "type": "log",
         "tickvals": ticks,
@@ -265,7 +265,7 @@ def ratio_chart(study: Study) -> dict[str, Any] | None:
         )
     largest = max(point.ratio for curve in ratios for point in curve.points)
     top = next(top for top in SHARE_AXES if largest * 100 <= top + 0.01)
-    layout = _layout("share of synthetic tokens", LOSS_TITLE)
+    layout = base_layout("share of synthetic tokens", LOSS_TITLE)
     layout["xaxis"] |= {
         "range": [-0.03 * top, 1.03 * top],
         "tickvals": list(range(0, top + 1, top // 5)),
@@ -307,7 +307,8 @@ def _see_through(colour: str) -> str:
     return f"rgba({red},{green},{blue},{BAND_OPACITY})"
 
 
-def _layout(x_title: str, y_title: str) -> Figure:
+def base_layout(x_title: str, y_title: str) -> Figure:
+    """A chart's axes, fonts and margins; colours are references."""
     axis = {
         "gridcolor": "@grid",
         "linecolor": "@grid",

@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synthlaw.common.errors import UsageError
-from synthlaw.report.palette import DASHES, FURTHER_COLOURS, NATURAL, TYPE_COLOURS
 from synthlaw.report.text import clean_text
 
 FOLDER = "statistics"
@@ -96,34 +95,3 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean_text(key): _clean(item) for key, item in value.items()}
     return value
-
-
-@dataclass(frozen=True)
-class SetStyle:
-    """How a set is drawn: colours by theme, and a dash."""
-
-    light: str
-    dark: str
-    dash: str
-
-
-def set_styles(names: Sequence[str], baseline: str) -> dict[str, SetStyle]:
-    """A style for every set: the baseline grey, the paper's types in their own colours, others in
-    those that are left; a colour that returns is dashed.
-    """
-    own = {name: TYPE_COLOURS[name.upper()] for name in names if name.upper() in TYPE_COLOURS}
-    taken = [pair["light"] for pair in own.values()]
-    free = [p for p in (*FURTHER_COLOURS, *TYPE_COLOURS.values()) if p["light"] not in taken]
-    styles, further = {}, 0
-    for name in names:
-        dash = DASHES[0]
-        if name == baseline:
-            pair = NATURAL
-        elif name in own:
-            pair = own[name]
-        else:
-            pair = free[further % len(free)]
-            dash = DASHES[further // len(free) % len(DASHES)]
-            further += 1
-        styles[name] = SetStyle(pair["light"], pair["dark"], dash)
-    return styles

@@ -20,12 +20,19 @@ from markupsafe import Markup
 
 from synthlaw.common.errors import SynthlawError
 from synthlaw.common.numbers import format_seconds
-from synthlaw.report import numerals, sections
+from synthlaw.report import numerals, sections, statistics_sections
 from synthlaw.report.artifacts import Study
 from synthlaw.report.charts import chart_palette, ratio_chart, ratio_types, scaling_chart
+from synthlaw.report.comparison import Comparison
 from synthlaw.report.facts import facts
 from synthlaw.report.heat import baseline_of, heat_table
 from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_colours
+from synthlaw.report.statistics_charts import (
+    comparison_palette,
+    group_styles,
+    loss_chart,
+    rank_chart,
+)
 
 
 def render_page(study: Study, files_written: Sequence[str]) -> str:
@@ -37,6 +44,8 @@ def render_page(study: Study, files_written: Sequence[str]) -> str:
         "data": scaling_chart(study, "tokens", mixtures, baseline_of(study)),
         "model": scaling_chart(study, "params", mixtures, baseline_of(study)),
         "ratio": ratio_chart(study),
+        "ranks": rank_chart(study.comparison) if study.comparison else None,
+        "losses": loss_chart(study.comparison) if study.comparison else None,
     }
     drawn = any(chart is not None for chart in charts.values())
     scripts = [_plotly(), _asset("page.js")] if drawn else [_asset("page.js")]
@@ -47,14 +56,42 @@ def render_page(study: Study, files_written: Sequence[str]) -> str:
         scripts=[_trusted(script) for script in scripts],
         policy=_policy(scripts),
         charts=charts,
-        island=island({"charts": charts, "palette": chart_palette(study, mixtures, styles)}),
+        island=island({"charts": charts, "palette": _palette(study, mixtures, styles)}),
         mixtures=mixtures,
         number_of={name: index for index, name in enumerate(mixtures)},
         dashes=[styles[name].dash for name in mixtures],
         files_written=frozenset(files_written),
         version=_version(),
         **_section_values(study, mixtures),
+        **_statistics_values(study.comparison),
     )
+
+
+def _palette(
+    study: Study, mixtures: Sequence[str], styles: Mapping[str, Style]
+) -> dict[str, dict[str, str]]:
+    """What the colour references of all charts mean, by theme."""
+    palette = chart_palette(study, mixtures, styles)
+    more = comparison_palette(study.comparison) if study.comparison else {}
+    return {theme: colours | more.get(theme, {}) for theme, colours in palette.items()}
+
+
+def _statistics_values(found: Comparison | None) -> dict[str, Any]:
+    """What the section of statistics reads."""
+    if found is None:
+        return {"found": None}
+    styles = group_styles(found)
+    return {
+        "found": found,
+        "set_rows": statistics_sections.set_rows(found),
+        "set_dashes": {name: style.dash for name, style in styles["set"].items()},
+        "model_styles": styles["model"],
+        "distances": statistics_sections.distance_table(found),
+        "gaps": statistics_sections.gap_lists(found),
+        "overused": statistics_sections.overuse_lists(found),
+        "deciles": statistics_sections.decile_rows(found),
+        "explaining": statistics_sections.explaining_lists(found),
+    }
 
 
 def _section_values(study: Study, mixtures: Sequence[str]) -> dict[str, Any]:
@@ -127,6 +164,12 @@ def _style_sheet(study: Study, mixtures: Sequence[str], styles: Mapping[str, Sty
     for index, name in enumerate(shown):
         pair = source_colours[name]
         lines.append(f".s{index}{{--c:light-dark({pair['light']},{pair['dark']})}}")
+    groups = group_styles(study.comparison) if study.comparison else {}
+    for letter, group in (("u", "set"), ("v", "model")):
+        lines += [
+            f".{letter}{index}{{--c:light-dark({style.light},{style.dark})}}"
+            for index, style in enumerate(groups.get(group, {}).values())
+        ]
     return _trusted(_asset("page.css") + "\n".join(lines))
 
 

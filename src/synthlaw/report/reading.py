@@ -24,6 +24,7 @@ from synthlaw.report.artifacts import (
     Study,
     Timing,
 )
+from synthlaw.report.comparison import FOLDER, read_comparison
 from synthlaw.report.text import clean_text
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ def read_study(folder: Path) -> Study:
         evaluation=_read(folder / "evaluation.json", Evaluation),
         timings=_read(folder / "timings.json", Sequence[Timing]) or (),
         machine=_read(folder / "machine.json", Mapping[str, Any]) or {},
+        comparison=read_comparison(folder / FOLDER),
         missing=missing,
     )
 

@@ -26,6 +26,7 @@ MAKERS = {
     "evaluation.json": "the evaluation domains and their intervals, from evaluation",
     "timings.json": "the time of each stage, written at the end",
     "machine.json": "the machine and versions",
+    "statistics/statistics.json": "the statistics of the token sets, from the statistics stage",
 }
 """What each file of a study folder is, for the sentence that says it is missing."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthlaw.report.comparison import Comparison, SetStyle, read_comparison, set_styles
+from synthlaw.report.comparison import Comparison, read_comparison
 from synthlaw.report.drawing import (
     DASHES,
     LEGEND_HEIGHT,
@@ -20,6 +20,7 @@ from synthlaw.report.drawing import (
     write_drawn,
 )
 from synthlaw.report.palette import INK, NATURAL
+from synthlaw.report.set_styles import SetStyle, set_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

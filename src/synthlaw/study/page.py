@@ -9,7 +9,7 @@ from synthlaw.common.files import write_text
 from synthlaw.report.build import build_report
 from synthlaw.study.workspace import Workspace
 
-PAGE_VERSION = 2
+PAGE_VERSION = 3
 
 SHOWN = (
     "study.yaml",
@@ -23,6 +23,7 @@ SHOWN = (
     "plan.json",
     "timings.json",
     "machine.json",
+    "statistics/statistics.json",
 )
 
 

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.files import atomic_folder
+from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.evaluation.token_losses import TokenLosses
 from synthlaw.statistics.build import (
+    FACTS,
     STATISTICS_VERSION,
     Sources,
     facts_of,
@@ -65,6 +66,8 @@ def make_statistics(
         found = space.store.require(FOLDER, TABLES, key)
     with atomic_folder(space.root / FOLDER) as aside:
         shutil.copytree(found.file(TABLES), aside, dirs_exist_ok=True)
+        # The page is drawn again when this file has changed, so it speaks for all tables.
+        write_json(aside / FACTS, read_json(aside / FACTS) | {"content": found.content})
     return found
 
 

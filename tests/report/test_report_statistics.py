@@ -1,0 +1,81 @@
+"""The page's section of statistics: the tables' numbers, as text, and a broken folder told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_study import write_study
+
+from synthlaw.common.errors import UsageError
+from synthlaw.report.comparison import read_comparison
+from synthlaw.report.page import render_page
+from synthlaw.report.reading import read_study
+from synthlaw.report.statistics_figures import GROUP_NAMES, group_name
+from synthlaw.statistics.build import Sources, facts_of, make_tables, write_tables
+from synthlaw.statistics.losses import LossSums, by_frequency
+from synthlaw.statistics.sets import compare
+from synthlaw.statistics.unigrams import Unigrams
+
+HOSTILE = "<script>alert('set')</script>"
+
+
+class Texts:
+    """A tokenizer whose tokens are markup."""
+
+    def decode(self, ids: list[int]) -> str:
+        return f"<b>{ids[0]}</b>\n"
+
+
+def counted(name: str, low: int, seed: int) -> Unigrams:
+    random = np.random.default_rng(seed)
+    law = np.where(np.arange(60) >= low, 1 / np.arange(1, 61), 0)
+    blocks = random.multinomial(2000, law / law.sum(), size=8).astype(np.uint64)
+    return Unigrams(name, blocks, 8, "t")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("study")
+    write_study(place)
+    sets = {"natural": counted("natural", 0, 1), HOSTILE: counted(HOSTILE, 3, 2)}
+    compared = compare(sets, {"news": counted("news", 0, 3)})
+    tables = make_tables(compared, Sources({}, {}), tokenizer=Texts(), longest=0)
+    write_tables(place / "statistics", tables, facts_of(compared, tables, 0))
+    return place
+
+
+def test_the_section_shows_the_tables_and_runs_nothing(folder: Path) -> None:
+    page = render_page(read_study(folder), [])
+    section = re.search(r'<section id="statistics".*?</section>', page, re.DOTALL)
+    assert section is not None
+    found = read_comparison(folder / "statistics")
+    assert found is not None
+    types = found.rows("support", set="natural", sample="equal")[0]["types"]
+    assert f"<b>{types:,.0f}</b>" in section[0]
+    assert "&lt;b&gt;0&lt;/b&gt;\\n" in section[0]  # a gap: the other set never has token 0
+    assert "<script" not in section[0]
+    assert "<b>0</b>" not in section[0]
+
+
+def test_a_study_without_statistics_says_so(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    assert "statistics/statistics.json" in render_page(read_study(tmp_path), [])
+
+
+def test_a_broken_table_is_named(folder: Path) -> None:
+    table = folder / "statistics" / "zipf.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:40])
+    with pytest.raises(UsageError, match="not a whole folder of statistics"):
+        read_study(folder)
+    table.write_bytes(whole)
+
+
+def test_every_group_of_frequencies_has_its_name() -> None:
+    training = np.array([0, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 10**9])
+    sums = LossSums(np.ones((1, 10)), np.ones((1, 10), dtype=np.int64))
+    names = [group_name(g.low, g.high) for g in by_frequency(sums, training)]
+    assert names == GROUP_NAMES[:1] + GROUP_NAMES[1:2] + GROUP_NAMES[2:10]
