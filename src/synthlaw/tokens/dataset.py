@@ -118,7 +118,7 @@ class TokenDataset:
     identity                digest of the tokens and document borders
     document(i)             ids of one document, BOS and EOS included
     read(start, stop)       ids of any stretch of the set, which is one line of tokens
-    windows(starts, n)      many stretches of `n` ids at once
+    windows(starts, n)      many stretches of `n` ids at once; fill() writes them into an array
     each_shard()            (ids, offsets) of every shard in order, memory-mapped: for statistics
                             over a set of any size in the memory of one shard's pages
     lengths()               tokens of every document
@@ -176,15 +176,21 @@ class TokenDataset:
     def windows(self, starts: np.ndarray, length: int) -> np.ndarray:
         """Ids int64 [len(starts), length]: the `length` ids from each of `starts` on."""
         found = np.empty((len(starts), length), dtype=np.int64)
+        self.fill(found, np.arange(len(starts)), starts)
+        return found
+
+    def fill(self, out: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> None:
+        """Fill row rows[i] of `out`, int64 [any, length], with the ids from starts[i] on."""
+        length = out.shape[1]
         shards = np.searchsorted(self._starts, starts, side="right") - 1
         places = starts - self._starts[shards]
-        for row, (shard, place) in enumerate(zip(shards.tolist(), places.tolist(), strict=True)):
-            piece = self._ids(shard)[place : place + length]
+        for row, shard, place in zip(rows.tolist(), shards.tolist(), places.tolist(), strict=True):
+            ids = self._maps.get(shard)
+            piece = (self._ids(shard) if ids is None else ids)[place : place + length]
             if len(piece) < length:  # it goes on in the next shard
-                start = int(starts[row])
+                start = int(self._starts[shard]) + place
                 piece = self.read(start, start + length)
-            found[row] = piece
-        return found
+            out[row] = piece
 
     def each_shard(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(ids [tokens], offsets uint64 [documents + 1] from the shard's start) of every shard."""

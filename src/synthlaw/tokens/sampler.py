@@ -26,6 +26,9 @@ from synthlaw.tokens.shares import Shares, ShareSchedule, phases_of
 SAMPLER_VERSION = 2
 """Raised when the same sampler would give other windows."""
 
+ORDER_BLOCK = 1024
+"""Ranks whose places are worked out at once: it takes hardly longer than for a few of them."""
+
 
 @dataclass(frozen=True)
 class SourceUse:
@@ -110,6 +113,7 @@ class MixtureSampler(Sampler):
         }
         self._windows = {name: self._part(name, (unique or {}).get(name)) for name in self._sources}
         self._orders: dict[tuple[str, int], Permutation] = {}
+        self._blocks: dict[tuple[str, int], np.ndarray] = {}
 
     def windows(self, numbers: np.ndarray) -> np.ndarray:
         found = np.empty((len(numbers), self.context + 1), dtype=np.int64)
@@ -118,7 +122,7 @@ class MixtureSampler(Sampler):
             rows = np.flatnonzero(sources == number)
             if rows.size:
                 starts = self._places(source, ranks[rows]) * self.context
-                found[rows] = self._sources[source].windows(starts, self.context + 1)
+                self._sources[source].fill(found, rows, starts)
         return found
 
     def check(self, windows: int) -> None:
@@ -166,15 +170,34 @@ class MixtureSampler(Sampler):
         return wanted
 
     def _places(self, source: str, ranks: np.ndarray) -> np.ndarray:
-        """Which windows of a source are read at `ranks` of its reading order.
+        """Which windows of a source are read at `ranks` of its reading order."""
+        furthest = int(ranks.max())
+        if furthest >= self._windows[source] * self.max_epochs:
+            raise UsageError(self._spent(source, furthest + 1))
+        first, last = int(ranks.min()) // ORDER_BLOCK, furthest // ORDER_BLOCK
+        if last > first + 1:  # not a batch: windows from all over
+            return self._permuted(source, ranks)
+        places = np.concatenate([self._block(source, n) for n in range(first, last + 1)])
+        found: np.ndarray = places[ranks - first * ORDER_BLOCK]
+        return found
+
+    def _block(self, source: str, number: int) -> np.ndarray:
+        """The places of one block of ranks, kept for the batches to come."""
+        found = self._blocks.get((source, number))
+        if found is None:
+            while len(self._blocks) >= 4 * len(self._sources):
+                del self._blocks[next(iter(self._blocks))]
+            ranks = np.arange(number * ORDER_BLOCK, (number + 1) * ORDER_BLOCK)
+            found = self._blocks[source, number] = self._permuted(source, ranks)
+        return found
+
+    def _permuted(self, source: str, ranks: np.ndarray) -> np.ndarray:
+        """The places at `ranks`, worked out.
 
         The first epoch reads the first windows of a permutation of the whole source; a later one
         reads those again in an order of its own.
         """
         part = self._windows[source]
-        furthest = int(ranks.max())
-        if part == 0 or furthest >= part * self.max_epochs:
-            raise UsageError(self._spent(source, furthest + 1))
         epochs, places = np.divmod(ranks, part)
         for epoch in np.unique(epochs).tolist():
             if epoch:
