@@ -55,7 +55,7 @@ def test_every_run_that_fails_is_named(tmp_path: Path, executor: Executor) -> No
         root=tmp_path,
         name="lost",
         config=config,
-        shares={"natural": 1.0},
+        phases=[(0, {"natural": 1.0})],
         sources={"natural": tmp_path / "nowhere"},
         data_seed=0,
         max_epochs=1,

@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+from token_texts import prose
 
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 from synthlaw.tokens.writing import write_dataset
-
-WORDS = [
-    *("river", "stone", "bridge", "market", "winter"),
-    *("candle", "harbour", "meadow", "lantern", "thunder"),
-]
-
-
-def prose(seed: int, words: int) -> str:
-    """Sentences of random words: text for tests, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    chosen = [WORDS[i] for i in rng.integers(0, len(WORDS), words)]
-    return " ".join(
-        f"The {a} of the {b} was {c}." for a, b, c in zip(*[iter(chosen)] * 3, strict=False)
-    )
 
 
 @pytest.fixture(scope="session")

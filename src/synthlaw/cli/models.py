@@ -11,16 +11,19 @@ import click
 from pydantic import BaseModel, ValidationError
 
 from synthlaw.cli.options import (
+    by_option,
     context_option,
     epochs_option,
     model_option,
     out_option,
+    phase_option,
     sampler_of,
     seed_option,
     share_option,
     source_option,
     tokenizer_option,
     tokens_option,
+    unique_option,
 )
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.errors import UsageError
@@ -38,6 +41,9 @@ T = TypeVar("T", bound=BaseModel)
 @context_option
 @epochs_option
 @seed_option
+@phase_option
+@unique_option
+@by_option
 @out_option
 @click.option("--size", required=True, help="A preset, such as 0.3M or 1B.")
 @click.option("--batch-tokens", default="1M", show_default=True, help="Tokens per step.")
@@ -73,6 +79,9 @@ def train(
     context: int,
     max_epochs: float,
     seed: int,
+    phases: tuple[str, ...],
+    unique: tuple[str, ...],
+    by: str,
     out: Path,
     size: str,
     batch_tokens: str,
@@ -107,7 +116,17 @@ def train(
     from synthlaw.training.loop import train as train_model
     from synthlaw.training.presets import preset
 
-    sampler, sets = sampler_of(sources, shares, context, seed, max_epochs)
+    sampler, sets = sampler_of(
+        sources,
+        shares,
+        context,
+        seed,
+        max_epochs,
+        tokens=tokens,
+        phases=phases,
+        unique=unique,
+        by=by,
+    )
     per_step = parse_count(batch_tokens, "--batch-tokens")
     config = _checked(
         TrainingConfig,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.numbers import parse_count
 
 if TYPE_CHECKING:  # loaded when a command needs them
     from synthlaw.corpus.documents import Document
     from synthlaw.tokens.dataset import TokenDataset
-    from synthlaw.tokens.sampler import MixtureSampler
+    from synthlaw.tokens.sampler import Sampler
 
 out_option = click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Result folder."
@@ -47,6 +48,24 @@ tokens_option = click.option(
 epochs_option = click.option(
     "--max-epochs", default=1.0, show_default=True, help="How often a source may be read."
 )
+phase_option = click.option(
+    "--phase",
+    "phases",
+    multiple=True,
+    help="FROM:NAME=SHARE,…: other shares from that part (0 to 1) of the tokens on; repeatable.",
+)
+unique_option = click.option(
+    "--unique",
+    multiple=True,
+    help="NAME=TOKENS: read only so many tokens of a source, however often; repeatable.",
+)
+by_option = click.option(
+    "--by",
+    type=click.Choice(["tokens", "documents"]),
+    default="tokens",
+    show_default=True,
+    help="What the shares are shares of; documents is how Lingua samples.",
+)
 model_option = click.option(
     "--model",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
@@ -78,23 +97,69 @@ def documents_of(inputs: tuple[str, ...]) -> Iterator[Document]:
 
 
 def sampler_of(
-    sources: tuple[str, ...], shares: tuple[str, ...], context: int, seed: int, max_epochs: float
-) -> tuple[MixtureSampler, dict[str, TokenDataset]]:
-    """The mixture that --source and --share describe, and its token sets by name."""
+    sources: tuple[str, ...],
+    shares: tuple[str, ...],
+    context: int,
+    seed: int,
+    max_epochs: float,
+    *,
+    tokens: str = "",
+    phases: tuple[str, ...] = (),
+    unique: tuple[str, ...] = (),
+    by: str = "tokens",
+) -> tuple[Sampler, dict[str, TokenDataset]]:
+    """The mixture that the options describe, and its token sets by name.
+
+    tokens: of the run, which phases are parts of.
+    """
     from synthlaw.tokens.dataset import TokenDataset
+    from synthlaw.tokens.document_sampler import DocumentSampler
     from synthlaw.tokens.sampler import MixtureSampler
+    from synthlaw.tokens.shares import Phase
 
     folders = {name: Path(place) for name, place in pairs(sources, "--source").items()}
-    weights: dict[str, float] = {}
-    for name, value in pairs(shares, "--share").items():
-        if name not in folders:
-            raise UsageError(f"--share: {name!r} has no --source; there are {', '.join(folders)}")
-        try:
-            weights[name] = float(value)
-        except ValueError:
-            raise UsageError(f"--share {name}: found {value!r}; expected a number") from None
-    sets = {name: TokenDataset(folders[name]) for name in weights}
+    parts = [Phase(0, _shares(shares, "--share", folders))]
+    for phase in phases:
+        start, colon, listed = phase.partition(":")
+        windows = parse_count(tokens, "--tokens") / context * _number(start, "--phase")
+        if not colon or not 0 < _number(start, "--phase") < 1:
+            raise UsageError(f"--phase: found {phase!r}; expected FROM:NAME=SHARE,… as 0.8:a=0.5,…")
+        shared = _shares(tuple(listed.split(",")), "--phase", folders)
+        parts.append(Phase(round(windows), shared))
+    names = dict.fromkeys(name for part in parts for name in part.shares)
+    sets = {name: TokenDataset(folders[name]) for name in names}
     tokenizers = {name: data.manifest.tokenizer for name, data in sets.items()}
     if len(set(tokenizers.values())) > 1:
         raise UsageError(f"--source: the sets were made with different tokenizers: {tokenizers}")
-    return MixtureSampler(sets, weights, context=context, seed=seed, max_epochs=max_epochs), sets
+    if by == "documents":
+        if phases or unique:
+            raise UsageError("--by documents: takes neither --phase nor --unique")
+        plain = dict(parts[0].shares)
+        return DocumentSampler(sets, plain, context=context, seed=seed, max_epochs=max_epochs), sets
+    limits = {
+        name: parse_count(count, f"--unique {name}")
+        for name, count in pairs(unique, "--unique").items()
+    }
+    for name in limits:
+        if name not in sets:
+            raise UsageError(f"--unique: {name!r} has no --share; there are {', '.join(sets)}")
+    sampler = MixtureSampler(
+        sets, parts, context=context, seed=seed, max_epochs=max_epochs, unique=limits
+    )
+    return sampler, sets
+
+
+def _shares(items: tuple[str, ...], option: str, folders: dict[str, Path]) -> dict[str, float]:
+    """NAME=SHARE options as a dictionary of sources that there are."""
+    found = {name: _number(value, option) for name, value in pairs(items, option).items()}
+    for name in found:
+        if name not in folders:
+            raise UsageError(f"{option}: {name!r} has no --source; there are {', '.join(folders)}")
+    return found
+
+
+def _number(value: str, option: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise UsageError(f"{option}: found {value!r}; expected a number") from None

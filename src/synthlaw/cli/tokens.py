@@ -13,15 +13,18 @@ import click
 import numpy as np
 
 from synthlaw.cli.options import (
+    by_option,
     context_option,
     epochs_option,
     input_option,
     out_option,
+    phase_option,
     sampler_of,
     seed_option,
     share_option,
     source_option,
     tokens_option,
+    unique_option,
 )
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.digest import digest_of, file_digest
@@ -214,6 +217,9 @@ def check(folder: Path, place: str | None, as_json: bool) -> None:
 @context_option
 @epochs_option
 @seed_option
+@phase_option
+@unique_option
+@by_option
 @click.option("--preview", default=0, help="Print the first N windows as text.")
 @place_option
 @json_option
@@ -224,6 +230,9 @@ def mix(
     context: int,
     max_epochs: float,
     seed: int,
+    phases: tuple[str, ...],
+    unique: tuple[str, ...],
+    by: str,
     preview: int,
     place: str | None,
     as_json: bool,
@@ -231,19 +240,32 @@ def mix(
     """Realised shares and epochs of a mixture; refuses a budget beyond the data.
 
     \b
-    Example:
+    Examples:
       synthlaw mix --source natural=tokens/natural --source hq=tokens/hq \\
         --share natural=0.67 --share hq=0.33 --tokens 10M --context 512 --preview 3
+      synthlaw mix … --share natural=1 --phase 0.8:natural=0.5,hq=0.5 --tokens 10M
+      synthlaw mix … --share natural=1 --unique natural=1M --max-epochs 4 --tokens 4M
     """
-    sampler, sets = sampler_of(sources, shares, context, seed, max_epochs)
+    sampler, sets = sampler_of(
+        sources,
+        shares,
+        context,
+        seed,
+        max_epochs,
+        tokens=tokens,
+        phases=phases,
+        unique=unique,
+        by=by,
+    )
     windows = round(parse_count(tokens, "--tokens") / context)
     if windows < 1:
         raise UsageError(f"--tokens: found {tokens}; expected at least one window of {context}")
     sampler.check(windows)
     uses = [asdict(use) for use in sampler.use(windows)]
-    value = {"windows": windows, "tokens": windows * context, "sources": uses}
+    value = {"by": by, "windows": windows, "tokens": windows * context, "sources": uses}
     lines = [
-        f"{use['source']}: {use['share_realised']:.4f} of {use['share_asked']:g} asked, "
+        f"{use['source']}: {use['share_realised']:.4f} of tokens ({use['share_asked']:.4g} of {by} "
+        "asked), "
         f"{use['tokens']:,} tokens, {use['epochs']:.3f} epochs"
         for use in uses
     ]

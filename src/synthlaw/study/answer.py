@@ -17,6 +17,7 @@ from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
 from synthlaw.study.grid import planned_vocab
 from synthlaw.study.limits import limits_of
+from synthlaw.study.mixing import mean_shares
 from synthlaw.study.workspace import Workspace
 
 LAWS_VERSION = 3
@@ -112,7 +113,8 @@ def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
             "ratios": [],
             "warnings": [],
         }
-    rows = [_row(law, baseline, asked, study.mixtures) for law in laws]
+    mixtures = {name: mean_shares(study, name) for name in study.mixtures}
+    rows = [_row(law, baseline, asked, mixtures) for law in laws]
     chances = {r["mixture"]: r["probability_best"] for r in ranking(laws, **asked)}
     for row in rows:
         row["probability_best"] = chances[row["mixture"]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import format_count
 from synthlaw.common.seeds import derive_seed
+from synthlaw.study.mixing import windows_needed
 from synthlaw.study.spec import NATURAL, Study
-from synthlaw.tokens.shares import ShareSchedule
 from synthlaw.training.config import StableDecay, TrainingConfig
 from synthlaw.training.presets import LLAMA3_VOCAB
 
@@ -120,19 +120,21 @@ def steps_to_take(runs: list[Run]) -> dict[str, int]:
 def tokens_needed(study: Study, runs: list[Run]) -> dict[str, int]:
     """Unique tokens that each source must hold for the grid without exceeding `max_epochs`."""
     windows: dict[str, int] = {}
-    for mixture, shares in study.mixtures.items():
-        schedule = ShareSchedule(shares)
-        largest = max(run.windows for run in runs if run.mixture == mixture)
-        for source, count in schedule.counts(largest).items():
-            windows[source] = max(windows.get(source, 0), count)
     context, epochs = study.training.context, study.ladder.max_epochs
+    for mixture, length in dict.fromkeys((run.mixture, run.windows) for run in runs):
+        for source, count in windows_needed(study, mixture, length).items():
+            windows[source] = max(windows.get(source, 0), int(-(-count // epochs)))
+    for source, tokens in study.ladder.unique_tokens.items():
+        if source in windows:
+            windows[source] = int(tokens // context)
     # One token more than whole windows: the last window's last target.
-    return {s: int(-(-n // epochs)) * context + 1 for s, n in windows.items()}
+    return {s: n * context + 1 for s, n in windows.items()}
 
 
 def planned_vocab(study: Study) -> int:
     """The vocabulary to plan with before a tokenizer file has been read: Llama 3's, then."""
-    return study.tokenizer.vocab if study.tokenizer.path is None else LLAMA3_VOCAB
+    spec = study.tokenizer
+    return spec.vocab if spec.path is None and spec.name is None else LLAMA3_VOCAB
 
 
 def synthetic_part(shares: dict[str, float]) -> tuple[str, float]:

@@ -12,6 +12,7 @@ from synthlaw.common.files import read_json
 from synthlaw.common.progress import meter
 from synthlaw.study.executors import Executor
 from synthlaw.study.grid import Run
+from synthlaw.study.mixing import phases_of_run
 from synthlaw.study.runs import SUMMARY, find_finished
 from synthlaw.study.store import Artifact
 from synthlaw.study.task import RunTask
@@ -46,15 +47,17 @@ def tasks_of(
     tasks: dict[str, RunTask] = {}
     points = branch_points(runs)
     for run in runs:
-        shares = {name: share for name, share in study.mixtures[run.mixture].items() if share > 0}
+        phases = phases_of_run(study, run.mixture, run.windows)
+        read = dict.fromkeys(n for phase in phases for n, share in phase.shares.items() if share)
         tasks[run.name] = RunTask(
             root=space.root,
             name=run.name,
             config=run.config,
-            shares=shares,
-            sources={name: sources[name].path for name in shares},
+            phases=[(phase.start, dict(phase.shares)) for phase in phases],
+            sources={name: sources[name].path for name in read},
             data_seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
+            unique={n: u for n, u in study.ladder.unique_tokens.items() if n in read},
             domains={name: artifact.path for name, artifact in domains.items()},
             # One run per mixture shows which tokens carry the loss.
             keep_losses=run.seed == study.ladder.seeds[0]
@@ -81,10 +84,11 @@ def check_budgets(
     for run in runs:
         sampler = MixtureSampler(
             sets,
-            study.mixtures[run.mixture],
+            phases_of_run(study, run.mixture, run.windows),
             context=study.training.context,
             seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
+            unique=study.ladder.unique_tokens,
         )
         try:
             sampler.check(run.windows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -41,9 +42,16 @@ def check_sources(space: Workspace) -> None:
             inputs_of(space, source)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
-    if space.study.tokenizer.path is not None:
-        Tokenizer(space.study.place(space.study.tokenizer.path, space.base))
+    _named_tokenizer(space)
     space.digests.save()
+
+
+def _named_tokenizer(space: Workspace) -> Tokenizer | None:
+    """The tokenizer that the study file names, if it does."""
+    spec = space.study.tokenizer
+    if spec.name is not None:
+        return Tokenizer(spec.name)
+    return Tokenizer(space.study.place(spec.path, space.base)) if spec.path is not None else None
 
 
 def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
@@ -126,8 +134,9 @@ def make_corpus(space: Workspace) -> Artifact:
 def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
     """The study's tokenizer: its own file, or a BPE trained on the natural training text."""
     spec, store = space.study.tokenizer, space.store
-    if spec.path is not None:
-        return Tokenizer(space.study.place(spec.path, space.base))
+    named = _named_tokenizer(space)
+    if named is not None:
+        return named
     key = store.key("tokens", TOKENIZER_VERSION, {"text": corpus.content, "vocab": spec.vocab})
     found = store.find("tokens", "tokenizer", key)
     if found is None:
@@ -150,9 +159,11 @@ def make_tokens(
     key = store.key("tokens", TOKENS_VERSION, {"texts": inputs, "tokenizer": tokenizer.digest})
     found = store.find("tokens", name, key)
     if found is None:
-        with store.making("tokens", name, key) as aside:
-            write_dataset(aside, texts, tokenizer)
-        found = store.require("tokens", name, key)
+        started = time.monotonic()
+        # Written where it is resumed: a large source takes hours.
+        work = store.work("tokens", name, key)
+        write_dataset(work, texts, tokenizer, made_from=inputs, workers=os.cpu_count() or 1)
+        found = store.adopt("tokens", name, key, time.monotonic() - started)
     return found
 
 

@@ -21,6 +21,7 @@ from synthlaw.study.grid import (
     synthetic_part,
     tokens_needed,
 )
+from synthlaw.study.mixing import mean_shares
 from synthlaw.study.spec import NATURAL, Study
 
 BYTES_PER_TRAINED_PARAM = 16
@@ -59,7 +60,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "runs": len(runs),
         "sizes": [_size(study, name, vocab) for name in study.ladder.sizes],
         "budgets": study.ladder.budgets,
-        "mixtures": [_mixture(name, shares) for name, shares in study.mixtures.items()],
+        "mixtures": [_mixture(name, mean_shares(study, name)) for name in study.mixtures],
         "seeds": study.ladder.seeds,
         "training": {
             "schedule": study.training.schedule,

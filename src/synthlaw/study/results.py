@@ -18,6 +18,7 @@ from synthlaw.common.files import atomic_path, read_json, write_json, write_text
 from synthlaw.common.seeds import derive_seed
 from synthlaw.study.grid import synthetic_part
 from synthlaw.study.ladder import Finished
+from synthlaw.study.mixing import mean_shares
 from synthlaw.study.runs import SCORES
 from synthlaw.study.spec import NATURAL
 from synthlaw.study.store import Artifact
@@ -48,7 +49,7 @@ def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -
 
 def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
     run, result = item.run, item.result
-    kind, ratio = synthetic_part(space.study.mixtures[run.mixture])
+    kind, ratio = synthetic_part(mean_shares(space.study, run.mixture))
     losses = {f"loss/{name}": s["loss"] for name, s in (item.scores or {}).items()}
     return {
         "run": run.name,
@@ -69,7 +70,7 @@ def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
 
 def _is_generated(space: Workspace, mixture: str) -> bool:
     """Whether the study's own generator wrote a part of the mixture."""
-    shares = space.study.mixtures[mixture]
+    shares = mean_shares(space.study, mixture)
     return any(shares.get(name, 0) > 0 for name in space.study.generate.recipes)
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from synthlaw.study.store import Store
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler
+from synthlaw.tokens.shares import Phase
 from synthlaw.training.config import TrainingConfig
 
 EVALUATION_VERSION = 2
@@ -19,8 +20,9 @@ TRAINING_STAGE_VERSION = 1
 class RunTask(BaseModel):
     """All that a worker needs to execute one run; travels as JSON.
 
-    root: the study folder. sources, domains: folders of token sets. Scoring slides windows of
-    the training context by half their length, each document after its BOS. train: False scores the
+    root: the study folder. phases: first window and shares of each. sources, domains: folders of
+    token sets. unique: tokens of a source that are read at all. Scoring slides windows of the
+    training context by half their length, each document after its BOS. train: False scores the
     untrained model instead. keep_losses: keep every token's loss beside the scores, for the
     statistics. trunk, branch_points: the trunk that the run may begin at, by name, and
     the steps at which its states are kept. milestones: of a task that trains a trunk, the steps to
@@ -32,10 +34,11 @@ class RunTask(BaseModel):
     root: Path
     name: str
     config: TrainingConfig
-    shares: dict[str, float]
+    phases: list[tuple[int, dict[str, float]]]
     sources: dict[str, Path]
     data_seed: int
     max_epochs: float
+    unique: dict[str, float] = {}
     domains: dict[str, Path]
     train: bool = True
     keep_losses: bool = False
@@ -60,10 +63,11 @@ class RunTask(BaseModel):
         """The run's windows."""
         return MixtureSampler(
             {name: TokenDataset(path) for name, path in self.sources.items()},
-            self.shares,
+            [Phase(start, shares) for start, shares in self.phases],
             context=self.config.context,
             seed=self.data_seed,
             max_epochs=self.max_epochs,
+            unique=self.unique,
         )
 
     def training_key(self, store: Store) -> str:

@@ -40,6 +40,13 @@ class SizeSpec(Part):
         return ModelShape(dim=self.dim, layers=self.layers, heads=self.heads, vocab=vocab)
 
 
+class PhaseSpec(Part):
+    """Other shares of a mixture after a part of the run's tokens, such as 0.8."""
+
+    after: float = Field(gt=0, lt=1)
+    shares: dict[str, float] = Field(min_length=1)
+
+
 class Ladder(Part):
     """The grid of runs: every mixture at every size, budget and seed."""
 
@@ -47,6 +54,9 @@ class Ladder(Part):
     budgets: list[Count] = Field(min_length=1, description="training tokens per run")
     seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
     max_epochs: float = Field(1.0, ge=1)
+    unique_tokens: dict[Name, Count] = Field(
+        default_factory=dict, description="by source: read only so many of its tokens"
+    )
 
     @field_validator("budgets", "seeds")
     @classmethod

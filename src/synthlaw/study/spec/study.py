@@ -11,7 +11,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.study.spec.answer import Evaluation, Laws, Question
 from synthlaw.study.spec.fields import Name, Part
 from synthlaw.study.spec.generation import Generate
-from synthlaw.study.spec.ladder import Execution, Ladder, Training
+from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec, Training
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.tokens.shares import exact_shares
 
@@ -31,6 +31,9 @@ class Study(Part):
     )
     tokenizer: TokenizerSpec = Field(default_factory=TokenizerSpec)
     mixtures: dict[Name, dict[str, float]] = Field(min_length=1)
+    phases: dict[Name, list[PhaseSpec]] = Field(
+        default_factory=dict, description="by mixture: shares that change during training"
+    )
     baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
     ladder: Ladder
     training: Training = Field(default_factory=Training)
@@ -53,6 +56,29 @@ class Study(Part):
             except UsageError as error:
                 raise ValueError(f"mixture {name!r}: {error}") from error
         return value
+
+    @model_validator(mode="after")
+    def _phases_follow(self) -> Study:
+        if self.phases and self.training.schedule == "wsd":
+            raise ValueError(
+                "phases: begin at a part of each run, and with training.schedule 'wsd' runs of "
+                "all budgets share their steps; use 'cosine'"
+            )
+        for name, phases in self.phases.items():
+            if name not in self.mixtures:
+                raise ValueError(
+                    f"phases.{name}: mixture {name!r} does not exist; "
+                    f"expected one of {', '.join(self.mixtures)}"
+                )
+            after = [phase.after for phase in phases]
+            if after != sorted(set(after)):
+                raise ValueError(f"phases.{name}: found 'after' {after}; expected rising numbers")
+            for phase in phases:
+                try:
+                    exact_shares(phase.shares)
+                except UsageError as error:
+                    raise ValueError(f"phases.{name}: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _natural_is_taken(self) -> Study:
@@ -84,11 +110,18 @@ class Study(Part):
     @model_validator(mode="after")
     def _sources_exist(self) -> Study:
         known = [NATURAL, *self.generate.recipes, *self.sources]
-        for name, shares in self.mixtures.items():
+        named = [(f"mixtures.{name}", shares) for name, shares in self.mixtures.items()]
+        named += [
+            (f"phases.{name}", phase.shares)
+            for name, phases in self.phases.items()
+            for phase in phases
+        ]
+        named.append(("ladder.unique_tokens", self.ladder.unique_tokens))
+        for place, shares in named:
             for source in shares:
                 if source not in known:
                     raise ValueError(
-                        f"mixtures.{name}: source {source!r} does not exist; "
+                        f"{place}: source {source!r} does not exist; "
                         f"expected one of {', '.join(known)}"
                     )
         if self.baseline is not None and self.baseline not in self.mixtures:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.conditions import Condition
 from synthlaw.study.spec.fields import Part
+from synthlaw.tokens.tokenizer import is_named
 
 
 class TextSource(Part):
@@ -59,13 +60,18 @@ class Corpus(Part):
 
 
 class TokenizerSpec(Part):
-    """A BPE of `vocab` entries trained on the natural text, or a `tokenizer.json` by `path`."""
+    """A BPE of `vocab` entries trained on the natural text; a file by `path` (tokenizer.json,
+    .tiktoken, .model); or a `name`: llama3, tiktoken:NAME."""
 
     vocab: int = Field(4096, ge=260)
     path: str | None = None
+    name: str | None = None
 
     @model_validator(mode="after")
     def _one(self) -> TokenizerSpec:
-        if {"vocab", "path"} <= self.model_fields_set:
-            raise ValueError("give 'vocab' or 'path', not both")
+        given = sorted(self.model_fields_set)
+        if len(given) > 1:
+            raise ValueError(f"give one of 'vocab', 'path' and 'name'; found {', '.join(given)}")
+        if self.name is not None and not is_named(self.name):
+            raise ValueError(f"found name {self.name!r}; expected llama3 or tiktoken:NAME")
         return self
