@@ -33,6 +33,7 @@ class FaultServer:
 
     fault_share: chance that a request meets one of `faults`. poison: requests whose last message
     holds this text always get a 500. delay: seconds before an answer. slots: answers at a time.
+    hang_seconds: until a request that hangs is dropped.
     """
 
     answer: Answer = echo_of
@@ -41,6 +42,7 @@ class FaultServer:
     poison: str | None = None
     delay: float = 0.0
     slots: int = 10_000
+    hang_seconds: float = 3600.0
     models: tuple[str, ...] = ("test-model",)
     status: int = 200
     port: int = 0
@@ -157,7 +159,9 @@ class FaultServer:
             writer.transport.abort()
             return False
         if kind == "hang":
-            await asyncio.sleep(3600)
+            await asyncio.sleep(self.hang_seconds)
+            writer.transport.abort()
+            return False
         if kind == "truncated":
             writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"choices": [')
             await writer.drain()

@@ -123,7 +123,7 @@ class EmbeddedEngine:
     @property
     def waiting(self) -> int:
         """Requests that wait for a place in the batch."""
-        return self._asked - self._live
+        return max(0, self._asked - self._live)
 
     @property
     def label(self) -> str:
@@ -283,6 +283,7 @@ class EmbeddedEngine:
                     self._pipeline.step()
                     self.written += len(live)
                     delivered = self._harvest(live, fillers)
+                    self._live = len(live)
                 if not live and not waiting:
                     self._clear(fillers)
         except Exception as error:

@@ -15,6 +15,9 @@ from functools import cached_property, lru_cache
 
 from synthlaw.generate.engine import Completion
 
+FILTERS_VERSION = 2
+"""Raised when a rule judges differently: part of a run's key."""
+
 SHORTEST_TOKENS = 50
 """Fewer tokens than this are dropped: the paper's example, appendix B.3."""
 
@@ -46,8 +49,13 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL_WITHIN_CHARACTERS = 300
-_QUESTION = re.compile(r"^[\W\d_]*(?:question|q)\W{0,3}\d*\W*:\W*(?=\w)", re.I | re.M)
-_ANSWER = re.compile(r"^[\W\d_]*(?:answer|a)\W{0,3}\d*\W*:\W*(?=\w)", re.I | re.M)
+_WORDS_AFTER = (
+    r"\W{0,3}\d*\W*:\W*+(?=\w)"
+    r"(?!(?:\d{1,3}[.)][ \t*]*)?(?:question|answer|q|a)\W{0,3}\d*\W*:)"
+)
+"""After a tag: its number, a colon, then a word that is not the next tag, numbered or not."""
+_QUESTION = re.compile(rf"^[\W\d_]*(?:question|q){_WORDS_AFTER}", re.I | re.M)
+_ANSWER = re.compile(rf"^[\W\d_]*(?:answer|a){_WORDS_AFTER}", re.I | re.M)
 _TABLE = re.compile(r"^\s*\|.+\|\s*\n\s*\|[\s:|-]*-[\s:|-]*\|\s*\n\s*\|.*\w.*\|", re.M)
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _CHAPTER = re.compile(rf"\bchapter\W{{1,3}}(\d{{1,4}}|{'|'.join(_NUMBERS)})\b", re.IGNORECASE)

@@ -30,6 +30,7 @@ from synthlaw.common.files import ASIDE, move_synced, read_json, write_json
 from synthlaw.corpus.documents import Document, read_documents, write_documents
 from synthlaw.generate.claims import busy_seconds, sessions_in
 from synthlaw.generate.engine import Engine
+from synthlaw.generate.filters import FILTERS_VERSION
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.results import Generated
 
@@ -71,6 +72,7 @@ class RunFolder:
         """size: documents per block, if the run is new. Raises UsageError for an unusable `out`."""
         described = {
             "format": FORMAT,
+            "filters": FILTERS_VERSION,
             "settings": mix.digest(engine),
             "inputs": list(inputs.digests),
         }

@@ -14,7 +14,7 @@ from synthlaw.generate.runner import Generated, Settings
 from synthlaw.study.store import Artifact, Store
 from synthlaw.tokens.tokenizer import Tokenizer
 
-SHARD_VERSION = 1
+SHARD_VERSION = 2
 KEPT, DROPPED, FAILED, ASIDE = (
     "documents.parquet",
     "dropped.jsonl",
