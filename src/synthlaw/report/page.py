@@ -27,9 +27,9 @@ from synthlaw.report.comparison import Comparison
 from synthlaw.report.facts import facts
 from synthlaw.report.heat import baseline_of, heat_table
 from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_colours
+from synthlaw.report.set_styles import group_styles
 from synthlaw.report.statistics_charts import (
     comparison_palette,
-    group_styles,
     loss_chart,
     rank_chart,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from synthlaw.report.comparison import Comparison
 from synthlaw.report.palette import DASHES, FURTHER_COLOURS, NATURAL, TYPE_COLOURS
 
 
@@ -37,3 +38,12 @@ def set_styles(names: Sequence[str], baseline: str) -> dict[str, SetStyle]:
             further += 1
         styles[name] = SetStyle(pair["light"], pair["dark"], dash)
     return styles
+
+
+def group_styles(found: Comparison) -> dict[str, dict[str, SetStyle]]:
+    """Styles of training sets and mixtures, of test sets, and of models, by group and name."""
+    trained = set_styles(found.trained, found.facts.baseline)
+    own = set_styles(found.models(), "")
+    # A model that has a set's name has its colour too.
+    models = {name: trained.get(name, own[name]) for name in found.models()}
+    return {"set": trained, "test": set_styles(found.tests, ""), "model": models}

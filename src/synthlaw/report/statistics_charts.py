@@ -8,7 +8,7 @@ from typing import Any
 from synthlaw.common.numbers import format_count
 from synthlaw.report.charts import Figure, base_layout, chart_text
 from synthlaw.report.comparison import Comparison
-from synthlaw.report.set_styles import SetStyle, set_styles
+from synthlaw.report.set_styles import group_styles
 from synthlaw.report.statistics_figures import GROUP_NAMES, group_name
 
 
@@ -97,15 +97,6 @@ def _group_text(model: str, row: Mapping[str, Any]) -> str:
         f"{chart_text(model)}<br>{row['loss']:.3f} nats per token<br>"
         f"{row['tokens']:,} tokens ({row['token_share']:.1%}), {row['loss_share']:.1%} of the loss"
     )
-
-
-def group_styles(found: Comparison) -> dict[str, dict[str, SetStyle]]:
-    """Styles of training sets and mixtures, of test sets, and of models, by group and name."""
-    trained = set_styles(found.trained, found.facts.baseline)
-    own = set_styles(found.models(), "")
-    # A model that has a set's name has its colour too.
-    models = {name: trained.get(name, own[name]) for name in found.models()}
-    return {"set": trained, "test": set_styles(found.tests, ""), "model": models}
 
 
 def comparison_palette(found: Comparison) -> dict[str, dict[str, str]]:

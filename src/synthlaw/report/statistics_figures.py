@@ -20,7 +20,7 @@ from synthlaw.report.drawing import (
     write_drawn,
 )
 from synthlaw.report.palette import INK, NATURAL
-from synthlaw.report.set_styles import SetStyle, set_styles
+from synthlaw.report.set_styles import SetStyle, group_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,17 +49,13 @@ def write_comparison(found: Comparison, folder: Path) -> list[str]:
         return write_drawn(drawn, folder)
 
 
-def _styles(found: Comparison) -> dict[str, SetStyle]:
-    return set_styles(found.trained, found.facts.baseline)
-
-
 def _ranks(found: Comparison) -> Figure | None:
     """Frequency against rank with the Zipf-Mandelbrot law: training sets, test sets."""
     if not found.rows("ranks"):
         return None
-    groups = [("training sets", found.trained, _styles(found), {"training", "mixture"})]
+    groups = [("training sets", found.trained, group_styles(found)["set"], {"training", "mixture"})]
     if found.tests:
-        groups.append(("test sets", found.tests, set_styles(found.tests, ""), {"test"}))
+        groups.append(("test sets", found.tests, group_styles(found)["test"], {"test"}))
     figure = new_figure(4.2 * len(groups) + 0.4, PANEL_HEIGHT + LEGEND_HEIGHT + 0.5)
     panels = figure.subplots(1, len(groups), sharey=True, sharex=True, squeeze=False)[0]
     for panel, (title, names, styles, roles) in zip(panels, groups, strict=True):
@@ -84,7 +80,7 @@ def _growth(found: Comparison) -> Figure | None:
     """Types against tokens of the training sets, drawn one by one, and of whole documents."""
     if not found.rows("growth"):
         return None
-    styles = _styles(found)
+    styles = group_styles(found)["set"]
     names = list(found.facts.training)
     figure = new_figure(5.2, PANEL_HEIGHT + LEGEND_HEIGHT)
     panel = figure.subplots()
@@ -119,8 +115,12 @@ def _divergence(found: Comparison) -> Figure | None:
     values = {(row["training"], row["test"]): float(row["kl"]) for row in rows}
     columns, tests = found.trained, found.tests
     grid = [[values[name, test] for name in columns] for test in tests]
-    figure = new_figure(2.2 + 0.62 * len(columns), 1.4 + 0.27 * len(tests))
-    panel = figure.subplots()
+    width, height = 2.2 + 0.62 * len(columns), 1.4 + 0.27 * len(tests)
+    figure = new_figure(width, height)
+    # Room for the longest name, which the automatic layout would cut.
+    figure.set_layout_engine("none")
+    left, bottom = 1.7 / width, 1.05 / height
+    panel = figure.add_axes((left, bottom, 0.99 - left, 1 - 0.3 / height - bottom))
     panel.imshow(grid, cmap="Blues", aspect="auto")
     panel.grid(visible=False)
     middle = (max(map(max, grid)) + min(map(min, grid))) / 2
@@ -155,7 +155,7 @@ def _frequencies(found: Comparison) -> Figure | None:
     shown = [test for test in found.tests if found.rows("frequencies", test=test)][:MOST_PANELS]
     if not shown:
         return None
-    styles = _styles(found)
+    styles = group_styles(found)["set"]
     figure = new_figure(PANEL_WIDTH * len(shown) + 0.4, PANEL_HEIGHT + LEGEND_HEIGHT)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for panel, test in zip(panels, shown, strict=True):
@@ -192,7 +192,7 @@ def _loss_by_frequency(found: Comparison) -> Figure | None:
     tests = _tests_with_losses(found)[:MOST_PANELS]
     if not tests:
         return None
-    styles = set_styles(models, "")
+    styles = group_styles(found)["model"]
     figure = new_figure(PANEL_WIDTH * len(tests) + 0.4, PANEL_HEIGHT + LEGEND_HEIGHT)
     panels = figure.subplots(1, len(tests), sharey=True, squeeze=False)[0]
     for panel, test in zip(panels, tests, strict=True):
@@ -251,7 +251,7 @@ def _loss_curve(found: Comparison) -> Figure | None:
     if not tests:
         return None
     models = found.models()[:MOST_PANELS]
-    styles = set_styles(models, "")
+    styles = group_styles(found)["model"]
     figure = new_figure(7.2, 0.5 + 1.5 * len(models))
     panels = figure.subplots(len(models), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for panel, model in zip(panels, models, strict=True):
