@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.streams import open_binary
 from synthlaw.corpus.documents import Document, read_documents, unpacked
 from synthlaw.corpus.pages import Extractor, read_pages
-from synthlaw.corpus.places import TEXT_ENDINGS, Piece, find_files
+from synthlaw.corpus.places import Piece
 from synthlaw.corpus.reading import Reading
-
-__all__ = ["find_files", "read_files", "read_piece"]
 
 
 def read_piece(
@@ -55,12 +52,3 @@ def _read_text(path: str, report: Reading) -> str:
             return bytes(plain.read()).decode("utf-8", "replace")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
-
-
-def read_files(files: list[Path]) -> Iterator[Document]:
-    """Documents of local files in order. A plain text file is one document, named by its name."""
-    for path in files:
-        if path.name.lower().endswith(TEXT_ENDINGS):
-            yield Document(path.name, _read_text(str(path), Reading()))
-        else:
-            yield from read_documents(path)
