@@ -1,6 +1,7 @@
 """Training speed, threads and memory, measured in one process and interleaved.
 
-    python benchmarks/training.py speed     # against transformers, eager and compiled
+    python benchmarks/training.py speed     # against transformers and litgpt, if installed
+    python benchmarks/training.py parts     # where a compiled step's time goes
     python benchmarks/training.py threads   # two runs of one thread against one of two threads
     python benchmarks/training.py memory    # blocked against plain loss at 128,256 entries
 
@@ -11,6 +12,7 @@ machine does falls on all of them; the best step of each is reported beside the 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import resource
 import statistics
@@ -25,7 +27,7 @@ import torch.nn.functional as F  # noqa: N812
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.device import autocast, choose_device
 from synthlaw.training.loss import summed_cross_entropy
-from synthlaw.training.model import Llama, initialise
+from synthlaw.training.model import Llama, attend, initialise
 from synthlaw.training.optimizer import build_optimizer
 from synthlaw.training.presets import LLAMA3_VOCAB, ModelShape, flops_per_token, preset
 
@@ -50,6 +52,33 @@ def transformers_model(shape: ModelShape, context: int) -> torch.nn.Module:
             use_cache=False,
         )
     )
+
+
+def litgpt_model(shape: ModelShape, context: int) -> torch.nn.Module:
+    """litgpt's model of the same shape, head tied as here."""
+    from litgpt import GPT, Config
+
+    model = GPT(
+        Config(
+            name="llama",
+            block_size=context,
+            n_layer=shape.layers,
+            n_embd=shape.dim,
+            n_head=shape.heads,
+            padded_vocab_size=shape.vocab,
+            vocab_size=shape.vocab,
+            rotary_percentage=1.0,
+            parallel_residual=False,
+            bias=False,
+            norm_class_name="RMSNorm",
+            norm_eps=shape.norm_eps,
+            mlp_class_name="LLaMAMLP",
+            intermediate_size=shape.hidden,
+            rope_base=int(shape.rope_theta),
+        )
+    )
+    model.lm_head.weight = model.transformer.wte.weight
+    return model
 
 
 def training_step(
@@ -94,6 +123,17 @@ def their_step(config: TrainingConfig, compiled: bool) -> Callable[[], None]:
     return training_step(model, config, lambda rows: call(rows[:, :-1], labels=rows[:, :-1]).loss)
 
 
+def litgpt_step(config: TrainingConfig, compiled: bool) -> Callable[[], None]:
+    """A step of litgpt's model with its own chunked loss."""
+    from litgpt.utils import chunked_cross_entropy
+
+    model = litgpt_model(config.shape, config.context)
+    call = torch.compile(model) if compiled else model
+    return training_step(
+        model, config, lambda rows: chunked_cross_entropy(call(rows[:, :-1]), rows[:, 1:])
+    )
+
+
 def interleaved(steps: dict[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
     """Seconds of each step of each contestant, taking turns, after one step of warm-up."""
     for step in steps.values():
@@ -121,12 +161,13 @@ def matmul_peak(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0) -> f
 
 
 def speed(arguments: argparse.Namespace) -> dict[str, object]:
-    """Tokens per second of both models, eager and (with --compile) compiled."""
+    """Tokens per second of every model, all eager or (with --compile) all compiled."""
     config = config_of(arguments)
-    steps = {"synthlaw": our_step(config, False), "transformers": their_step(config, False)}
-    if arguments.compile:
-        steps["synthlaw compiled"] = our_step(config, True)
-        steps["transformers compiled"] = their_step(config, True)
+    makers = {"synthlaw": our_step, "transformers": their_step, "litgpt": litgpt_step}
+    for package in ("transformers", "litgpt"):
+        if importlib.util.find_spec(package) is None:
+            del makers[package]
+    steps = {name: make(config, arguments.compile) for name, make in makers.items()}
     taken = interleaved(steps, arguments.seconds)
     per_token = flops_per_token(config.shape, config.context)
     peak = matmul_peak(torch.bfloat16 if config.dtype == "bf16" else torch.float32)
@@ -140,6 +181,81 @@ def speed(arguments: argparse.Namespace) -> dict[str, object]:
             "share_of_peak": round(rate * per_token / peak, 3),
         }
     return {"flops_per_token": per_token, "peak_flops": peak, "models": table}
+
+
+def parts(arguments: argparse.Namespace) -> dict[str, object]:
+    """Seconds of a compiled step by part: each part alone, forward and backward, and the rest.
+
+    The rest is norms, rotation, gates, residuals, embedding and Python, by difference. `ideal` is
+    what the part's FLOPs take at the measured peak.
+    """
+    config = config_of(arguments)
+    shape, tokens = config.shape, config.batch_tokens
+    inputs = torch.randn(tokens, shape.dim).bfloat16().requires_grad_()
+    inner = torch.randn(tokens, shape.hidden).bfloat16().requires_grad_()
+    square = torch.randn(shape.dim, shape.dim).bfloat16().requires_grad_()
+    wide = torch.randn(shape.hidden, shape.dim).bfloat16().requires_grad_()
+    narrow = torch.randn(shape.dim, shape.hidden).bfloat16().requires_grad_()
+    heads = (config.rows, shape.heads, config.context, shape.head_dim)
+    query, key, value = (torch.randn(heads).bfloat16().requires_grad_() for _ in range(3))
+    head = torch.randn(shape.vocab, shape.dim).requires_grad_()
+    targets = torch.randint(shape.vocab, (tokens,))
+    attention = torch.compile(attend)
+
+    def projections() -> None:
+        for weight, count in ((square, 4), (wide, 2)):
+            for _ in range(count):
+                F.linear(inputs, weight).backward(torch.empty(tokens, len(weight)).bfloat16())
+        F.linear(inner, narrow).backward(torch.empty(tokens, shape.dim).bfloat16())
+
+    def mixing() -> None:
+        attention(query, key, value).backward(query.detach())
+
+    def head_and_loss() -> None:
+        with autocast(CPU, config.dtype):
+            total = summed_cross_entropy(inputs, head, targets)
+        total.backward()
+
+    model = Llama(shape)
+    initialise(model, 0)
+    optimizer = build_optimizer(model, config)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+
+    def update() -> None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+
+    work = {
+        "step": our_step(config, True),
+        "projections": projections,
+        "attention": mixing,
+        "head_and_loss": head_and_loss,
+        "optimizer": update,
+    }
+    best = {name: min(times) for name, times in interleaved(work, arguments.seconds).items()}
+    peak = matmul_peak(torch.bfloat16)
+    flops = {
+        "step": flops_per_token(shape, config.context) * tokens,
+        "projections": 6.0 * (shape.params - shape.dim) * tokens,
+        "attention": 6.0 * shape.layers * shape.dim * (config.context + 1) * tokens,
+        "head_and_loss": 6.0 * shape.vocab * shape.dim * tokens,
+    }
+    for name in ("projections", "attention"):
+        best[name] *= shape.layers
+    counted = sum(seconds for name, seconds in best.items() if name != "step")
+    best["rest"] = best["step"] - counted
+    return {
+        "peak_flops": peak,
+        "parts": {
+            name: {
+                "seconds": round(seconds, 4),
+                "share": round(seconds / best["step"], 3),
+                "ideal": round(flops[name] / peak, 4) if name in flops else None,
+            }
+            for name, seconds in best.items()
+        },
+    }
 
 
 def config_of(arguments: argparse.Namespace) -> TrainingConfig:
@@ -218,7 +334,14 @@ def loss(arguments: argparse.Namespace) -> dict[str, object]:
 def main() -> None:
     """Run the benchmark named on the command line and print its JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = {"speed": speed, "threads": threads, "memory": memory, "worker": worker, "loss": loss}
+    kinds = {
+        "speed": speed,
+        "parts": parts,
+        "threads": threads,
+        "memory": memory,
+        "worker": worker,
+        "loss": loss,
+    }
     parser.add_argument("what", choices=kinds)
     parser.add_argument("--shape", default="256x4x4", help="preset, or WIDTHxLAYERSxHEADS")
     parser.add_argument("--vocab", type=int, default=4096)
