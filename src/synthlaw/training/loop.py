@@ -22,7 +22,7 @@ from typing import Any, Literal
 import torch
 
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import ASIDE
+from synthlaw.common.files import ASIDE, write_json
 from synthlaw.training.batches import BatchSampler, checked_batch
 from synthlaw.training.checkpoint import (
     CheckpointState,
@@ -49,9 +49,12 @@ from synthlaw.training.result import (
     recent_loss,
     write_result,
 )
+from synthlaw.training.speed import Speedometer
 
 CHECKPOINTS_FOLDER = "checkpoints"
 METRICS_FILE = "metrics.jsonl"
+SPEED_FILE = "speed.json"
+"""What the log's `mfu` rests on: FLOP per token, the peak, and where that came from."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,7 @@ class _Run:
         self.optimizer = build_optimizer(self.model, config)
         self.step = 0
         self.seconds = 0.0
+        self.speed = Speedometer(config, world.device.type, world.size)
 
     def resume(self, start: Path | None) -> None:
         """Continue from the newest checkpoint, else from the trunk's state in `start`, if any.
@@ -218,6 +222,7 @@ class _Run:
         with stop_on_sigterm() as stop, ExitStack() as stack:
             if world.leads:
                 log = stack.enter_context(MetricsLog(self.out / METRICS_FILE, self.step))
+                write_json(self.out / SPEED_FILE, self.speed.facts())
             while self.step < until:
                 started = time.monotonic()
                 rate = config.schedule.rate(self.step)
@@ -255,9 +260,10 @@ class _Run:
     ) -> None:
         """Log the step just taken, and tell of it."""
         config, tokens = self.config, self.step * self.config.batch_tokens
-        speed = config.batch_tokens / max(seconds, 1e-9)
-        row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm}
-        log.write({**row, "lr": rate, "tokens_per_second": round(speed, 1)})
+        row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm, "lr": rate}
+        figures = self.speed.figures(seconds)
+        log.write({**row, **figures})
+        speed = figures["tokens_per_second"]
         on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
 
     def update(self, rate: float) -> tuple[float, float]:

@@ -18,7 +18,8 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """Rows of a log, in step order; a last line cut short by a kill is left out.
 
     Each row: step (updates done), tokens, loss (nats per token, of that step's batch before its
-    update), grad_norm (before clipping), lr, tokens_per_second.
+    update), grad_norm (before clipping), lr, tokens_per_second,
+    mfu (see speed.json beside it), memory_bytes (the most held so far).
     """
     return list(_rows(path))
 
