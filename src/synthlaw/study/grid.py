@@ -90,6 +90,8 @@ def _config(
         micro_batch=part.micro_batch,
         compile=part.compile,
         threads=study.execution.threads,
+        peak_flops=part.peak_flops or 0.0,
+        track=tuple(part.track),
         keep_optimizer=False,
     )
 

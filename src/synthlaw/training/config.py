@@ -21,6 +21,7 @@ OPERATIONAL = frozenset(
         "device",
         "threads",
         "peak_flops",
+        "track",
         "checkpoint_every_steps",
         "checkpoint_every_seconds",
         "keep_last",
@@ -56,7 +57,8 @@ class TrainingConfig(BaseModel):
     recompute: keep only what enters each block and compute the rest again in the backward pass, a
     third more work for a fraction of the activations' memory. shard_group: processes that share
     one copy of the model, 0 for all. threads: CPU threads, 0 to leave torch's setting.
-    peak_flops: FLOP per second of one process's device, for the log's mfu; 0 measures it. A
+    peak_flops: FLOP per second of one process's device, for the log's mfu; 0 measures it.
+    track: where the log is shown besides, each an extra. A
     checkpoint is taken after whichever comes first of `checkpoint_every_steps` and
     `checkpoint_every_seconds` (0 turns either off).
     """
@@ -89,6 +91,7 @@ class TrainingConfig(BaseModel):
     device: str = "auto"
     threads: int = Field(default=0, ge=0)
     peak_flops: float = Field(default=0.0, ge=0)
+    track: tuple[Literal["tensorboard", "wandb"], ...] = ()
     checkpoint_every_steps: int = Field(default=0, ge=0)
     checkpoint_every_seconds: float = Field(default=60.0, ge=0)
     keep_last: int = Field(default=1, ge=1)

@@ -50,6 +50,7 @@ from synthlaw.training.result import (
     write_result,
 )
 from synthlaw.training.speed import Speedometer
+from synthlaw.training.trackers import Tracker, open_trackers
 
 CHECKPOINTS_FOLDER = "checkpoints"
 METRICS_FILE = "metrics.jsonl"
@@ -164,6 +165,7 @@ class _Run:
         self.optimizer = build_optimizer(self.model, config)
         self.step = 0
         self.seconds = 0.0
+        self.trackers: list[Tracker] = []
         self.speed = Speedometer(config, world.device.type, world.size)
 
     def resume(self, start: Path | None) -> None:
@@ -223,6 +225,10 @@ class _Run:
             if world.leads:
                 log = stack.enter_context(MetricsLog(self.out / METRICS_FILE, self.step))
                 write_json(self.out / SPEED_FILE, self.speed.facts())
+                facts = {**self.identity["config"], **self.speed.facts()}
+                self.trackers = open_trackers(config.track, self.out, self.step, facts)
+                for tracker in self.trackers:
+                    stack.callback(tracker.close)
             while self.step < until:
                 started = time.monotonic()
                 rate = config.schedule.rate(self.step)
@@ -263,6 +269,8 @@ class _Run:
         row = {"step": self.step, "tokens": tokens, "loss": loss, "grad_norm": norm, "lr": rate}
         figures = self.speed.figures(seconds)
         log.write({**row, **figures})
+        for tracker in self.trackers:
+            tracker.log({**row, **figures})
         speed = figures["tokens_per_second"]
         on_progress(TrainingProgress(self.step, config.steps, tokens, loss, speed))
 

@@ -93,6 +93,12 @@ class Training(Part):
     dtype: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
     document_masking: bool = Field(False, description="attention stays inside documents")
+    track: list[Literal["tensorboard", "wandb"]] = Field(
+        default_factory=list, description="where runs' logs are shown besides; each is an extra"
+    )
+    peak_flops: Count | None = Field(
+        None, description="FLOP per second of one device, for mfu; default: measured"
+    )
 
     @model_validator(mode="after")
     def _warm_before_it_falls(self) -> Training:
