@@ -80,6 +80,7 @@ def _config(
         # Runs of one seed and size start from the same weights, whatever the mixture.
         seed=derive_seed(study.seed, "init", seed),
         peak_lr=part.learning_rate,
+        rate_width=part.rate_width,
         warmup=part.warmup,
         min_lr_ratio=part.min_lr_ratio,
         wsd=_plateau(study),

@@ -52,7 +52,8 @@ class TrainingConfig(BaseModel):
     nearest number, and realises `tokens`. micro_batch: rows per forward pass of one process, 0
     for all its rows at once. document_start: the token that begins a document (BOS), when
     attention must not look past it; None lets it see the whole row. warmup: share of steps, for
-    the cosine, which is the schedule unless `wsd` is given. decay_on: 'all' as Lingua does, or
+    the cosine, which is the schedule unless `wsd` is given. rate_width: give the blocks' matrices
+    the rate times rate_width / dim; None gives all one rate. decay_on: 'all' as Lingua does, or
     'matrices' to spare the norm gains. compile: torch.compile, worth it when a run lasts minutes.
     recompute: keep only what enters each block and compute the rest again in the backward pass, a
     third more work for a fraction of the activations' memory. shard_group: processes that share
@@ -73,6 +74,7 @@ class TrainingConfig(BaseModel):
     document_start: int | None = Field(default=None, ge=0)
 
     peak_lr: float = Field(default=3e-4, gt=0)
+    rate_width: int | None = Field(default=None, gt=0)
     warmup: float = Field(default=0.1, ge=0, lt=1)
     min_lr_ratio: float = Field(default=1e-6, ge=0, le=1)
     wsd: StableDecay | None = None

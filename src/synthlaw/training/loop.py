@@ -38,7 +38,7 @@ from synthlaw.training.device import autocast, cpu_threads
 from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
 from synthlaw.training.metrics import MetricsLog
 from synthlaw.training.model import Llama, initialise
-from synthlaw.training.optimizer import build_optimizer
+from synthlaw.training.optimizer import build_optimizer, set_rate
 from synthlaw.training.parallel import World, check_room, clip, joined_world, place
 from synthlaw.training.presets import training_flops
 from synthlaw.training.result import (
@@ -292,8 +292,7 @@ class _Run:
             loss += share.detach()
         values = float(world.sum(loss)), clip(self.model, config.clip)
         if all(map(math.isfinite, values)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
+            set_rate(self.optimizer, rate)
             self.optimizer.step()
         return values
 

@@ -9,6 +9,9 @@ from synthlaw.training.config import TrainingConfig
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
+SCALE = "rate_scale"
+"""Key of a group's rate over the schedule's."""
+
 
 def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW with decoupled decay on every parameter, or on matrices only (`config.decay_on`).
@@ -16,19 +19,39 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     'all' is the protocol: Lingua hands all parameters to one AdamW. Norm gains then shrink by at
     most peak_lr * decay per step, little beside their gradients.
     """
-    named = [p for p in model.parameters() if p.requires_grad]
-    spared = [p for p in named if p.dim() < 2 and config.decay_on == "matrices"]
-    kept = [p for p in named if not any(p is s for s in spared)]
-    groups = [{"params": kept, "weight_decay": config.weight_decay}]
-    if spared:
-        groups.append({"params": spared, "weight_decay": 0.0})
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        spared = parameter.dim() < 2 and config.decay_on == "matrices"
+        decay = 0.0 if spared else config.weight_decay
+        groups.setdefault((decay, rate_scale(name, parameter, config)), []).append(parameter)
     return torch.optim.AdamW(
-        groups,
+        [
+            {"params": parameters, "weight_decay": decay, SCALE: scale}
+            for (decay, scale), parameters in groups.items()
+        ],
         lr=config.peak_lr,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
         fused=True,
     )
+
+
+def rate_scale(name: str, parameter: nn.Parameter, config: TrainingConfig) -> float:
+    """A parameter's rate over the schedule's: `rate_width` / dim for the blocks' matrices.
+
+    1 for the embedding, which is the head too, and for norm gains; 1 for all without `rate_width`.
+    """
+    if config.rate_width is None or parameter.dim() < 2 or not name.startswith("layers."):
+        return 1.0
+    return config.rate_width / config.shape.dim
+
+
+def set_rate(optimizer: torch.optim.AdamW, rate: float) -> None:
+    """Give every group its part of the schedule's rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group[SCALE]
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:

@@ -79,6 +79,12 @@ class Training(Part):
     context: int = Field(4096, gt=1)
     batch_tokens: Count = 1048576.0
     learning_rate: float = Field(3e-4, gt=0)
+    rate_width: int | None = Field(
+        None,
+        gt=0,
+        description="the width that learning_rate is for; blocks of other widths take "
+        "rate_width / width of it. Default: one rate for all sizes, as the paper has",
+    )
     schedule: Literal["cosine", "wsd"] = "cosine"
     warmup: float = Field(
         0.1, ge=0, lt=1, description="share of a run's steps; with wsd, of the smallest budget's"
