@@ -89,6 +89,7 @@ def test_later_tokens_do_not_change_earlier_losses() -> None:
 @pytest.mark.parametrize("tokens", [1, 16, 17, 100])
 def test_blocked_loss_equals_plain(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_module, "BLOCK_LOGITS", 16 * 50)
+    monkeypatch.setattr(loss_module, "LEAST_ROWS", 16)
     generator = torch.Generator().manual_seed(tokens)
     hidden = torch.randn(tokens, 12, generator=generator, dtype=torch.float64).requires_grad_()
     head = torch.randn(50, 12, generator=generator, dtype=torch.float64).requires_grad_()
