@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,7 @@ def small(sandbox: Sandbox) -> Sandbox:
 def test_a_cluster_gives_the_same_runs_as_this_machine(
     small: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(
-        cluster, "SlurmExecutor", lambda threads, options: SlurmExecutor(threads, options, "local")
-    )
+    monkeypatch.setattr(cluster, "SlurmExecutor", partial(SlurmExecutor, cluster="local"))
     here = run(small, small.folder / "here", "local")
     assert run(small, small.folder / "there", name) == here
 

@@ -30,14 +30,14 @@ def execute_json(text: str) -> list[str]:
 class RayExecutor:
     """Tasks on a Ray cluster: the one that RAY_ADDRESS names, else one started on this machine."""
 
-    def __init__(self, threads: int) -> None:
-        """threads: CPUs that Ray sets aside for each run. Raises MissingExtraError."""
+    def __init__(self, threads: int, gpus: int | None = None) -> None:
+        """threads, gpus: what Ray sets aside for each run. Raises MissingExtraError."""
         try:
             import ray
         except ImportError:
             raise MissingExtraError("ray", "ray", "the executor 'ray'") from None
         self._ray: Any = ray
-        self._threads = threads
+        self._threads, self._gpus = threads, gpus
 
     def run(
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
@@ -47,7 +47,8 @@ class RayExecutor:
         began_here = not ray.is_initialized()
         if began_here:
             ray.init(log_to_driver=False, include_dashboard=False)
-        remote = ray.remote(num_cpus=self._threads, max_retries=2)(execute_json)
+        needs = {"num_cpus": self._threads * (self._gpus or 1), "num_gpus": self._gpus or 0}
+        remote = ray.remote(**needs, max_retries=2)(execute_json)
         failures: list[Failure] = []
         try:
             ordered = sorted(tasks, key=lambda task: -task.flops)
@@ -70,7 +71,11 @@ class SlurmExecutor:
     """
 
     def __init__(
-        self, threads: int, options: Mapping[str, str | int], cluster: str = "slurm"
+        self,
+        threads: int,
+        options: Mapping[str, str | int],
+        cluster: str = "slurm",
+        gpus: int | None = None,
     ) -> None:
         """Raises MissingExtraError when submitit is not installed."""
         try:
@@ -78,7 +83,8 @@ class SlurmExecutor:
         except ImportError:
             raise MissingExtraError("submitit", "slurm", "the executor 'slurm'") from None
         self._submitit: Any = submitit
-        self._threads, self._options, self._cluster = threads, dict(options), cluster
+        self._threads, self._cluster = threads * (gpus or 1), cluster
+        self._options = {**({"gpus_per_node": gpus} if gpus else {}), **options}
 
     def run(
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from synthlaw.common.errors import UsageError
 from synthlaw.study.task import RunTask
 
 OnProgress = Callable[[float], None]
@@ -42,6 +44,7 @@ class _Worker:
     """A live worker process and the task that it is busy with."""
 
     process: subprocess.Popen[str]
+    slot: int
     task: RunTask | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
@@ -69,12 +72,36 @@ def default_workers(workers: int | None, threads: int) -> int:
     return workers or max(1, (os.cpu_count() or 1) // threads)
 
 
-class LocalExecutor:
-    """`workers` processes with `threads` CPU threads each, on this machine."""
+def visible_gpus() -> list[str]:
+    """Names of this machine's GPUs that we may use, as CUDA_VISIBLE_DEVICES writes them."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=index", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    return done.stdout.split() if done.returncode == 0 else []
 
-    def __init__(self, workers: int | None, threads: int) -> None:
+
+class LocalExecutor:
+    """`workers` processes with `threads` CPU threads each, on this machine.
+
+    gpus: what each run trains on. A worker then sees GPUs of its own; where there are none, its
+    processes share the CPU.
+    """
+
+    def __init__(self, workers: int | None, threads: int, gpus: int | None = None) -> None:
         self.threads = threads
-        self.workers = default_workers(workers, threads)
+        seen = visible_gpus() if gpus else []
+        if gpus and seen and len(seen) < gpus:
+            raise UsageError(
+                f"execution.gpus_per_run: found {gpus}; this machine has {len(seen)} GPUs"
+            )
+        self._shares = [seen[i : i + (gpus or 1)] for i in range(0, len(seen), gpus or 1)]
+        self._shares = [share for share in self._shares if len(share) == gpus]
+        wanted = default_workers(workers, threads * (gpus or 1))
+        self.workers = min(workers or len(self._shares), len(self._shares)) if seen else wanted
 
     def run(
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
@@ -85,8 +112,8 @@ class LocalExecutor:
         failures: list[Failure] = []
         live: list[_Worker] = []
         try:
-            for _ in range(min(self.workers, len(waiting))):
-                live.append(self._start(events))
+            for slot in range(min(self.workers, len(waiting))):
+                live.append(self._start(events, slot))
                 live[-1].give(waiting.popleft())
             while any(worker.task is not None for worker in live):
                 worker, event = events.get()
@@ -99,7 +126,7 @@ class LocalExecutor:
                 if event is None:
                     failures.append(Failure(task.name, worker.why_it_died()))
                     live.remove(worker)
-                    worker = self._start(events)
+                    worker = self._start(events, worker.slot)
                     live.append(worker)
                 elif event["event"] == "failed":
                     failures.append(Failure(task.name, event["message"]))
@@ -113,9 +140,13 @@ class LocalExecutor:
                 worker.process.wait()
         return failures
 
-    def _start(self, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]]) -> _Worker:
+    def _start(
+        self, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]], slot: int
+    ) -> _Worker:
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
         environment["MKL_NUM_THREADS"] = str(self.threads)
+        if self._shares:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(self._shares[slot])
         process = subprocess.Popen(
             [sys.executable, "-m", "synthlaw.study.worker"],
             stdin=subprocess.PIPE,
@@ -125,7 +156,7 @@ class LocalExecutor:
             env=environment,
             process_group=0,  # Ctrl-C is for the parent, which ends its workers itself
         )
-        worker = _Worker(process)
+        worker = _Worker(process, slot)
         threading.Thread(target=_listen, args=(worker, events), daemon=True).start()
         threading.Thread(target=_keep_tail, args=(worker,), daemon=True).start()
         return worker

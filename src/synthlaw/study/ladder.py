@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.files import read_json
+from synthlaw.common.files import read_json, write_json
 from synthlaw.common.progress import meter
 from synthlaw.study.executors import Executor
 from synthlaw.study.grid import Run
@@ -23,6 +23,8 @@ from synthlaw.tokens.sampler import MixtureSampler, SourceUse
 from synthlaw.training.presets import flops_per_token
 
 UNTRAINED = "untrained"
+FAILURES = "failures.json"
+"""Runs that failed when they were last tried, with the reason; a rerun tries them again."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def tasks_of(
             max_epochs=study.ladder.max_epochs,
             unique={n: u for n, u in study.ladder.unique_tokens.items() if n in read},
             domains={name: artifact.path for name, artifact in domains.items()},
+            processes=study.execution.gpus_per_run or 1,
             # One run per mixture shows which tokens carry the loss.
             keep_losses=run.seed == study.ladder.seeds[0]
             and (run.config.shape.params, run.config.tokens) == largest,
@@ -132,6 +135,7 @@ def train_and_score(
         broken = [name for name, task in trunks.items() if task.name in failed]
         ready = [task for task in waiting if not (task.train and task.trunk in broken)]
         failures += executor.run(ready, on_progress, on_done)
+    write_json(space.root / FAILURES, {failure.run: failure.message for failure in failures})
     if failures:
         listed = "\n".join(f"  {failure.run}: {failure.message}" for failure in failures)
         raise SynthlawError(

@@ -161,12 +161,12 @@ def _conclude(
 def _executor(space: Workspace, name: str) -> Executor:
     execution = space.study.execution
     if name == "local":
-        return LocalExecutor(execution.workers, execution.threads)
+        return LocalExecutor(execution.workers, execution.threads, execution.gpus_per_run)
     from synthlaw.study.cluster import RayExecutor, SlurmExecutor
 
     if name == "ray":
-        return RayExecutor(execution.threads)
-    return SlurmExecutor(execution.threads, execution.slurm)
+        return RayExecutor(execution.threads, execution.gpus_per_run)
+    return SlurmExecutor(execution.threads, execution.slurm, gpus=execution.gpus_per_run)
 
 
 def _natural(space: Workspace) -> _Data:

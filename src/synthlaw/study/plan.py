@@ -23,12 +23,7 @@ from synthlaw.study.grid import (
 )
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.spec import NATURAL, Study
-
-BYTES_PER_TRAINED_PARAM = 16
-"""fp32 weights, gradients and two moments (AdamW), 4 bytes each."""
-
-BYTES_PER_PROCESS = 0.45e9
-"""A worker process with torch loaded and nothing in it; resident, measured on Linux."""
+from synthlaw.training.memory import machine_bytes, memory_need, what_fits
 
 BYTES_PER_TOKEN_BPE = 4.0
 """English text per token of a byte-level BPE: 4,096 to 128k entries give 3.4 to 4.6 (measured
@@ -54,6 +49,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     synthetic = {n: count for n, count in need.items() if n in study.generate.recipes}
     workers = default_workers(study.execution.workers, study.execution.threads)
     training_seconds = flops / (speeds["flops_per_second"] * workers)
+    memory = _memory(study, runs)
     generation_seconds = sum(synthetic.values()) / speeds["generated_tokens_per_second"]
     return {
         "study": study.name,
@@ -77,7 +73,8 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "tokens_to_generate": synthetic,
         "generation_seconds": generation_seconds,
         "disk_bytes": _disk(runs, need),
-        "memory_bytes_per_worker": max(_memory(run) for run in runs),
+        "memory_bytes_per_worker": memory["bytes"],
+        "memory": memory,
         "speeds": speeds,
     }
 
@@ -108,17 +105,22 @@ def _disk(runs: list[Run], need: dict[str, int]) -> float:
     return models + checkpoint + tokens * (4 + BYTES_PER_TOKEN_BPE)
 
 
-def _memory(run: Run) -> float:
-    """Weights, gradients, moments and the activations of one micro-batch; a rough upper figure.
+def _memory(study: Study, runs: list[Run]) -> dict[str, Any]:
+    """What a process of the hungriest run needs, what this machine has for it, and what would fit.
 
-    Activations: about 34 bytes per token, layer and width unit in bf16 autocast without
-    recomputation (Korthikanti et al. 2022, section 4), which leaves out the attention matrix
-    that the fused kernel never stores.
+    Machines of a cluster are not asked: there a run that does not fit says so before it begins.
     """
-    shape, config = run.config.shape, run.config
-    rows = config.micro_batch or config.rows
-    activations = 34.0 * rows * config.context * shape.dim * shape.layers
-    return BYTES_PER_PROCESS + BYTES_PER_TRAINED_PARAM * shape.params_total + activations
+    gpus = study.execution.gpus_per_run
+    device = "cuda" if gpus and machine_bytes("cuda") else "cpu"
+    processes = gpus or 1
+    run = max(runs, key=lambda run: memory_need(run.config, processes, device).total)
+    need = memory_need(run.config, processes, device).total
+    found = machine_bytes(device)
+    if found is not None and device == "cpu":
+        found /= default_workers(study.execution.workers, study.execution.threads) * processes
+    fits = found is None or need <= found
+    advice = "" if fits or found is None else what_fits(run.config, found, processes, device)
+    return {"bytes": need, "found": found, "device": device, "fits": fits, "advice": advice}
 
 
 def _speeds(folder: Path | None) -> dict[str, Any]:
@@ -152,6 +154,13 @@ def _saving(training: dict[str, Any]) -> str:
     )
 
 
+def _room(memory: dict[str, Any]) -> str:
+    if memory["found"] is None:
+        return ""
+    has = f" of {memory['found'] / 1e9:.3g} GB free for it on this machine's {memory['device']}"
+    return has if memory["fits"] else f"{has}: DOES NOT FIT; {memory['advice']}"
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
     training = plan["training"]
@@ -181,5 +190,5 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"{basis}: {format_count(plan['speeds']['flops_per_second'])} FLOP/s a worker, "
         f"{format_count(plan['speeds']['generated_tokens_per_second'])} generated tokens/s)",
         f"disk          {plan['disk_bytes'] / 1e9:.3g} GB; memory "
-        f"{plan['memory_bytes_per_worker'] / 1e9:.3g} GB a worker",
+        f"{plan['memory_bytes_per_worker'] / 1e9:.3g} GB a process" + _room(plan["memory"]),
     ]

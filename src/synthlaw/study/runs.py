@@ -6,6 +6,7 @@ study folder. It is idempotent: what is finished is found, what was interrupted 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -76,9 +77,23 @@ def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Arti
     state = latest_state(task, store, task.config.trunk_steps)
     first, start = (state[0], state[1].path) if state else (0, None)
     progress = reporter(task, first, report)
-    result = train(task.config, task.sampler(), work, start=start, on_progress=progress)
+    if task.processes > 1:
+        _train_together(task, work, start)
+        seconds = float(read_json(work / "result.json")["seconds"])
+        report(task.flops)
+    else:
+        sampler = task.sampler()
+        seconds = train(task.config, sampler, work, start=start, on_progress=progress).seconds
     spent = seconds_of(state[1]) if state else 0.0
-    return store.adopt("training", task.name, key, max(result.seconds - spent, 0.0))
+    return store.adopt("training", task.name, key, max(seconds - spent, 0.0))
+
+
+def _train_together(task: RunTask, work: Path, start: Path | None) -> None:
+    """Train in processes of their own; what they did is counted when they are done."""
+    from synthlaw.training.launch import run_processes
+
+    command = [sys.executable, "-m", "synthlaw.study.rank", task.model_dump_json(), str(work)]
+    run_processes(task.processes, command + ([str(start)] if start else []))
 
 
 def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:

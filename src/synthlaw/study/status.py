@@ -9,6 +9,7 @@ from typing import Any
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.study.grid import planned_vocab, runs_of
+from synthlaw.study.ladder import FAILURES
 from synthlaw.study.load import load_study
 from synthlaw.study.store import MARKER
 
@@ -35,6 +36,7 @@ def study_status(folder: Path) -> dict[str, Any]:
             "planned": len(runs),
             "done": sum(run.name in trained and run.name in scored for run in runs),
             "diverged": diverged,
+            "failed": {name: why for name, why in _failures(folder).items() if name in left},
             "interrupted_or_running": sorted(started & set(left)),
             "left": len(left),
         },
@@ -44,6 +46,13 @@ def study_status(folder: Path) -> dict[str, Any]:
         if (folder / "report" / "index.html").exists()
         else None,
     }
+
+
+def _failures(folder: Path) -> dict[str, str]:
+    """Runs that failed when they were last tried, and why."""
+    path = folder / FAILURES
+    found: dict[str, str] = read_json(path) if path.exists() else {}
+    return found
 
 
 def _stages(folder: Path) -> list[Path]:
@@ -83,11 +92,13 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         f"study      {status['study']}: {'running now' if status['running'] else 'not running'}",
         f"runs       {runs['done']} of {runs['planned']} done, {runs['left']} left"
         + (f", {len(runs['diverged'])} diverged" if runs["diverged"] else "")
+        + (f", {len(runs['failed'])} failed" if runs["failed"] else "")
         + (
             f", {len(runs['interrupted_or_running'])} begun"
             if runs["interrupted_or_running"]
             else ""
         ),
+        *(f"failed     {name}: {why}" for name, why in runs["failed"].items()),
         f"shards     {status['shards']} of synthetic text",
         f"page       {status['page'] or 'not drawn yet'}",
     ]

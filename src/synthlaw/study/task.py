@@ -26,7 +26,7 @@ class RunTask(BaseModel):
     untrained model instead. keep_losses: keep every token's loss beside the scores, for the
     statistics. trunk, branch_points: the trunk that the run may begin at, by name, and
     the steps at which its states are kept. milestones: of a task that trains a trunk, the steps to
-    train it to; nothing is scored then.
+    train it to; nothing is scored then. processes: train on so many GPUs, a process each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +41,7 @@ class RunTask(BaseModel):
     unique: dict[str, float] = {}
     domains: dict[str, Path]
     train: bool = True
+    processes: int = 1
     keep_losses: bool = False
     trunk: str = ""
     branch_points: tuple[int, ...] = ()

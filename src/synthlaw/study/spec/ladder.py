@@ -131,6 +131,9 @@ class Execution(Part):
 
     workers: int | None = Field(None, gt=0)
     threads: int = Field(1, gt=0)
+    gpus_per_run: int | None = Field(
+        None, gt=0, description="train every run on so many GPUs of one machine, a process each"
+    )
     slurm: dict[str, str | int] = Field(
         default_factory=dict, description="options for sbatch with --executor slurm"
     )
