@@ -57,6 +57,6 @@ def test_a_plan_says_what_would_fit(one: Sandbox, monkeypatch: pytest.MonkeyPatc
     one.value["ladder"] = {"sizes": ["1B"], "budgets": ["1M"]}
     made = plan_study(load_study(one.write()))
     assert made["memory"]["fits"] is False
-    assert made["memory"]["advice"] == "micro_batch 1 with recompute would fit"
+    assert made["memory"]["advice"] == "micro_batch 2 with recompute would fit"
     line = next(line for line in plan_lines(made) if "DOES NOT FIT" in line)
     assert "of 20 GB free for it on this machine's cpu" in line
