@@ -76,7 +76,13 @@ def test_equals_the_naive_loop(
             kept[document, first + offset] = float(value)
 
     scores = score_documents(
-        model, documents, window=window, stride=stride, bos=bos, batch_rows=rows, on_losses=keep
+        model,
+        documents,
+        window=window,
+        stride=stride,
+        bos=bos,
+        batch_tokens=rows * window,
+        on_losses=keep,
     )
     start = 0 if bos is not None else 1
     for index, document in enumerate(documents):
@@ -137,9 +143,9 @@ def test_a_document_of_a_thousand_windows(model: Llama) -> None:
 
 def test_batching_does_not_change_a_document(model: Llama) -> None:
     documents = documents_of([30, 3, 17, 0, 90], seed=4)
-    together = score_documents(model, documents, window=16, stride=4, bos=0, batch_rows=7)
+    together = score_documents(model, documents, window=16, stride=4, bos=0, batch_tokens=7 * 16)
     for index, document in enumerate(documents):
-        alone = score_documents(model, [document], window=16, stride=4, bos=0, batch_rows=1)
+        alone = score_documents(model, [document], window=16, stride=4, bos=0, batch_tokens=1)
         assert alone.nll[0] == pytest.approx(together.nll[index], rel=1e-6)
 
 

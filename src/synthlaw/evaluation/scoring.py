@@ -13,6 +13,12 @@ from synthlaw.evaluation.windows import Window, Windowing, scorable, windows_of
 from synthlaw.training.device import Precision, autocast
 from synthlaw.training.model import Llama
 
+BATCH_TOKENS_CPU = 1 << 11
+"""Positions per forward pass on a CPU: more only leave its caches."""
+
+BATCH_TOKENS = 1 << 16
+"""Positions per forward pass on an accelerator."""
+
 SORT_TOKENS = 1 << 22
 """Positions sorted by length at a time: bounds memory, whatever the size of the set."""
 
@@ -24,7 +30,7 @@ def score_documents(
     window: int,
     stride: int,
     bos: int | None,
-    batch_rows: int = 16,
+    batch_tokens: int = 0,
     dtype: Precision = "fp32",
     byte_counts: Sequence[int] | None = None,
     word_counts: Sequence[int] | None = None,
@@ -33,8 +39,8 @@ def score_documents(
 ) -> DocumentScores:
     """Score token id arrays (without BOS) under `model`; each token exactly once.
 
-    window, stride, bos: see `windows.Windowing`. A batch holds batch_rows * window positions, so
-    short documents share one; documents are sorted by length to pad little, and the order never
+    window, stride, bos: see `windows.Windowing`. A batch holds at most `batch_tokens` positions (0:
+    by the device), one window at least; windows are sorted by length to pad little, and neither
     changes a document's sum beyond rounding. dtype: of the products; sums are float64.
     byte_counts, word_counts: of the texts, kept beside the sums; zero when not given.
     on_progress(tokens) reports scored tokens batch by batch; on_losses(document, first, losses)
@@ -53,7 +59,9 @@ def score_documents(
     )
     was_training = model.training
     model.eval()
-    for batch in _batches(documents, windowing, batch_rows * window):
+    device = next(model.parameters()).device
+    positions = batch_tokens or (BATCH_TOKENS_CPU if device.type == "cpu" else BATCH_TOKENS)
+    for batch in _batches(documents, windowing, positions):
         for part, losses in zip(batch, _losses(model, documents, batch, bos, dtype), strict=True):
             scores.nll[part.document] += losses.sum(dtype=np.float64)
             if on_losses is not None:
