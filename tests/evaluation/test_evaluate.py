@@ -89,6 +89,7 @@ def test_everything_is_on_disk(exported: Path, texts: Path, tmp_path: Path) -> N
     )  # fmt: skip
     assert found["protocol"]["window"] == 32  # the exported context
     saved = json.loads((out / "scores.json").read_text())
+    assert found.pop("tasks") == []
     assert saved == found
     assert pq.read_table(out / "figures.parquet").to_pylist() == found["figures"]
     kinds = {(row["kind"], row["domain"]) for row in found["figures"]}
@@ -235,7 +236,7 @@ def test_nothing_to_score_is_an_error(exported: Path, texts: Path, tmp_path: Pat
     with pytest.raises(UsageError, match="at least one document of 2 tokens"):
         prepared(exported, ["a"], lonely)
     out = ["--out", tmp_path / "out"]
-    with pytest.raises(UsageError, match="give documents to score"):
+    with pytest.raises(UsageError, match="give documents"):
         evaluate("--model", exported, *out)
     with pytest.raises(UsageError, match="holds no model"):
         evaluate("--model", tmp_path, "--input", texts, *out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,13 +13,14 @@ import click
 from synthlaw.cli.options import out_option
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import write_json
+from synthlaw.common.files import read_json, write_json
 from synthlaw.common.progress import meter, say
 
 if TYPE_CHECKING:  # these bring torch or pyarrow
     from synthlaw.corpus.documents import Document
     from synthlaw.evaluation.evaluate import Evaluator, PreparedDomain
     from synthlaw.evaluation.scores import DomainScores
+    from synthlaw.evaluation.tasks import TaskSettings
 
 INPUT = "input"
 """Name of the domain that --input makes."""
@@ -85,6 +87,14 @@ INPUT = "input"
 )
 @click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    help="A downstream task of lm-eval: its name, or a YAML file. Repeatable; extra 'tasks'.",
+)
+@click.option("--shots", type=click.IntRange(min=0), help="Examples before each question.")
+@click.option("--task-limit", type=click.IntRange(min=1), help="Documents per task, the first.")
 @click.option("--keep-losses", is_flag=True, help="Keep the loss of every token, for `stats`.")
 @click.option("--seed", default=0, show_default=True, help="Of --documents and the intervals.")
 @out_option
@@ -102,6 +112,9 @@ def evaluate(
     prefix: Literal["bos", "eos", "none"] | None,
     dtype: Literal["bf16", "fp32"],
     device: str,
+    tasks: tuple[str, ...],
+    shots: int | None,
+    task_limit: int | None,
     keep_losses: bool,
     seed: int,
     out: Path,
@@ -120,15 +133,20 @@ def evaluate(
         --documents 500 --keep-losses --out scores-pile
       synthlaw evaluate --model hf --domain wikitext103=wiki.jsonl --convention lm-eval \\
         --dtype fp32 --out scores-lm-eval
+      synthlaw evaluate --model hf --task lambada_openai --task piqa --out tasks
     """
     from synthlaw.evaluation.conventions import protocol_of
     from synthlaw.evaluation.evaluate import Evaluator
     from synthlaw.evaluation.loading import load_any
+    from synthlaw.evaluation.tasks import TaskSettings, check_tasks
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.device import choose_device
 
-    if not domains and not inputs:
-        raise UsageError("give documents to score: --domain NAME=PLACE or --input PLACE")
+    if not domains and not inputs and not tasks:
+        raise UsageError("give documents (--domain NAME=PLACE, --input PLACE) or a --task")
+    settings = TaskSettings(tasks, shots, task_limit)
+    if tasks:
+        check_tasks(settings)
     loaded = load_any(model)
     place = tokenizer_file or loaded.tokenizer
     if place is None:
@@ -158,8 +176,15 @@ def evaluate(
         "missing": missing,
         "documents": facts,
     }
-    rows = _write(out, scored, value, seed)
-    answer(value | {"figures": rows}, _lines(out, rows, facts, missing), as_json)
+    rows = _write(out, scored, value, seed) if scored else []
+    lines = _lines(rows, facts, missing) if scored else []
+    answers = _tasks(evaluator, settings, out) if tasks else []
+    lines += [
+        f"{row['task']}: {row['metric']} {row['value']:.4f}"
+        + ("" if row["stderr"] is None else f" (standard error {row['stderr']:.4f})")
+        for row in answers
+    ]
+    answer(value | {"figures": rows, "tasks": answers}, [*lines, f"in {out}"], as_json)
 
 
 def _domains(
@@ -233,9 +258,34 @@ def _write(
     return rows
 
 
-def _lines(
-    out: Path, rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]
-) -> list[str]:
+def _tasks(evaluator: Evaluator, settings: TaskSettings, out: Path) -> list[dict[str, Any]]:
+    """Results of the tasks, from OUT/tasks.json if these were run on this model before."""
+    from synthlaw.evaluation.figures import write_table
+    from synthlaw.evaluation.loading import exported
+    from synthlaw.evaluation.tasks import run_tasks
+
+    identity = {
+        "model": evaluator.loaded.digest,
+        "tokenizer": evaluator.tokenizer.digest,
+        "settings": settings.identity(),
+    }
+    try:
+        before = read_json(out / "tasks.json")
+        # Through JSON, tuples are lists.
+        if before["identity"] == json.loads(json.dumps(identity)):
+            say("  tasks: answered already")
+            return list(before["results"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    device = next(evaluator.loaded.model.parameters()).device
+    with exported(evaluator.loaded, evaluator.tokenizer) as folder:
+        rows = [asdict(row) for row in run_tasks(folder, settings, device=str(device))]
+    write_table(out / "tasks", rows)
+    write_json(out / "tasks.json", {"identity": identity, "results": rows})
+    return rows
+
+
+def _lines(rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]) -> list[str]:
     """A table for people, and what they should know of it."""
     table: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
@@ -264,4 +314,4 @@ def _lines(
             )
     if missing:
         lines.append(f"not in the Pile's files and not scored: {', '.join(missing)}")
-    return [*lines, f"in {out}"]
+    return lines

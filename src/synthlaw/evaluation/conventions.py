@@ -17,7 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from synthlaw.common.errors import UsageError
+from synthlaw.tokens.tokenizer import Tokenizer
 
 CONVENTIONS = ("synthlaw", "lm-eval", "paloma")
 PALOMA_WINDOW = 2048
@@ -79,6 +82,16 @@ def scored_text(convention: str, domain: str, text: str) -> str:
     if convention == "lm-eval" and domain == WIKITEXT:
         return wikitext_detokenized(text)
     return text
+
+
+def prefix(tokenizer: Tokenizer, ids: np.ndarray, longest: int) -> tuple[np.ndarray, str]:
+    """The first `longest` tokens and their text, less a last character that the cut would split."""
+    ids = ids[:longest]
+    text = tokenizer.decode(ids)
+    while len(ids) > 1 and text.endswith("\N{REPLACEMENT CHARACTER}"):
+        ids = ids[:-1]
+        text = tokenizer.decode(ids)
+    return ids, text
 
 
 def word_counter(convention: str) -> Callable[[str], int]:

@@ -25,7 +25,7 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.corpus.documents import Document
-from synthlaw.evaluation.conventions import Protocol, scored_text, word_counter
+from synthlaw.evaluation.conventions import Protocol, prefix, scored_text, word_counter
 from synthlaw.evaluation.loading import LoadedModel
 from synthlaw.evaluation.scores import DocumentScores, DomainScores, read_scores, write_scores
 from synthlaw.evaluation.scoring import score_documents
@@ -91,16 +91,6 @@ def prepare_domain(
     rare = _unknown_id(tokenizer)
     unknown = 0 if rare is None else sum(int(np.sum(ids == rare)) for ids in tokens)
     return PreparedDomain(name, names, tokens, sizes, words, cut, unknown, digest.hexdigest())
-
-
-def prefix(tokenizer: Tokenizer, ids: np.ndarray, longest: int) -> tuple[np.ndarray, str]:
-    """The first `longest` tokens and their text, less a last character that the cut would split."""
-    ids = ids[:longest]
-    text = tokenizer.decode(ids)
-    while len(ids) > 1 and text.endswith("\N{REPLACEMENT CHARACTER}"):
-        ids = ids[:-1]
-        text = tokenizer.decode(ids)
-    return ids, text
 
 
 def _unknown_id(tokenizer: Tokenizer) -> int | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
+from synthlaw.evaluation.conventions import DEFAULT_WINDOW
+from synthlaw.tokens.tokenizer import Tokenizer
 from synthlaw.training.checkpoint import load_model
-from synthlaw.training.export import CONFIG_FILE, WEIGHTS_FILE, import_model
+from synthlaw.training.export import CONFIG_FILE, WEIGHTS_FILE, export_model, import_model
 from synthlaw.training.model import Llama
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -56,6 +61,24 @@ def load_any(folder: Path) -> LoadedModel:
         context=context if isinstance(context, int) else None,
         tokenizer=beside if beside.is_file() else None,
     )
+
+
+@contextmanager
+def exported(loaded: LoadedModel, tokenizer: Tokenizer) -> Iterator[Path]:
+    """The model as a Hugging Face folder with this tokenizer; its own one if it is that."""
+    own = loaded.tokenizer is not None and file_digest(loaded.tokenizer) == tokenizer.digest
+    if own and (loaded.folder / CONFIG_FILE).is_file():
+        yield loaded.folder
+        return
+    with TemporaryDirectory(prefix="synthlaw-") as name:
+        yield export_model(
+            loaded.model,
+            Path(name) / "model",
+            context=loaded.context or DEFAULT_WINDOW,
+            tokenizer=tokenizer.path,
+            bos=tokenizer.bos,
+            eos=tokenizer.eos,
+        )
 
 
 def _weights(folder: Path) -> list[Path]:

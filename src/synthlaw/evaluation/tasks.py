@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import logging
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
@@ -38,7 +39,7 @@ class TaskSettings:
 
     def identity(self) -> dict[str, Any]:
         """What determines the results beside the model; the tasks' data is taken as fixed."""
-        files = {name: file_digest(Path(name)) for name in self.tasks if _is_file(name)}
+        files = {name: file_digest(Path(name)) for name in self.tasks if is_file(name)}
         versions = {name: _version(name) for name in ("lm-eval", "transformers")}
         return {"version": TASKS_VERSION, **asdict(self), "files": files, "packages": versions}
 
@@ -66,9 +67,14 @@ def check_tasks(settings: TaskSettings) -> None:
 
 
 def run_tasks(
-    folder: Path, settings: TaskSettings, *, device: str = "cpu", batch_rows: int = 16
+    folder: Path,
+    settings: TaskSettings,
+    *,
+    device: str = "cpu",
+    batch_rows: int = 16,
+    quiet: bool = False,
 ) -> list[TaskResult]:
-    """Run the tasks on a Hugging Face folder with its tokenizer.
+    """Run the tasks on a Hugging Face folder with its tokenizer; `quiet` hides progress bars.
 
     Raises SynthlawError when a task fails, as it does when its data cannot be fetched.
     """
@@ -76,8 +82,13 @@ def run_tasks(
     names = _named(settings, manager)
     from lm_eval import simple_evaluate
 
-    # The harness prints to standard output, which is ours.
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.ExitStack() as stack:
+        shown: TextIO = sys.stderr
+        if quiet:
+            shown = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stderr(shown))
+        # The harness prints to standard output, which is ours.
+        stack.enter_context(contextlib.redirect_stdout(shown))
         try:
             found = simple_evaluate(
                 model="hf",
@@ -97,7 +108,7 @@ def run_tasks(
     return _results(found)
 
 
-def results_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def task_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Columns of the runs table: value by `task/<task>/<metric>`, with a filter's name if any."""
     columns = {}
     for row in rows:
@@ -112,15 +123,17 @@ def _manager(settings: TaskSettings) -> Any:
     except ImportError as error:
         raise MissingExtraError("lm-eval", "tasks", "running downstream tasks") from error
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    folders = sorted({str(Path(n).resolve().parent) for n in settings.tasks if _is_file(n)})
-    return TaskManager(include_path=folders or None)
+    folders = sorted({str(Path(n).resolve().parent) for n in settings.tasks if is_file(n)})
+    # Its own tasks are thousands of files, read only where one is named.
+    known = any(not is_file(name) for name in settings.tasks)
+    return TaskManager(include_path=folders or None, include_defaults=known)
 
 
 def _named(settings: TaskSettings, manager: Any) -> list[str]:
     """The tasks' names. Raises UsageError for an unknown one, with its nearest neighbours."""
     names = []
     for task in settings.tasks:
-        name = _name_in(Path(task)) if _is_file(task) else task
+        name = _name_in(Path(task)) if is_file(task) else task
         if name not in manager.all_tasks:
             near = difflib.get_close_matches(name, manager.all_tasks, 3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
@@ -132,7 +145,8 @@ def _named(settings: TaskSettings, manager: Any) -> list[str]:
     return names
 
 
-def _is_file(task: str) -> bool:
+def is_file(task: str) -> bool:
+    """Whether a task is named by its file."""
     return task.endswith(_YAML)
 
 

@@ -7,19 +7,22 @@ import numpy as np
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import read_documents, write_documents
 from synthlaw.corpus.prepare import prepare
+from synthlaw.evaluation.conventions import prefix
+from synthlaw.evaluation.domains import PILE_DOMAINS, of_domain
 from synthlaw.study.natural import CORPUS_VERSION, choose, inputs_of, read_source, texts_of
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer
 from synthlaw.tokens.writing import write_dataset
 
-DOMAIN_TOKENS_VERSION = 2
+DOMAIN_TOKENS_VERSION = 3
 
 
 def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
     """The documents of one evaluation domain: documents.parquet.
 
-    The domain 'natural' is the natural text's own held-out share.
+    The domain 'natural' is the natural text's own held-out share. One that bears the name of a
+    Pile domain takes only its own documents from a file of the Pile.
     """
     study, store = space.study, space.store
     source = study.evaluation.domains.get(name)
@@ -28,6 +31,8 @@ def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
         "documents": study.evaluation.documents,
         "seed": study.seed,
     }
+    if name in PILE_DOMAINS:
+        inputs["pile_set"] = PILE_DOMAINS[name]
     key = store.key("corpus", CORPUS_VERSION, inputs)
     found = store.find("corpus", f"domain-{name}", key)
     if found is not None:
@@ -35,7 +40,8 @@ def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
     if source is None:
         documents = list(read_documents(corpus.file("held_out.parquet")))
     else:
-        everything = prepare(read_source(space, source), held_out=0.0, max_words=0, seed=study.seed)
+        own = of_domain(name, read_source(space, source))
+        everything = prepare(own, held_out=0.0, max_words=0, seed=study.seed)
         documents = everything.training
     if not documents:
         raise UsageError(f"evaluation.domains.{name}: no usable document was found")
@@ -66,7 +72,7 @@ def make_domain_tokens(
     texts = list(texts_of(documents.file("documents.parquet")))
     for place, ids in enumerate(tokenizer.encode(texts)):
         if len(ids) > longest:
-            texts[place] = tokenizer.decode(ids[:longest])
+            texts[place] = prefix(tokenizer, ids, longest)[1]
     with space.store.making("tokens", f"domain-{name}", key) as aside:
         write_dataset(aside, texts, tokenizer)
         np.save(aside / "bytes.npy", np.array([len(text.encode()) for text in texts], np.int64))

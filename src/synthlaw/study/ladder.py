@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.progress import meter
+from synthlaw.study.downstream import answers_of, task_settings
 from synthlaw.study.executors import Executor
 from synthlaw.study.grid import Run
 from synthlaw.study.mixing import phases_of_run
@@ -29,12 +30,16 @@ FAILURES = "failures.json"
 
 @dataclass(frozen=True)
 class Finished:
-    """A run with its result (`result.json`) and its scores by domain; None when it diverged."""
+    """A run with its result (`result.json`) and its scores by domain; None when it diverged.
+
+    answers: rows of `evaluation.tasks.TaskResult`, of a study that names downstream tasks.
+    """
 
     run: Run
     result: Mapping[str, Any]
     scores: Mapping[str, Any] | None
     evaluation: Path | None
+    answers: Sequence[Mapping[str, Any]] = ()
 
 
 def tasks_of(
@@ -42,6 +47,7 @@ def tasks_of(
     runs: list[Run],
     sources: Mapping[str, Artifact],
     domains: Mapping[str, Artifact],
+    tokenizer: Path,
 ) -> dict[str, RunTask]:
     """The grid as tasks by run name, and one task per size and seed for the untrained models."""
     study = space.study
@@ -67,12 +73,14 @@ def tasks_of(
             and (run.config.shape.params, run.config.tokens) == largest,
             trunk=run.trunk,
             branch_points=points.get(run.trunk, ()),
+            downstream=task_settings(space),
+            tokenizer=tokenizer,
         )
         name = f"{UNTRAINED}-{run.size}-s{run.seed}"
         if name not in tasks:
             # The smallest budget stands for all: what is not trained does not depend on it.
             tasks[name] = tasks[run.name].model_copy(
-                update={"name": name, "train": False, "keep_losses": False}
+                update={"name": name, "train": False, "keep_losses": False, "downstream": None}
             )
     return tasks
 
@@ -166,6 +174,7 @@ def collect(
                 result=read_json(trained.file("result.json")),
                 scores=read_json(evaluated.file(SUMMARY)) if evaluated else None,
                 evaluation=evaluated.path if evaluated else None,
+                answers=answers_of(tasks[run.name], space.store, trained),
             )
         )
     untrained = {}

@@ -18,9 +18,11 @@ from synthlaw.common.files import write_json, write_text
 from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_documents
+from synthlaw.evaluation.tasks import check_tasks
 from synthlaw.study.answer import make_answer
 from synthlaw.study.contamination import Decontamination
 from synthlaw.study.domains import make_domain, make_domain_tokens
+from synthlaw.study.downstream import task_settings
 from synthlaw.study.executors import Executor, LocalExecutor
 from synthlaw.study.generation import note_speeds, write_generation
 from synthlaw.study.given import make_given
@@ -99,6 +101,9 @@ def run_study(
     try:
         check_recipes(space)
         check_sources(space)
+        wanted = task_settings(space)
+        if wanted is not None:
+            check_tasks(wanted)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     with space.store.locked():
@@ -124,7 +129,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         raise UsageError(f"{name}: {error}") from None
     if last < STAGES.index("training"):
         return None
-    tasks = tasks_of(space, runs, data.sources, data.domains)
+    tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.path.resolve())
     with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
         space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
     finished, untrained = collect(space, runs, tasks)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from synthlaw.common.files import atomic_path, read_json, write_json, write_text
 from synthlaw.common.seeds import derive_seed
+from synthlaw.evaluation.tasks import task_columns
 from synthlaw.study.grid import synthetic_part
 from synthlaw.study.ladder import Finished
 from synthlaw.study.mixing import mean_shares
@@ -33,7 +34,8 @@ def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -
     """`runs.csv` and `runs.parquet`: one row per run, losses in nats per token.
 
     `loss` is the mean of the domains' losses per token, every domain with the same weight, as the
-    paper averages over its domains (A.2.3). A diverged run has no losses.
+    paper averages over its domains (A.2.3). A diverged run has no losses. Columns
+    `task/<task>/<metric>` hold what the harness says of a study's downstream tasks.
     """
     rows = [_row(space, item, generator) for item in finished]
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -65,6 +67,7 @@ def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
         "flops": result["flops"],
         "status": "done" if item.scores is not None else "diverged",
         **losses,
+        **task_columns(item.answers),
     }
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synthlaw.common.files import read_json, write_json
+from synthlaw.study.downstream import answer_tasks, find_answers
 from synthlaw.study.store import Artifact, Store
 from synthlaw.study.task import RunTask
 from synthlaw.study.trunks import grow_trunk, latest_state, reporter, seconds_of
@@ -43,6 +44,8 @@ def find_finished(task: RunTask, store: Store) -> tuple[Artifact, Artifact | Non
         return trained, None
     key = task.evaluation_key(store, trained.content)
     scores = store.find("evaluation", task.name, key)
+    if task.downstream is not None and find_answers(task, store, trained) is None:
+        return None
     return None if scores is None else (trained, scores)
 
 
@@ -62,6 +65,7 @@ def execute(task: RunTask, report: Callable[[float], None]) -> list[str]:
     trained = _train(task, store, report)
     if read_json(trained.file("result.json"))["status"] == "finished":
         _evaluate(task, store, trained.content, trained.file("model"))
+        answer_tasks(task, store, trained)
     return store.made
 
 

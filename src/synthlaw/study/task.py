@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from synthlaw.evaluation.tasks import TaskSettings
 from synthlaw.study.store import Store
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler
@@ -27,6 +28,7 @@ class RunTask(BaseModel):
     statistics. trunk, branch_points: the trunk that the run may begin at, by name, and
     the steps at which its states are kept. milestones: of a task that trains a trunk, the steps to
     train it to; nothing is scored then. processes: train on so many GPUs, a process each.
+    downstream: tasks that the trained model answers, with the tokenizer at `tokenizer`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +48,8 @@ class RunTask(BaseModel):
     trunk: str = ""
     branch_points: tuple[int, ...] = ()
     milestones: tuple[int, ...] = ()
+    downstream: TaskSettings | None = None
+    tokenizer: Path | None = None
 
     @property
     def flops(self) -> float:

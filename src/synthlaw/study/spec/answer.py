@@ -16,6 +16,11 @@ class Evaluation(Part):
     domains: dict[Name, TextSource] = Field(default_factory=dict)
     documents: int = Field(200, gt=0, description="documents per domain, chosen by seed")
     max_tokens: int = Field(4096, gt=1, description="a longer document is scored by this prefix")
+    tasks: list[str] = Field(
+        default_factory=list, description="downstream tasks: names of lm-eval's, or YAML files"
+    )
+    task_shots: int | None = Field(None, ge=0, description="examples before each question")
+    task_limit: int | None = Field(None, gt=0, description="documents per task, the first ones")
 
 
 class Laws(Part):
