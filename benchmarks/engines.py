@@ -17,8 +17,9 @@ from typing import Any
 
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.embedded import EmbeddedEngine, _Job
+from synthlaw.generate.embedded import EmbeddedEngine
 from synthlaw.generate.engine import Request, Sampling
+from synthlaw.generate.job import Job
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.runner import generate_shard
 
@@ -38,7 +39,7 @@ def raw_batch(engine: EmbeddedEngine, requests: list[Request]) -> int:
     pipeline = engine._pipeline
     handles = []
     for request in requests:
-        job = _Job(
+        job = Job(
             engine._chat.encode_chat(request.messages()),
             request.sampling,
             request.seed,

@@ -1,25 +1,18 @@
-"""Output folders through the command: contract, faults, kills, workers, and runs that never mix."""
+"""Output folders through the command: contract, faults, and runs that never mix."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from fault_server import FaultServer, fault_server
+from generation_runs import arguments, contents, rows, run, write_input
 
-from synthlaw.cli.generate import generate
-from synthlaw.cli.study import status
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.generate import openai
 from synthlaw.generate.retries import RetryPolicy
@@ -29,33 +22,6 @@ from synthlaw.generate.retries import RetryPolicy
 def server() -> Iterator[FaultServer]:
     with fault_server() as running:
         yield running
-
-
-def write_input(path: Path, count: int, prefix: str = "doc") -> Path:
-    rows = (
-        json.dumps({"id": f"{prefix}-{n}", "text": f"Text number {n} of {prefix} about rivers."})
-        for n in range(count)
-    )
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return path
-
-
-def arguments(server: FaultServer, source: Path, out: Path, *more: str) -> list[str]:
-    base = ["--input", str(source), "--out", str(out), "--engine", "openai", "--json"]
-    recipe = [] if "--recipe" in more else ["--recipe", "hq"]
-    return [*recipe, *base, "--base-url", server.url, "--model", "test-model", *more]
-
-
-def run(*args: str) -> dict[str, Any]:
-    """The command in this process; raises what it raises."""
-    result = CliRunner().invoke(generate, list(args), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return dict(json.loads(result.stdout))
-
-
-def rows(folder: Path) -> list[dict[str, Any]]:
-    files = sorted(folder.glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
 def test_the_contract_of_a_run(server: FaultServer, tmp_path: Path) -> None:
@@ -250,91 +216,6 @@ def test_wrong_use_names_the_place(server: FaultServer, tmp_path: Path) -> None:
     assert not (tmp_path / "o").exists()
 
 
-def start(args: list[str]) -> subprocess.Popen[bytes]:
-    code = "from synthlaw.cli.main import main; import sys; sys.argv[0] = 'synthlaw'; main()"
-    command = [sys.executable, "-c", code, "generate", *args]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
-def contents(out: Path) -> list[tuple[str, str, int]]:
-    return sorted((r["source_id"], r["text"], r["seed"]) for r in rows(out / "documents"))
-
-
-@pytest.mark.slow
-def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    source, draw = write_input(tmp_path / "in.jsonl", 600), random.Random(11)
-    with fault_server() as calm:
-        run(*arguments(calm, source, tmp_path / "calm"))
-    most_in_flight = 0
-    with fault_server(delay=0.1) as server:
-        for turn in range(8):
-            concurrency, before = draw.choice([2, 5, 11]), len(server.answered)
-            most_in_flight += concurrency
-            sizes = ["--concurrency", str(concurrency), "--shard-size", str(draw.choice([7, 50]))]
-            process = start(arguments(server, source, tmp_path / "out", *sizes))
-            if turn % 4:  # else while it starts
-                wait_until(lambda seen=before: len(server.answered) > seen)
-            time.sleep(draw.uniform(0.0, 0.5))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert 0 < len(server.answered) < 600
-        server.delay = 0.0
-        last = start(arguments(server, source, tmp_path / "out", "--concurrency", "16"))
-        assert last.wait(100) == 0, last.stderr.read() if last.stderr else ""
-        repeated = sum(server.answered.values()) - len(server.answered)
-    assert contents(tmp_path / "out") == contents(tmp_path / "calm")
-    names = {path.name for path in (tmp_path / "out" / "documents").iterdir()}
-    assert all(name.startswith("part-") for name in names)
-    # An answer that reached the client is journalled before the next is asked for; only what was
-    # in flight at the instant of a kill may be asked again.
-    assert repeated <= most_in_flight
-
-
-@pytest.mark.slow
-def test_four_workers_share_a_folder_and_two_are_killed(tmp_path: Path) -> None:
-    source = write_input(tmp_path / "in.jsonl", 400)
-    with fault_server(delay=0.05) as server:
-        sizes = ["--concurrency", "4", "--shard-size", "10"]
-        args = arguments(server, source, tmp_path / "out", *sizes)
-        workers = [start(args) for _ in range(4)]
-        time.sleep(2.5)
-        for worker in workers[:2]:
-            worker.send_signal(signal.SIGKILL)
-            worker.wait()
-        for worker in workers[2:]:
-            assert worker.wait(100) == 0, worker.stderr.read() if worker.stderr else ""
-        repeated = sum(server.answered.values()) - len(server.answered)
-    ids = [row["source_id"] for row in rows(tmp_path / "out" / "documents")]
-    assert Counter(ids) == Counter(f"doc-{n}" for n in range(400))
-    assert repeated <= 2 * 4
-    state = CliRunner().invoke(generate, ["--status", "--out", str(tmp_path / "out"), "--json"])
-    assert json.loads(state.stdout)["blocks_done"] == 40
-
-
-def test_claims_of_the_living_are_respected_and_of_the_dead_taken(tmp_path: Path) -> None:
-    from synthlaw.generate.claims import Claims
-
-    first, second = Claims(tmp_path), Claims(tmp_path)
-    assert first.take(3)
-    assert first.take(3)
-    assert not second.take(3)
-    assert second.take(4)
-    first.release(3)
-    assert second.take(3)
-    second.leave()
-    assert first.take(3)
-    assert first.holds(3)
-    assert not second.holds(3)
-    slow = Claims(tmp_path)
-    assert slow.take(9)
-    heartbeat = tmp_path / "workers" / f"{slow.worker}.json"
-    state = json.loads(heartbeat.read_text())
-    heartbeat.write_text(json.dumps(state | {"host": "elsewhere"}))
-    assert not first.take(9)
-    os.utime(heartbeat, (time.time() - 1000, time.time() - 1000))
-    assert first.take(9)
-
-
 def test_a_finished_run_has_a_card(server: FaultServer, tmp_path: Path) -> None:
     source, out = write_input(tmp_path / "in.jsonl", 12), tmp_path / "out"
     run(*arguments(server, source, out, "--shard-size", "5"))
@@ -441,39 +322,3 @@ def test_the_report_has_costs_and_overlap_with_evaluation_sets(
     card = (out / "README.md").read_text()
     assert "1 of all 20 documents share 13 words" in card
     assert "per million tokens kept" in card
-
-
-def test_status_tells_workers_that_live_from_those_that_died(
-    server: FaultServer, tmp_path: Path
-) -> None:
-    source, out = write_input(tmp_path / "in.jsonl", 40), tmp_path / "out"
-    with fault_server(delay=0.6) as slow:
-        process = start(arguments(slow, source, out, "--concurrency", "4", "--shard-size", "10"))
-        wait_until(lambda: len(slow.answered) > 8)
-        time.sleep(4)  # a heartbeat later
-        state = status_of(out)
-        (worker,) = state["workers"]
-        assert worker["pid"] == process.pid
-        assert sum(worker["in_flight"].values()) == 4
-        assert worker["waiting"] >= 0
-        assert 0 < state["units_done"] < 40
-        assert state["seconds_left"] > 0
-        process.kill()
-        process.wait()
-    state = status_of(out)
-    assert state["workers"] == []
-    assert state["seconds"] >= 3
-    assert state["seconds_left"] is None
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def status_of(out: Path) -> dict[str, Any]:
-    """As the command `status` tells it."""
-    result = CliRunner().invoke(status, [str(out), "--json"], catch_exceptions=False)
-    return dict(json.loads(result.stdout))

