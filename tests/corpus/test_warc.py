@@ -31,7 +31,9 @@ def archive(count: int = 6) -> Archive:
 def read(data: bytes) -> tuple[list[str], list[int]]:
     """Addresses of the good records and offsets of the bad ones."""
     found: list[Found] = list(read_records(io.BytesIO(data), frozenset({"response"})))
-    good = [r.headers["warc-target-uri"][-1] for r in found if not isinstance(r, BadRecord)]
+    good = [
+        str(r.headers.get("warc-target-uri"))[-1] for r in found if not isinstance(r, BadRecord)
+    ]
     return good, [r.offset for r in found if isinstance(r, BadRecord)]
 
 

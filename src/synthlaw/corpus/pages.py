@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 from synthlaw.common.errors import MissingExtraError
 from synthlaw.corpus.documents import Document
 from synthlaw.corpus.reading import Reading
-from synthlaw.corpus.records import LONGEST_RECORD, BadRecord, Record, read_records
+from synthlaw.corpus.records import LONGEST_RECORD, BadRecord, Headers, Record, read_records
 
 Extractor = Literal["resiliparse", "trafilatura"]
 
@@ -58,16 +58,16 @@ def read_pages(
 
 def _document(record: Record, text: str, name: str) -> Document:
     headers = record.headers
-    identity = headers.get("warc-record-id", "").strip("<> ")
+    identity = (headers.get("warc-record-id") or "").strip("<> ")
     fields = {
-        "url": headers.get("warc-target-uri", "").strip("<>"),
+        "url": (headers.get("warc-target-uri") or "").strip("<>"),
         "date": headers.get("warc-date"),
         "warc_record_id": identity or None,
         "warc_file": name,
         "warc_offset": record.offset,
     }
     if "warc-refers-to" in headers:
-        fields["warc_refers_to"] = headers["warc-refers-to"].strip("<> ")
+        fields["warc_refers_to"] = (headers.get("warc-refers-to") or "").strip("<> ")
     return Document(identity or f"{name}:{record.offset}", text, fields)
 
 
@@ -76,14 +76,14 @@ def _page_text(record: Record, extract: Callable[[str], str], report: Reading) -
     if record.status != 200:
         report.skip(f"status {record.status}" if record.status else "not HTTP")
         return None
-    given = record.http.get("content-type", "")
+    given = record.http.get("content-type") or ""
     kind = given.partition(";")[0].strip().lower()
     if kind not in _PAGES:
         report.skip(f"content of type {kind.partition('/')[0] or '?'}/…")
         return None
     body = _decoded(record.body, record.http)
     sample = body[:_SAMPLE]
-    controls = sum(sample.count(byte) for byte in _CONTROLS)
+    controls = len(sample) - len(sample.translate(None, _CONTROLS))
     if controls > _MOST_CONTROLS * len(sample) and not body.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _UnreadableError("binary content")
     page = _as_text(body, _CHARSET.search(given))
@@ -92,7 +92,7 @@ def _page_text(record: Record, extract: Callable[[str], str], report: Reading) -
     return page if kind == "text/plain" else extract(page)
 
 
-_CONTROLS = [bytes([byte]) for byte in [*range(9), 11, *range(14, 27), *range(28, 32), 127]]
+_CONTROLS = bytes([*range(9), 11, *range(14, 27), *range(28, 32), 127])
 
 
 def _as_text(body: bytes, charset: re.Match[str] | None) -> str:
@@ -108,15 +108,15 @@ def _as_text(body: bytes, charset: re.Match[str] | None) -> str:
     return text
 
 
-def _decoded(body: bytes, http: dict[str, str]) -> bytes:
+def _decoded(body: bytes, http: Headers | dict[str, str]) -> bytes:
     """The payload with its transfer and content encodings undone, where they are not already.
 
     Common Crawl stores payloads decoded and keeps the headers under other names; other crawlers
     keep both as they came.
     """
-    if http.get("transfer-encoding", "").lower() == "chunked":
+    if (http.get("transfer-encoding") or "").lower() == "chunked":
         body = _unchunked(body)
-    encoding = http.get("content-encoding", "").lower()
+    encoding = (http.get("content-encoding") or "").lower()
     if encoding == "br":
         return _unbrotli(body)
     if encoding in ("gzip", "x-gzip") and body[:2] == b"\x1f\x8b":

@@ -19,7 +19,7 @@ import re
 import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from synthlaw.common.errors import UsageError
 
@@ -37,9 +37,19 @@ _DIGEST = re.compile(
 )
 
 
+class Headers(Protocol):
+    """Headers as FastWARC keeps them; names in any case."""
+
+    def get(self, key: str, default: str | None = None, /) -> str | None:
+        """The value of `key`."""
+        ...
+
+    def __contains__(self, key: object, /) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Record:
-    """One record: where it begins, its type, its WARC headers (names in lower case), its block.
+    """One record: where it begins, its type, its WARC headers, its block.
 
     For an HTTP response `body` is the payload as transferred, with `http` its headers and
     `status`; else `http` is empty, `status` None and `body` the whole block.
@@ -47,9 +57,9 @@ class Record:
 
     offset: int
     kind: str
-    headers: dict[str, str]
+    headers: Headers
     body: bytes
-    http: dict[str, str]
+    http: Headers | dict[str, str]
     status: int | None
 
 
@@ -91,20 +101,22 @@ def _fast(
     stream: BinaryIO, start: int, kinds: frozenset[str]
 ) -> Generator[Found, None, int | None]:
     """Records from `start` on; returns where a doubtful one or the last begins, None at the end."""
-    from fastwarc.warc import ArchiveIterator
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
 
+    wanted = WarcRecordType.no_type
+    for kind in kinds:
+        wanted |= getattr(WarcRecordType, kind)
     stream.seek(start)
     held: Found | None = None
     place = start
     try:
-        for raw in ArchiveIterator(stream, parse_http=False):
+        for raw in ArchiveIterator(stream, record_types=wanted, parse_http=False):
             if held is not None:
                 yield held
-            place, held = raw.stream_pos, None
-            if str(raw.record_type) in kinds:
-                held = _record(raw, place)
-                if held is None:
-                    return place
+            place = raw.stream_pos
+            held = _record(raw, place)
+            if held is None:
+                return place
     except OSError:
         return place
     # FastWARC also ends, without a word, at a member that is torn just before its check sum.
@@ -123,19 +135,18 @@ def _record(raw: Any, offset: int, *, checked: bool = False) -> Found | None:
     """
     if raw.content_length > LONGEST_RECORD:
         return None
-    headers = {name.lower(): value for name, value in raw.headers.items()}
-    http: dict[str, str] = {}
+    http: Headers | dict[str, str] = {}
     status = None
     if raw.is_http:
         raw.parse_http(auto_decode="none")
-        http = {name.lower(): value for name, value in raw.http_headers.items()}
+        http = raw.http_headers
         status = raw.http_headers.status_code
     body = raw.reader.read()
     if len(body) != raw.content_length or (not checked and _INNER_HEADER in body):
         return None
     if raw.is_http and status is None:
         return BadRecord(offset, "a response without an HTTP status line")
-    return Record(offset, str(raw.record_type), headers, body, http, status)
+    return Record(offset, str(raw.record_type), raw.headers, body, http, status)
 
 
 def _slow_packed(
