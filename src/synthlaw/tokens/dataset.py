@@ -9,6 +9,7 @@ The manifest is written last: a set without it is unfinished and is not opened.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -195,7 +196,7 @@ class TokenDataset:
     def each_shard(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(ids [tokens], offsets uint64 [documents + 1] from the shard's start) of every shard."""
         for shard in range(len(self.manifest.shards)):
-            yield self._ids(shard), self._offsets(shard)
+            yield self._map(shard, ".bin", self.manifest.dtype), self._offsets(shard)
 
     def lengths(self) -> np.ndarray:
         """Tokens of every document: int64 [documents]; 8 bytes of memory each."""
@@ -219,16 +220,24 @@ class TokenDataset:
         if ids is None:
             while len(self._maps) >= MAPS:
                 del self._maps[next(iter(self._maps))]
-            ids = self._maps[shard] = self._map(shard, ".bin", self.manifest.dtype)
+            ids = self._maps[shard] = self._map(shard, ".bin", self.manifest.dtype, scattered=True)
         return ids
 
     def _offsets(self, shard: int) -> np.ndarray:
         return self._map(shard, ".idx", "uint64")
 
-    def _map(self, shard: int, ending: str, dtype: str) -> np.ndarray:
-        """A file of the shard as a read-only array of the plain kind, whose slices cost less."""
+    def _map(self, shard: int, ending: str, dtype: str, *, scattered: bool = False) -> np.ndarray:
+        """A file of the shard as a read-only array of the plain kind, whose slices cost less.
+
+        scattered: it is read here and there, so that reading ahead, megabytes for a window, is
+        waste.
+        """
         path = self.folder / f"{self.manifest.shards[shard].name}{ending}"
         stored = np.dtype(dtype).newbyteorder("<")
         if path.stat().st_size == 0:  # cannot be mapped
             return np.zeros(0, stored)
-        return np.asarray(np.memmap(path, dtype=stored, mode="r"))
+        with path.open("rb") as stream:
+            pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        if scattered:
+            pages.madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(pages, stored)
