@@ -1,7 +1,7 @@
 """What generation promises, shown at scale through the command, each process a real one.
 
     python benchmarks/generation_acceptance.py overhead [--requests 20000] [--concurrency 256]
-    python benchmarks/generation_acceptance.py memory   [--documents 1000000] [--requests 30000]
+    python benchmarks/generation_acceptance.py memory   [--documents 1000000] [--words 400]
     python benchmarks/generation_acceptance.py faults   [--documents 2000]
     python benchmarks/generation_acceptance.py kills    [--documents 2000] [--kills 20]
     python benchmarks/generation_acceptance.py workers  [--documents 2000]
@@ -114,9 +114,9 @@ def overhead(folder: Path, requests: int, concurrency: int) -> dict[str, Any]:
     }
 
 
-def memory(folder: Path, documents: int, requests: int) -> dict[str, Any]:
+def memory(folder: Path, documents: int, requests: int, words: int) -> dict[str, Any]:
     """Resident memory while a long input is worked on, every 5,000 requests."""
-    source = write_documents(folder / "in.jsonl", documents, SOURCE_WORDS)
+    source = write_documents(folder / "in.jsonl", documents, words)
     found: dict[int, int] = {}
     with stand_in(folder) as (url, _):
         process = start(url, source, folder / "out", "--concurrency", str(IDEAL_SLOTS))
@@ -232,7 +232,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     flags = {
         overhead: {"requests": 20_000, "concurrency": IDEAL_SLOTS},
-        memory: {"documents": 1_000_000, "requests": 30_000},
+        memory: {"documents": 1_000_000, "requests": 30_000, "words": SOURCE_WORDS},
         faults: {"documents": 2000},
         kills: {"documents": 2000, "kills": 20},
         workers: {"documents": 2000},
