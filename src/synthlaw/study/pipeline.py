@@ -108,7 +108,9 @@ def run_study(
         raise UsageError(f"{name}: {error}") from None
     with space.store.locked():
         write_text(out / STUDY_FILE, text)
-        write_json(out / "plan.json", plan_study(study))
+        # Memory that happens to be free is no fact of the study: the same study, the same file.
+        plan = {name: part for name, part in plan_study(study).items() if name != "memory"}
+        write_json(out / "plan.json", plan)
         page = _run_stages(space, name, executor, STAGES.index(until))
     return Outcome(space.store.made, len(space.store.kept), page)
 
