@@ -15,6 +15,8 @@ import resource
 import time
 from typing import Any
 
+import numpy as np
+
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.embedded import EmbeddedEngine
@@ -70,6 +72,7 @@ class _Timed:
 def embedded(documents: int, tokens: int, rounds: int) -> dict[str, Any]:
     """Both rates, taken in turns and each first in every other round, since machines drift.
 
+    median_share_of_raw: of the rounds' ratios. share_of_raw: of all rounds' tokens and seconds.
     share_outside_steps: of our wall time, what was not the pipeline's: it does not depend on how
     fast the machine is at the moment. cpu_share_of_raw: by CPU seconds in place of wall seconds.
     """
@@ -103,6 +106,7 @@ def embedded(documents: int, tokens: int, rounds: int) -> dict[str, Any]:
     (wrote, seconds, cpu_seconds), (raw_wrote, raw_seconds, raw_cpu) = total.values()
     return {
         "tokens_per_second": found,
+        "median_share_of_raw": round(float(np.median([r["ours"] / r["raw"] for r in found])), 3),
         "share_of_raw": round((wrote / seconds) / (raw_wrote / raw_seconds), 3),
         "cpu_share_of_raw": round((wrote / cpu_seconds) / (raw_wrote / raw_cpu), 3),
         "share_outside_steps": round(outside / seconds, 4),

@@ -1,16 +1,17 @@
 """What generation promises, shown at scale through the command, each process a real one.
 
     python benchmarks/generation_acceptance.py overhead [--requests 20000] [--concurrency 256]
-    python benchmarks/generation_acceptance.py memory   [--documents 1000000] [--words 400]
+    python benchmarks/generation_acceptance.py memory   [--documents 1000000] [--seconds 900]
     python benchmarks/generation_acceptance.py faults   [--documents 2000]
     python benchmarks/generation_acceptance.py kills    [--documents 2000] [--kills 20]
     python benchmarks/generation_acceptance.py workers  [--documents 2000]
 
 `overhead`: a server of 256 places and 200 ms. `memory`: the same server and a million documents in
-the input; stopped after so many requests, since memory shows long before the end. `faults`: the
-tests' fault server, every kind of fault and one document that always fails. `kills`: SIGKILL at
-random instants, each time another concurrency and block size. `workers`: four processes on one
-folder, two of them killed. Each prints JSON.
+the input, all of them surveyed; stopped after some minutes of serving, since memory shows long
+before the end. `faults`: the tests' fault server, every kind of fault and one document that always
+fails. `kills`: SIGKILL at random instants, each time another concurrency and block size; the
+server's log of requests against the answers that each kill left on disk. `workers`: four processes
+on one folder, two of them killed. Each prints JSON.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from stand_in_server import english
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "generate"))
 from fault_server import fault_server
+from generation_runs import asked_again, killed
 
 COMMAND = "from synthlaw.cli.main import main; import sys; sys.argv[0] = 'synthlaw'; main()"
 SOURCE_WORDS = 400
@@ -114,23 +116,52 @@ def overhead(folder: Path, requests: int, concurrency: int) -> dict[str, Any]:
     }
 
 
-def memory(folder: Path, documents: int, requests: int, words: int) -> dict[str, Any]:
-    """Resident memory while a long input is worked on, every 5,000 requests."""
+def memory(folder: Path, documents: int, requests: int, words: int, seconds: int) -> dict[str, Any]:
+    """Resident memory at the start, after the survey, and every 10,000 answers.
+
+    Stopped after so many requests or seconds of serving, whichever is first.
+    """
     source = write_documents(folder / "in.jsonl", documents, words)
-    found: dict[int, int] = {}
+    curve: list[dict[str, int]] = []
+    peak, surveyed = 0, 0.0
     with stand_in(folder) as (url, _):
+        began = time.monotonic()
         process = start(url, source, folder / "out", "--concurrency", str(IDEAL_SLOTS))
-        status = Path(f"/proc/{process.pid}/status")
-        peak = 0
-        while (done := _requests(folder / "out")) < requests and process.poll() is None:
-            values = dict(line.split(":", 1) for line in status.read_text().splitlines())
-            if "VmHWM" in values:  # a process that is just ending has none
-                peak = int(values["VmHWM"].split()[0]) // 1024
-                found[done // 5000 * 5000] = int(values["VmRSS"].split()[0]) // 1024
+        while process.poll() is None:
             time.sleep(0.5)
+            now, answers = time.monotonic() - began, _requests(folder / "out")
+            if not surveyed and any((folder / "out").glob("runs/*/run.json")):
+                surveyed = now
+            resident, most = _resident_mb(process.pid)
+            peak = max(peak, most)
+            stage = 0 if not surveyed else 1 + answers // 10_000
+            if not curve or curve[-1]["stage"] != stage:
+                curve.append({"stage": stage, "seconds": round(now), "answers": answers})
+                curve[-1]["resident_mb"] = resident
+                print(curve[-1], file=sys.stderr, flush=True)
+            if answers >= requests or (surveyed and now - surveyed > seconds):
+                break
+        ended = {"seconds": round(now), "answers": answers, "resident_mb": resident}
         process.kill()
         process.wait()
-    return {"documents": documents, "resident_mb_by_requests": found, "peak_mb": peak}
+    return {
+        "documents": documents,
+        "input_mb": round(source.stat().st_size / 1e6),
+        "seconds_of_survey": round(surveyed),
+        "curve": [{k: v for k, v in one.items() if k != "stage"} for one in curve] + [ended],
+        "peak_mb": peak,
+    }
+
+
+def _resident_mb(pid: int) -> tuple[int, int]:
+    """Resident memory of a process now, and its peak; zeros for one that is just ending."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        values = dict(line.split(":", 1) for line in lines)
+        if "VmHWM" in values:
+            resident, peak = (int(values[name].split()[0]) // 1024 for name in ("VmRSS", "VmHWM"))
+            return resident, peak
+    return 0, 0
 
 
 def _requests(out: Path) -> int:
@@ -167,12 +198,12 @@ def _outputs(out: Path) -> list[tuple[str, str, int]]:
 
 
 def kills(folder: Path, documents: int, kills: int) -> dict[str, Any]:
-    """Killed so often, the output is that of an undisturbed run."""
+    """Killed so often: the output of an undisturbed run, and nothing finished asked again."""
     source, draw = write_documents(folder / "in.jsonl", documents, 40), random.Random(3)
     with fault_server() as calm:
         finish(start(calm.url, source, folder / "calm", "--concurrency", "32"))
-    at_kills: list[int] = []
-    done = in_flight = 0
+    before_each, deaths = [], []
+    in_flight = 0
     with fault_server(delay=0.2) as server:
         for turn in range(kills):
             concurrency = draw.choice([1, 4, 16, 64])
@@ -184,20 +215,19 @@ def kills(folder: Path, documents: int, kills: int) -> dict[str, Any]:
             while turn % 4 and len(server.received) == before:  # each fourth dies while it starts
                 time.sleep(0.02)
             time.sleep(draw.uniform(0.0, 1.0))
-            process.kill()
-            process.wait()
-            at_kills.append(len(server.answered) - done)
-            done = len(server.answered)
+            deaths.append(killed(process, folder / "out"))
+            before_each.append(len(deaths[-1].texts))
         server.delay = 0.0
         status, answer, _ = finish(start(server.url, source, folder / "out"))
-        again = sum(server.answered.values()) - len(server.answered)
+        again = asked_again(server.exchanges, deaths)
     return {
         "exit_status": status,
         "kills": kills,
-        "answers_before_each_kill": at_kills,
+        "answers_on_disk_at_each_kill": before_each,
         "equal_to_undisturbed": _outputs(folder / "out") == _outputs(folder / "calm"),
         "documents": answer["documents"],
-        "answered_again": again,
+        "requests_received": len(server.exchanges),
+        "asked_again_by_where_the_answer_was": again,
         "most_that_can_have_been_in_flight_at_the_kills": in_flight,
     }
 
@@ -232,7 +262,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     flags = {
         overhead: {"requests": 20_000, "concurrency": IDEAL_SLOTS},
-        memory: {"documents": 1_000_000, "requests": 30_000, "words": SOURCE_WORDS},
+        memory: {"documents": 1_000_000, "requests": 200_000, "words": 400, "seconds": 900},
         faults: {"documents": 2000},
         kills: {"documents": 2000, "kills": 20},
         workers: {"documents": 2000},

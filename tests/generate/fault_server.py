@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +27,19 @@ def echo_of(body: dict[str, Any]) -> str:
     words += [f"word{draw.randrange(10_000)}" for _ in range(80)]
     draw.shuffle(words)
     return " ".join(words)
+
+
+@dataclass
+class Exchange:
+    """One request that was to be answered: which, and `time.monotonic` of its two ends.
+
+    digest: of the whole request. written: when all of the answer was with the operating system.
+    """
+
+    digest: str
+    received: float
+    written: float | None = None
+    text: str = ""
 
 
 @dataclass
@@ -48,6 +63,7 @@ class FaultServer:
     port: int = 0
     received: list[dict[str, Any]] = field(default_factory=list)
     answered: Counter[str] = field(default_factory=Counter)
+    exchanges: list[Exchange] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     most_at_once: int = 0
     record: bool = True
@@ -128,6 +144,9 @@ class FaultServer:
             return self._send(writer, 500, b'{"error": "poison"}')
         if self._random.random() < self.fault_share:
             return await self._fault(self._random.choice(self.faults), writer)
+        exchange = Exchange(hashlib.sha256(body).hexdigest(), time.monotonic())
+        if self.record:
+            self.exchanges.append(exchange)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
@@ -136,7 +155,7 @@ class FaultServer:
                     await asyncio.sleep(self.delay)
         finally:
             self._at_once -= 1
-        text = self.answer(asked)
+        text = exchange.text = self.answer(asked)
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}}
         if "prompt" in asked:
             said = {"text": text}
@@ -146,6 +165,8 @@ class FaultServer:
         }
         sent = self._send(writer, 200, json.dumps(reply).encode())
         await writer.drain()
+        if not (writer.is_closing() or writer.transport.get_write_buffer_size()):
+            exchange.written = time.monotonic()
         if self.record:
             self.answered[json.dumps(asked, sort_keys=True)] += 1
         return sent

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +14,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from fault_server import FaultServer, fault_server
-from generation_runs import arguments, contents, rows, run, start, write_input
+from generation_runs import (
+    arguments,
+    asked_again,
+    contents,
+    killed,
+    rows,
+    run,
+    start,
+    write_input,
+)
 
 from synthlaw.cli.generate import generate
 from synthlaw.cli.study import status
@@ -27,7 +35,7 @@ def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path) -> Non
     source, draw = write_input(tmp_path / "in.jsonl", 600), random.Random(11)
     with fault_server() as calm:
         run(*arguments(calm, source, tmp_path / "calm"))
-    most_in_flight = 0
+    most_in_flight, kills = 0, []
     with fault_server(delay=0.1) as server:
         for turn in range(8):
             concurrency, before = draw.choice([2, 5, 11]), len(server.answered)
@@ -37,19 +45,20 @@ def test_kills_at_random_instants_lose_and_repeat_nothing(tmp_path: Path) -> Non
             if turn % 4:  # else while it starts
                 wait_until(lambda seen=before: len(server.answered) > seen)
             time.sleep(draw.uniform(0.0, 0.5))
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            kills.append(killed(process, tmp_path / "out"))
         assert 0 < len(server.answered) < 600
         server.delay = 0.0
         last = start(arguments(server, source, tmp_path / "out", "--concurrency", "16"))
         assert last.wait(100) == 0, last.stderr.read() if last.stderr else ""
-        repeated = sum(server.answered.values()) - len(server.answered)
+        again = asked_again(server.exchanges, kills)
     assert contents(tmp_path / "out") == contents(tmp_path / "calm")
     names = {path.name for path in (tmp_path / "out" / "documents").iterdir()}
     assert all(name.startswith("part-") for name in names)
     # An answer that reached the client is journalled before the next is asked for; only what was
     # in flight at the instant of a kill may be asked again.
-    assert repeated <= most_in_flight
+    assert any(kill.texts for kill in kills)
+    assert again["finished"] == 0
+    assert 0 < again["in_flight"] + again["written"] <= most_in_flight
 
 
 @pytest.mark.slow
@@ -61,7 +70,7 @@ def test_four_workers_share_a_folder_and_two_are_killed(tmp_path: Path) -> None:
         workers = [start(args) for _ in range(4)]
         time.sleep(2.5)
         for worker in workers[:2]:
-            worker.send_signal(signal.SIGKILL)
+            worker.kill()
             worker.wait()
         for worker in workers[2:]:
             assert worker.wait(100) == 0, worker.stderr.read() if worker.stderr else ""

@@ -104,25 +104,28 @@ def evaluation_overlap(
     in_source: documents of those whose source shares one with the same set, so that the overlap
     may have come from there; the rest the generator knew by heart, or wrote by chance.
     """
-    total, by_set, in_source, found = 0, Counter[str](), 0, list[str]()
+    total = overlapping = in_source = 0
+    by_set, ids = Counter[str](), list[str]()
     for document in documents:
         total += 1
         sets = [overlap.set for overlap in index.find(document.text)]
         if not sets:
             continue
+        overlapping += 1
         by_set.update(sets)
-        found.append(document.id)
+        if len(ids) < MOST_IDS:
+            ids.append(document.id)
         source = source_in_prompt(recipes[document.fields["recipe"]], document) or ""
         in_source += any(overlap.set in sets for overlap in index.find(source))
     return {
         "words": index.n,
         "evaluation_documents": index.documents,
         "documents": total,
-        "overlapping": len(found),
-        "share": round(len(found) / total, 6) if total else 0.0,
+        "overlapping": overlapping,
+        "share": round(overlapping / total, 6) if total else 0.0,
         "by_set": dict(by_set),
         "in_source": in_source,
-        "ids": found[:MOST_IDS],
+        "ids": ids,
     }
 
 
