@@ -4,6 +4,7 @@
     python benchmarks/training.py parts     # where a compiled step's time goes
     python benchmarks/training.py threads   # two runs of one thread against one of two threads
     python benchmarks/training.py memory    # blocked against plain loss at 128,256 entries
+    python benchmarks/training.py rows      # that loss by the least rows of a block
 
 Each prints one JSON document. Contestants take turns step by step, so that whatever else the
 machine does falls on all of them; the best step of each is reported beside the median.
@@ -12,6 +13,7 @@ machine does falls on all of them; the best step of each is reported beside the 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import json
 import resource
@@ -24,6 +26,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from synthlaw.training import loss as blocked
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.device import autocast, choose_device
 from synthlaw.training.loss import summed_cross_entropy
@@ -331,6 +334,38 @@ def loss(arguments: argparse.Namespace) -> dict[str, object]:
     return {"added_bytes": (after - before) * 1024, "seconds": round(seconds, 2)}
 
 
+def rows(arguments: argparse.Namespace) -> dict[str, object]:
+    """Seconds of one loss with gradients over 128,256 entries: by least rows of a block, plain."""
+    hidden = torch.randn(arguments.tokens, 576, requires_grad=True)
+    head = torch.randn(LLAMA3_VOCAB, 576).mul_(576**-0.5).requires_grad_()
+    targets = torch.randint(LLAMA3_VOCAB, (arguments.tokens,))
+
+    def step(least: int) -> None:
+        blocked.LEAST_ROWS = least
+        hidden.grad = head.grad = None
+        with autocast(CPU, arguments.dtype):
+            total = summed_cross_entropy(hidden, head, targets)
+        total.backward()
+
+    def plain() -> None:
+        hidden.grad = head.grad = None
+        with autocast(CPU, arguments.dtype):
+            total = F.cross_entropy((hidden @ head.T).float(), targets, reduction="sum")
+        total.backward()
+
+    work = {str(least): functools.partial(step, least) for least in (16, 32, 64, 128, 256)}
+    work["plain"] = plain
+    taken = interleaved(work, arguments.seconds)
+    return {
+        least: {
+            "best": round(min(times), 3),
+            "median": round(statistics.median(times), 3),
+            "steps": len(times),
+        }
+        for least, times in taken.items()
+    }
+
+
 def main() -> None:
     """Run the benchmark named on the command line and print its JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -341,6 +376,7 @@ def main() -> None:
         "memory": memory,
         "worker": worker,
         "loss": loss,
+        "rows": rows,
     }
     parser.add_argument("what", choices=kinds)
     parser.add_argument("--shape", default="256x4x4", help="preset, or WIDTHxLAYERSxHEADS")

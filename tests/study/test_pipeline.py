@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from sandbox import Sandbox, write_texts
 
@@ -63,6 +64,12 @@ def test_a_study_from_file_to_page(sandbox: Sandbox) -> None:
     assert advice["headline"] and advice["limits"]
     for use in json.loads((sandbox.out / "mixtures.json").read_text()):
         assert all(source["epochs"] <= 1 for source in use["sources"])
+    curves = pq.read_table(sandbox.out / "training_curves.parquet").to_pylist()
+    for row in table:
+        curve = [point for point in curves if point["run"] == row["run"]]
+        assert [point["step"] for point in curve] == [*range(1, len(curve) + 1)]
+        assert curve[-1]["tokens"] == int(row["tokens"]) == 128 * len(curve)
+        assert curve[-1]["loss"] < curve[0]["loss"]
 
 
 def test_every_synthetic_document_carries_the_template_around_its_source(sandbox: Sandbox) -> None:

@@ -6,6 +6,7 @@ import csv
 import shutil
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from sandbox import Sandbox
 
@@ -47,6 +48,10 @@ def test_trunks_save_work_and_change_nothing(shared: Sandbox) -> None:
     wanted = [f"trunk/CC-a-s0-{step}" for step in (16, 40, 8)]
     assert made(outcome, "trunk") == wanted
     together = losses(shared)
+    points = pq.read_table(shared.out / "training_curves.parquet").to_pylist()
+    curves = [[p["loss"] for p in points if p["run"] == name] for name in together]
+    assert sorted(len(curve) for curve in curves) == [10, 20, 50]
+    assert len({tuple(curve[:8]) for curve in curves}) == 1  # the trunk's part is in each
 
     # Another ladder has another trunk, and the same runs.
     shutil.rmtree(shared.out / "artifacts" / "training")

@@ -32,6 +32,7 @@ COMMANDS = {
     "check": ("synthlaw.cli.tokens", "check", "Whether a token set is as it was written."),
     "mix": ("synthlaw.cli.tokens", "mix", "Realised shares and epochs of a mixture."),
     "train": ("synthlaw.cli.models", "train", "Train one model on one mixture."),
+    "tune": ("synthlaw.cli.tune", "tune", "Which peak rate suits a small model."),
     "evaluate": ("synthlaw.cli.evaluate", "evaluate", "Score a model on documents and tasks."),
     "compare": ("synthlaw.cli.compare", "compare", "Scores of models on the same documents."),
     "stats": ("synthlaw.cli.stats", "stats", "What tells token sets apart; loss by token."),

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from pydantic import BaseModel, ValidationError
 
 from synthlaw.cli.options import (
     by_option,
@@ -26,12 +25,11 @@ from synthlaw.cli.options import (
     unique_option,
 )
 from synthlaw.cli.output import answer, json_option
+from synthlaw.cli.training_options import checked, plateau, protocol_options
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, parse_count
 from synthlaw.common.progress import meter
-
-T = TypeVar("T", bound=BaseModel)
 
 
 @click.command()
@@ -71,6 +69,7 @@ T = TypeVar("T", bound=BaseModel)
     default=0,
     help="Processes that share one copy of the model (HSDP); 0: all (FSDP).",
 )
+@protocol_options
 @json_option
 def train(
     sources: tuple[str, ...],
@@ -93,6 +92,10 @@ def train(
     recompute: bool,
     compiled: bool,
     shard_group: int,
+    schedule: str,
+    cooldown: float | None,
+    document_masking: bool,
+    track: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train one model on one mixture; resumes what is in --out.
@@ -101,6 +104,8 @@ def train(
     Examples:
       synthlaw train --source natural=tokens/natural --share natural=1 --size 0.3M \\
         --tokens 1M --context 256 --batch-tokens 4096 --learning-rate 3e-3 --out runs/first
+      synthlaw train --source natural=tokens/natural --share natural=1 --size 0.8M \\
+        --tokens 10M --schedule wsd --document-masking --track tensorboard --out runs/wsd
       synthlaw train --source natural=tokens/natural --share natural=1 --size 1B \\
         --tokens 20B --processes 8 --micro-batch 4 --compile --out runs/large
     Several machines: start the same command, without --processes, under torchrun on each:
@@ -128,9 +133,10 @@ def train(
         by=by,
     )
     per_step = parse_count(batch_tokens, "--batch-tokens")
-    config = _checked(
+    manifest = next(iter(sets.values())).manifest
+    config = checked(
         TrainingConfig,
-        shape=preset(size, next(iter(sets.values())).manifest.vocab),
+        shape=preset(size, manifest.vocab),
         context=context,
         # A count such as 1M means the nearest whole number of windows.
         batch_tokens=max(1, round(per_step / context)) * context,
@@ -143,7 +149,11 @@ def train(
         recompute=recompute,
         compile=compiled,
         shard_group=shard_group,
+        document_start=manifest.bos if document_masking else None,
+        track=track,
     )
+    if falling := plateau(schedule, cooldown, warmup=config.warmup, steps=config.steps):
+        config = checked(TrainingConfig, **{**config.model_dump(), "wsd": falling})
     sampler.check(config.steps * config.rows)
     with meter(f"training {size}", config.tokens, "token") as bar:
 
@@ -168,15 +178,6 @@ def train(
     answer(value, [line], as_json)
     if result.status != "finished":
         raise SystemExit(1)
-
-
-def _checked(kind: type[T], **values: Any) -> T:
-    """`kind(**values)`; what does not fit together is an error for people."""
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        said = [item["msg"].removeprefix("Value error, ") for item in error.errors()]
-        raise UsageError("; ".join(said)) from None
 
 
 def _model_folder(folder: Path) -> Path:

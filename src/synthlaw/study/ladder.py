@@ -32,12 +32,14 @@ FAILURES = "failures.json"
 class Finished:
     """A run with its result (`result.json`) and its scores by domain; None when it diverged.
 
+    training: the folder of what training left. evaluation: the same of scoring.
     answers: rows of `evaluation.tasks.TaskResult`, of a study that names downstream tasks.
     """
 
     run: Run
     result: Mapping[str, Any]
     scores: Mapping[str, Any] | None
+    training: Path
     evaluation: Path | None
     answers: Sequence[Mapping[str, Any]] = ()
 
@@ -173,6 +175,7 @@ def collect(
                 run=run,
                 result=read_json(trained.file("result.json")),
                 scores=read_json(evaluated.file(SUMMARY)) if evaluated else None,
+                training=trained.path,
                 evaluation=evaluated.path if evaluated else None,
                 answers=answers_of(tasks[run.name], space.store, trained),
             )

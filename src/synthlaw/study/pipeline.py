@@ -41,7 +41,13 @@ from synthlaw.study.natural import (
 )
 from synthlaw.study.page import make_page
 from synthlaw.study.plan import plan_study
-from synthlaw.study.results import write_evaluation, write_facts, write_mixtures, write_runs
+from synthlaw.study.results import (
+    write_curves,
+    write_evaluation,
+    write_facts,
+    write_mixtures,
+    write_runs,
+)
 from synthlaw.study.runs import find_finished
 from synthlaw.study.shards import KEPT
 from synthlaw.study.spec import NATURAL
@@ -137,6 +143,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
     write_runs(space, finished, synthetic.engine.label)
+    write_curves(space, finished)
     write_mixtures(space, finished, uses)
     write_evaluation(space, finished, untrained, documents)
     spent = sum(item.result["seconds"] for item in finished)

@@ -25,6 +25,7 @@ from synthlaw.study.spec import NATURAL
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.sampler import SourceUse
+from synthlaw.training.metrics import METRICS_FILE, read_metrics
 
 LEVEL = 0.9
 """Nominal coverage of the intervals over documents."""
@@ -69,6 +70,36 @@ def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
         **losses,
         **task_columns(item.answers),
     }
+
+
+CURVES = pa.schema(
+    [
+        ("run", pa.dictionary(pa.int32(), pa.string())),
+        ("step", pa.int64()),
+        ("tokens", pa.int64()),
+        ("loss", pa.float64()),
+        ("lr", pa.float64()),
+    ]
+)
+"""Columns of training_curves.parquet; `run` is the column of runs.csv."""
+
+
+def write_curves(space: Workspace, finished: Sequence[Finished]) -> None:
+    """`training_curves.parquet`: a row per optimizer step of every run, in the order of runs.csv.
+
+    tokens: trained on when the step is done. loss: nats per token of that step's batch, before its
+    update: a training loss, noisier than runs.csv's and of another text. lr: the step's rate,
+    which tells a plateau's losses from a cooldown's. A diverged run's rows end where it stopped.
+    """
+    with (
+        atomic_path(space.root / "training_curves.parquet") as aside,
+        pq.ParquetWriter(aside, CURVES, compression="zstd") as writer,
+    ):
+        for item in finished:
+            rows = read_metrics(item.training / METRICS_FILE)
+            columns = {name: [row[name] for row in rows] for name in CURVES.names[1:]}
+            names = pa.array([item.run.name] * len(rows), pa.string()).dictionary_encode()
+            writer.write_table(pa.table({"run": names, **columns}, schema=CURVES))
 
 
 def _is_generated(space: Workspace, mixture: str) -> bool:

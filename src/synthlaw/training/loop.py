@@ -36,7 +36,7 @@ from synthlaw.training.checkpoint import (
 from synthlaw.training.config import TrainingConfig, trunk_identity
 from synthlaw.training.device import autocast, cpu_threads
 from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
-from synthlaw.training.metrics import MetricsLog
+from synthlaw.training.metrics import METRICS_FILE, MetricsLog
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.optimizer import build_optimizer, set_rate
 from synthlaw.training.parallel import World, check_room, clip, joined_world, place
@@ -53,7 +53,6 @@ from synthlaw.training.speed import Speedometer
 from synthlaw.training.trackers import Tracker, open_trackers
 
 CHECKPOINTS_FOLDER = "checkpoints"
-METRICS_FILE = "metrics.jsonl"
 SPEED_FILE = "speed.json"
 """What the log's `mfu` rests on: FLOP per token, the peak, and where that came from."""
 

@@ -11,6 +11,9 @@ from typing import Any, Self
 
 from synthlaw.common.files import write_text
 
+METRICS_FILE = "metrics.jsonl"
+"""The log's name in a run's folder."""
+
 FLUSH_EVERY_ROWS = 100
 
 

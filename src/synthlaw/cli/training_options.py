@@ -1,0 +1,72 @@
+"""What the commands that train share: options of the protocol, and configurations that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from pydantic import BaseModel, ValidationError
+
+from synthlaw.common.errors import UsageError
+
+if TYPE_CHECKING:  # loaded when a command needs it
+    from synthlaw.training.config import StableDecay
+
+T = TypeVar("T", bound=BaseModel)
+
+_OPTIONS = [
+    click.option(
+        "--schedule",
+        type=click.Choice(["cosine", "wsd"]),
+        default="cosine",
+        show_default=True,
+        help="wsd: warm up, stay at the peak, fall at the end.",
+    ),
+    click.option(
+        "--cooldown",
+        type=click.FloatRange(min=0, max=1, min_open=True),
+        help="wsd: the share of the steps in which the rate falls. [default: 0.2]",
+    ),
+    click.option(
+        "--document-masking", is_flag=True, help="Attention stays inside documents of a row."
+    ),
+    click.option(
+        "--track",
+        type=click.Choice(["tensorboard", "wandb"]),
+        multiple=True,
+        help="Show the log there too; each is an extra; repeatable.",
+    ),
+]
+
+
+def protocol_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --schedule, --cooldown, --document-masking and --track."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def plateau(
+    schedule: str, cooldown: float | None, *, warmup: float, steps: int
+) -> StableDecay | None:
+    """What --schedule and --cooldown ask of a run of `steps`; None is the cosine.
+
+    warmup: share of the steps. Raises UsageError for a cooldown of the cosine.
+    """
+    from synthlaw.training.config import StableDecay
+
+    if schedule == "cosine":
+        if cooldown is not None:
+            raise UsageError("--cooldown: belongs to --schedule wsd; the cosine has none")
+        return None
+    return StableDecay(warmup_steps=int(warmup * steps), cooldown=cooldown or 0.2)
+
+
+def checked(kind: type[T], **values: Any) -> T:
+    """`kind(**values)`; what does not fit together is an error for people."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        said = [item["msg"].removeprefix("Value error, ") for item in error.errors()]
+        raise UsageError("; ".join(said)) from None

@@ -1,0 +1,135 @@
+"""Which peak rate suits a small model: `synthlaw tune`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from synthlaw.cli.options import (
+    context_option,
+    out_option,
+    sampler_of,
+    seed_option,
+    share_option,
+    source_option,
+    tokens_option,
+)
+from synthlaw.cli.output import answer, json_option
+from synthlaw.cli.training_options import checked
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.numbers import parse_count
+from synthlaw.common.progress import meter
+
+if TYPE_CHECKING:  # brings torch
+    from synthlaw.training.tuning import Trial
+
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+"""Half a decade apart, about where models of 0.1M to 10M parameters do best."""
+
+
+@click.command()
+@source_option
+@share_option
+@tokens_option
+@context_option
+@seed_option
+@out_option
+@click.option("--size", required=True, help="A preset, such as 0.3M.")
+@click.option("--batch-tokens", required=True, help="Tokens per step, such as 512.")
+@click.option(
+    "--rate",
+    "rates",
+    type=float,
+    multiple=True,
+    default=RATES,
+    show_default=True,
+    help="A peak rate to try; repeatable.",
+)
+@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
+@json_option
+def tune(
+    sources: tuple[str, ...],
+    shares: tuple[str, ...],
+    tokens: str,
+    context: int,
+    seed: int,
+    out: Path,
+    size: str,
+    batch_tokens: str,
+    rates: tuple[float, ...],
+    dtype: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Train one size at several peak rates and say which was best; resumes what is in --out.
+
+    All runs start from the same weights and read the same batches, once. The paper gives every
+    size one rate; choosing one by size departs from it. What is found holds for this budget and
+    batch.
+
+    \b
+    Example:
+      synthlaw tune --source natural=tokens/natural --share natural=1 --size 0.3M \\
+        --tokens 200k --context 256 --batch-tokens 512 --rate 3e-3 --rate 1e-2 --out runs/rates
+    """
+    from synthlaw.training.config import TrainingConfig
+    from synthlaw.training.loop import TrainingProgress
+    from synthlaw.training.presets import preset
+    from synthlaw.training.tuning import best_trial, is_at_the_edge, try_rates
+
+    if len(rates) < 2:
+        raise UsageError(f"--rate: found {len(rates)}; expected two or more to choose from")
+    sampler, sets = sampler_of(sources, shares, context, seed, 1.0)
+    per_step = parse_count(batch_tokens, "--batch-tokens")
+    config = checked(
+        TrainingConfig,
+        shape=preset(size, next(iter(sets.values())).manifest.vocab),
+        context=context,
+        batch_tokens=max(1, round(per_step / context)) * context,
+        budget=round(parse_count(tokens, "--tokens")),
+        seed=seed,
+        dtype=dtype,
+        threads=threads,
+    )
+    sampler.check(config.steps * config.rows)
+    with meter(f"tuning {size}", config.tokens * len(rates), "token") as bar:
+
+        def on_progress(rate: float, progress: TrainingProgress) -> None:
+            done = rates.index(rate) * config.tokens + progress.tokens
+            bar.update(done, f"rate {rate:g}, loss {progress.loss:.3f}")
+
+        trials = try_rates(config, sampler, out, rates, on_progress=on_progress)
+    best = best_trial(trials)
+    if best is None:
+        raise SynthlawError(f"every rate diverged: {', '.join(map(str, rates))}; try lower ones")
+    edge = is_at_the_edge(best, trials)
+    value = {
+        "size": size,
+        "tokens": config.tokens,
+        "batch_tokens": config.batch_tokens,
+        "best": best.rate,
+        "at_the_edge": edge,
+        "trials": [
+            {
+                "rate": trial.rate,
+                "status": trial.status,
+                "loss": trial.loss if trial.status == "finished" else None,
+            }
+            for trial in trials
+        ],
+    }
+    answer(value, _lines(best, trials, edge), as_json)
+
+
+def _lines(best: Trial, trials: Sequence[Trial], edge: bool) -> list[str]:
+    lines = [f"{'rate':>8}  training loss of the last steps, nats per token"]
+    for trial in sorted(trials, key=lambda trial: trial.rate):
+        said = f"{trial.loss:.4f}" if trial.status == "finished" else "diverged"
+        lines.append(f"{trial.rate:>8g}  {said}{'  best' if trial is best else ''}")
+    if edge:
+        lines.append(f"{best.rate:g} is at the edge of what was tried: a better may lie beyond it")
+    return lines
