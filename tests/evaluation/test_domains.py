@@ -87,3 +87,12 @@ def test_pile_domains_from_the_hub_go_by_their_sets(tmp_path: Path) -> None:
 def test_an_unknown_name_needs_a_place() -> None:
     with pytest.raises(UsageError, match="'news': found no place"):
         hub_place("news")
+
+
+def test_a_folder_of_one_file_per_domain_is_the_place_of_each(tmp_path: Path) -> None:
+    write(tmp_path / "arxiv.jsonl", [None, None])
+    write(tmp_path / "freelaw.jsonl", [None])
+    assert len(list(read_domain("arxiv", ".", tmp_path))) == 2
+    assert len(list(read_domain("news", ".", tmp_path))) == 3
+    with pytest.raises(UsageError, match=r"'books3': found files of other domains: arxiv, freelaw"):
+        list(read_domain("books3", ".", tmp_path))

@@ -40,13 +40,16 @@ def test_tasks_losses_and_pile_domains(sandbox: Sandbox, monkeypatch: pytest.Mon
         {"text": prose(rng), "meta": {"pile_set_name": ("ArXiv", "Github")[n % 2]}}
         for n in range(6)
     ]
-    (folder / "pile.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "pile").mkdir()
+    (folder / "pile" / "mixed.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    other = json.dumps({"text": prose(rng)})
+    (folder / "pile" / "freelaw.jsonl").write_text(other + "\n")
     value["mixtures"] = {"CC": {"natural": 1.0}}
     value["generate"] = {}
     value["ladder"] = {"sizes": {"a": value["ladder"]["sizes"]["a"]}, "budgets": [512]}
     value["execution"] = {"workers": 1}
     value["evaluation"] = {
-        "domains": {"arxiv": {"path": "pile.jsonl"}},
+        "domains": {"arxiv": {"path": "pile"}},
         "tasks": ["rivers.yaml"],
     }
     text = sandbox.write().read_text()
@@ -62,7 +65,7 @@ def test_tasks_losses_and_pile_domains(sandbox: Sandbox, monkeypatch: pytest.Mon
     assert 0 <= float(row["task/rivers/acc"]) <= 1
     (place,) = (sandbox.out / "artifacts" / "evaluation").glob(f"{run_name}-*/token-losses/arxiv")
     kept = TokenLosses(place)
-    assert len(kept) == 3  # the Pile's other set is left out
+    assert len(kept) == 3  # the Pile's other set and FreeLaw's file are left out
     total = float(kept.losses.sum(dtype=np.float64))
     assert total / kept.manifest.scored == pytest.approx(float(row["loss/arxiv"]), rel=1e-5)
     assert run() == []

@@ -65,7 +65,7 @@ def compare(
             for row in rows
         ]
         draw(out / "comparison.svg", drawn, f"{metric}, difference from {base}", zero=True)
-    answer(value, [*_lines(base, rows), *warnings], as_json)
+    answer(value, [*_lines(base, metric, rows), *warnings], as_json)
 
 
 def _named(results: tuple[str, ...]) -> dict[str, Path]:
@@ -103,7 +103,7 @@ def _differing(folders: dict[str, Path]) -> list[str]:
     ]
 
 
-def _lines(base: str, rows: list[dict[str, Any]]) -> list[str]:
+def _lines(base: str, metric: str, rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(f"{row['model']}: {row['domain']}") for row in rows)
     lines = [
         f"{'':{width}}  {base[:9]:>9}  {'model':>9}  {'difference':>10}  {'90% interval':>19}  "
@@ -117,6 +117,8 @@ def _lines(base: str, rows: list[dict[str, Any]]) -> list[str]:
             f"{row['value']:9.4f}  {row['difference']:+10.4f}  {spread:>19}  {p_value:>7}  "
             f"{corrected:>8}"
         )
+    unit = {"bits_per_byte": "bits per byte"}.get(metric, "nats per token")
+    lines.append(f"{metric}, {unit}; a difference below zero is better than {base}")
     return lines
 
 

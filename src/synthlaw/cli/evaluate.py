@@ -168,7 +168,8 @@ def evaluate(
     for name, found in _domains(domains, inputs, missing):
         ready = _prepared(evaluator, name, found, documents, seed)
         scored[name] = _score(evaluator, ready, out / "domains" / name, keep_losses)
-        facts[name] = {"cut": ready.cut, "unknown": ready.unknown}
+        counted = {"documents": len(ready.documents), "cut": ready.cut, "unknown": ready.unknown}
+        facts[name] = counted
     value = {
         "model": {"folder": str(model), "digest": loaded.digest},
         "tokenizer": {"file": str(place), "digest": evaluator.tokenizer.digest},
@@ -203,7 +204,7 @@ def _domains(
             twice = sorted(set(found) & set(places))
             if twice:
                 raise UsageError(f"--domain: {', '.join(twice)} is given twice, once in 'pile'")
-            missing += absent
+            missing += [name for name in absent if name not in places]
             yield from found.items()
         else:
             yield name, list(read_domain(name, place, Path.cwd()))
@@ -304,9 +305,10 @@ def _lines(rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]
             f"{figures['word_perplexity']['value']:9.4g}  "
             f"{loss['tokens']:11,}  {loss['documents']:9,}"
         )
+    cut = [f"{n} {f['cut']:,} of {f['documents']:,}" for n, f in facts.items() if f["cut"]]
+    if cut:
+        lines.append(f"longer documents, scored by their first tokens: {', '.join(cut)}")
     for name, fact in facts.items():
-        if fact["cut"]:
-            lines.append(f"{name}: {fact['cut']:,} longer documents scored by their first tokens")
         if fact["unknown"]:
             lines.append(
                 f"{name}: {fact['unknown']:,} tokens are the tokenizer's unknown token, which "

@@ -104,7 +104,29 @@ def hub_place(domain: str) -> str:
 
 def read_domain(domain: str, place: str, base: Path) -> Iterator[Document]:
     """Documents of `domain` from a place; relative paths start at `base`."""
-    return of_domain(domain, (doc for piece in _pieces(place, base) for doc in read_piece(piece)))
+    pieces = own_pieces(domain, _pieces(place, base))
+    return of_domain(domain, (doc for piece in pieces for doc in read_piece(piece)))
+
+
+def own_pieces(domain: str, pieces: list[Piece]) -> list[Piece]:
+    """The pieces that can hold documents of `domain`: not the files named after other domains.
+
+    So a folder of one file per domain may be the place of each of them. Raises UsageError when
+    all are named after others.
+    """
+    if domain not in PILE_DOMAINS:
+        return pieces
+    others = PILE_DOMAINS.keys() - {domain}
+    found = [piece for piece in pieces if _stem(piece) not in others]
+    if not found:
+        names = ", ".join(sorted({_stem(piece) for piece in pieces}))
+        raise UsageError(f"evaluation domain {domain!r}: found files of other domains: {names}")
+    return found
+
+
+def _stem(piece: Piece) -> str:
+    """A file's name without its endings, which may be a domain's."""
+    return piece.name.lower().split(".")[0]
 
 
 def _pieces(place: str, base: Path) -> list[Piece]:
@@ -122,7 +144,7 @@ def read_pile(place: str, base: Path) -> tuple[dict[str, list[Document]], list[s
     by_set = {pile_set: name for name, pile_set in PILE_DOMAINS.items()}
     domains: dict[str, list[Document]] = {}
     for piece in _pieces(place, base):
-        own = piece.name.lower().split(".")[0]
+        own = _stem(piece)
         for document in read_piece(piece):
             name = own if own in PILE_DOMAINS else by_set.get(pile_set_of(document) or "")
             if name is not None:

@@ -22,12 +22,12 @@ def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
     """The documents of one evaluation domain: documents.parquet.
 
     The domain 'natural' is the natural text's own held-out share. One that bears the name of a
-    Pile domain takes only its own documents from a file of the Pile.
+    Pile domain takes only its own documents from a file of the Pile, its own files from a folder.
     """
     study, store = space.study, space.store
     source = study.evaluation.domains.get(name)
     inputs = {
-        "source": corpus.content if source is None else inputs_of(space, source),
+        "source": corpus.content if source is None else inputs_of(space, source, name),
         "documents": study.evaluation.documents,
         "seed": study.seed,
     }
@@ -40,7 +40,7 @@ def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
     if source is None:
         documents = list(read_documents(corpus.file("held_out.parquet")))
     else:
-        own = of_domain(name, read_source(space, source))
+        own = of_domain(name, read_source(space, source, name))
         everything = prepare(own, held_out=0.0, max_words=0, seed=study.seed)
         documents = everything.training
     if not documents:

@@ -25,6 +25,7 @@ from synthlaw.corpus.places import Piece, find_pieces
 from synthlaw.corpus.readers import read_piece
 from synthlaw.corpus.settings import Settings
 from synthlaw.corpus.tables import join_tables
+from synthlaw.evaluation.domains import own_pieces
 from synthlaw.study.spec import NATURAL, TextSource
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
@@ -38,8 +39,9 @@ TOKENS_VERSION = 2
 def check_sources(space: Workspace) -> None:
     """Raise UsageError now if a path of the study file leads nowhere, before anything is made."""
     for place, source in _named_sources(space):
+        section, _, name = place.rpartition(".")
         try:
-            inputs_of(space, source)
+            inputs_of(space, source, name if section == "evaluation.domains" else None)
         except UsageError as error:
             raise UsageError(f"{place}: {error}") from None
     _named_tokenizer(space)
@@ -63,21 +65,27 @@ def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
         yield f"evaluation.domains.{name}", source
 
 
-def pieces_of(space: Workspace, source: TextSource) -> list[Piece]:
-    """The pieces of input that a source names; digests of local files are remembered."""
+def pieces_of(space: Workspace, source: TextSource, domain: str | None = None) -> list[Piece]:
+    """The pieces of input that a source names; digests of local files are remembered.
+
+    domain: of the evaluation, whose name leaves out files named after another domain.
+    """
     place = source.path if source.path is not None else f"embedded:{source.embedded}"
-    return find_pieces(place, space.base, space.digests.of)
+    pieces = find_pieces(place, space.base, space.digests.of)
+    return pieces if domain is None else own_pieces(domain, pieces)
 
 
-def inputs_of(space: Workspace, source: TextSource) -> dict[str, Any]:
+def inputs_of(space: Workspace, source: TextSource, domain: str | None = None) -> dict[str, Any]:
     """What determines the documents of a source: its pieces' contents, and how many are taken."""
-    pieces = [piece.key() for piece in pieces_of(space, source)]
+    pieces = [piece.key() for piece in pieces_of(space, source, domain)]
     return {"pieces": pieces, "documents": source.documents}
 
 
-def read_source(space: Workspace, source: TextSource) -> Iterator[Document]:
+def read_source(
+    space: Workspace, source: TextSource, domain: str | None = None
+) -> Iterator[Document]:
     """Documents of a source, in order."""
-    pieces = pieces_of(space, source)
+    pieces = pieces_of(space, source, domain)
     documents: Iterable[Document] = (doc for piece in pieces for doc in read_piece(piece))
     if source.documents is not None:
         documents = choose(list(documents), source.documents, space.study.seed)
