@@ -31,6 +31,9 @@ from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, parse_count
 from synthlaw.common.progress import meter
 
+TOLD = ("tokens", "steps", "loss", "flops")
+"""What a model card tells of a run's result."""
+
 
 @click.command()
 @source_option
@@ -190,40 +193,53 @@ def _model_folder(folder: Path) -> Path:
 @model_option
 @out_option
 @tokenizer_option
-@context_option
+@click.option(
+    "--context",
+    type=click.IntRange(min=1),
+    help="Positions that the model was trained on.  [default: the run's, else 4096]",
+)
 @json_option
 def export(
-    model: Path, out: Path, tokenizer_file: Path | None, context: int, as_json: bool
+    model: Path, out: Path, tokenizer_file: Path | None, context: int | None, as_json: bool
 ) -> None:
     """A trained model as a Hugging Face folder, with its tokenizer and a model card.
 
+    The card of a study's run tells what it was trained on, by which generator and recipes, and how
+    it scored; the tokenizer is the study's own unless another is given.
+
     \b
-    Example:
+    Examples:
       synthlaw export --model runs/first --tokenizer tokens/natural/tokenizer.json --out hf
+      synthlaw export --model demo/artifacts/training/33HQ-0.8M-40k-s0-* --out hf
     """
+    from synthlaw.study.provenance import run_provenance
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.export import export_model
 
     if out.exists() and any(out.iterdir()) and not (out / "model.safetensors").exists():
         raise UsageError(f"{out}: holds other files; expected a new or empty folder")
+    study = run_provenance(model)
+    if tokenizer_file is None and study is not None:
+        tokenizer_file = study.tokenizer
     tokenizer = Tokenizer(tokenizer_file) if tokenizer_file else None
+    result = _result(model)
+    trained = result.get("identity", {}).get("config", {}).get("context", 4096)
+    told: dict[str, Any] = {n: result[n] for n in TOLD if n in result}
     place = export_model(
         load_model(_model_folder(model)),
         out,
-        context=context,
+        context=context or trained,
         tokenizer=tokenizer_file,
         bos=tokenizer.bos if tokenizer else None,
         eos=tokenizer.eos if tokenizer else None,
-        provenance=_provenance(model),
+        provenance={**told, **(study.rows if study is not None else {})},
     )
     answer({"folder": str(place)}, [str(place)], as_json)
 
 
-def _provenance(model: Path) -> dict[str, Any]:
-    """What the run's own result says of it, for the model card."""
+def _result(model: Path) -> dict[str, Any]:
+    """What the run says of itself; nothing where there is no run."""
     path = model / "result.json"
-    if not path.exists():
-        return {}
-    result: dict[str, Any] = read_json(path)
-    return {name: result[name] for name in ("tokens", "steps", "loss", "flops") if name in result}
+    result: dict[str, Any] = read_json(path) if path.exists() else {}
+    return result

@@ -92,6 +92,7 @@ def save_model(
     With `optimizer` its moments too. Raises SynthlawError when the disk refuses.
     """
     moments = optimizer_tensors(model, optimizer) if optimizer is not None else {}
+    size = _bytes_of({**model.state_dict(), **moments})
     weights = _gathered(model.state_dict(), world)
     moments = _gathered(moments, world)
 
@@ -102,7 +103,7 @@ def save_model(
             save_file(moments, aside / "optimizer.safetensors", metadata={"format": "pt"})
         write_json(aside / STATE_FILE, asdict(state))
 
-    _write_folder(folder, lambda aside: None, finish, world, _bytes_of({**weights, **moments}))
+    _write_folder(folder, lambda aside: None, finish, world, size)
 
 
 def _gathered(tensors: Tensors, world: World) -> Tensors:
