@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from sandbox import Sandbox
 
-from synthlaw.cli.main import main
+from synthlaw.cli.models import export
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.study.pipeline import run_study
@@ -28,7 +28,7 @@ def test_the_card_of_an_exported_run_tells_where_it_is_from(
     run_study(text, "study.yaml", sandbox.folder, sandbox.out, until="evaluation")
     run = next(sandbox.out.glob("artifacts/training/33HQ-a-512-s0-*"))
     hf = tmp_path / "hf"
-    done = CliRunner().invoke(main, ["export", "--model", str(run), "--out", str(hf)])
+    done = CliRunner().invoke(export, ["--model", str(run), "--out", str(hf)])
     assert done.exit_code == 0, done.output
 
     lines = [line for line in (hf / "README.md").read_text().splitlines() if " | " in line]
