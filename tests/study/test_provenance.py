@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def test_the_card_of_an_exported_run_tells_where_it_is_from(
     done = CliRunner().invoke(export, ["--model", str(run), "--out", str(hf)])
     assert done.exit_code == 0, done.output
 
-    lines = [line for line in (hf / "README.md").read_text().splitlines() if " | " in line]
+    lines = [
+        line for line in (hf / "README.md").read_text().splitlines() if re.match(r"\| \w", line)
+    ]
     card = dict(line.strip("| ").split(" | ", 1) for line in lines)
     assert (card["study"], card["run"], card["mixture"]) == ("tiny", "33HQ-a-512-s0", "33HQ")
     assert (card["token budget"], card["seed"], card["trained context"]) == (
