@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from typing import Any, Protocol
 
 from synthlaw.common.errors import UsageError
 from synthlaw.study.task import RunTask
+
+SAVE_SECONDS = 20.0
+"""What interrupted workers are given to finish a step and save."""
 
 OnProgress = Callable[[float], None]
 OnDone = Callable[[RunTask, list[str]], None]
@@ -135,9 +139,7 @@ class LocalExecutor:
                 if waiting:
                     worker.give(waiting.popleft())
         finally:
-            for worker in live:
-                worker.process.kill()
-                worker.process.wait()
+            _end(worker.process for worker in live)
         return failures
 
     def _start(
@@ -160,6 +162,20 @@ class LocalExecutor:
         threading.Thread(target=_listen, args=(worker, events), daemon=True).start()
         threading.Thread(target=_keep_tail, args=(worker,), daemon=True).start()
         return worker
+
+
+def _end(processes: Iterable[subprocess.Popen[str]]) -> None:
+    """Ask workers to end, which saves a run in progress; kill those that do not in time."""
+    asked = list(processes)
+    for process in asked:
+        process.terminate()
+    until = time.monotonic() + SAVE_SECONDS
+    for process in asked:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _listen(worker: _Worker, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]]) -> None:

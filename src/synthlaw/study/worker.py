@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from synthlaw.common.errors import SynthlawError
 from synthlaw.study.runs import execute
 from synthlaw.study.task import RunTask
+from synthlaw.training.interrupt import InterruptedRunError
 
 REPORT_EVERY_SECONDS = 0.25
 
@@ -68,6 +69,8 @@ def main() -> None:
             made = execute(task, reporter.progress)
             reporter.flush()
             reporter.send(event="done", made=made)
+        except InterruptedRunError as error:
+            sys.exit(error.exit_status)  # saved; who asked us to stop gives us no other task
         except SynthlawError as error:
             reporter.send(event="failed", message=str(error), status=error.exit_status)
         except Exception as error:
