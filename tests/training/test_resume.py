@@ -109,18 +109,19 @@ def test_leftovers_of_a_killed_write_are_not_read(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".aside-*"))
 
 
-def test_sigterm_saves_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
     config = small_config(budget=STEPS * 64)
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
 
     def news(progress: TrainingProgress) -> None:
         if progress.step == 13:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(InterruptedRunError, match="saved after step 13 of 40") as caught:
         train(config, small_sampler(config), tmp_path / "cut", on_progress=news)
-    assert caught.value.exit_status == 143
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert caught.value.exit_status == 128 + number
+    assert signal.getsignal(number) == before
     assert saved_steps(tmp_path / "cut" / "checkpoints") == [13]
 
     train(config, small_sampler(config), tmp_path / "cut")

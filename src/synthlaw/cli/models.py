@@ -136,6 +136,11 @@ def train(
         by=by,
     )
     per_step = parse_count(batch_tokens, "--batch-tokens")
+    if parse_count(tokens, "--tokens") < per_step:
+        raise UsageError(
+            f"--tokens: found {tokens}, less than one step of --batch-tokens {batch_tokens}; "
+            "expected at least one step: lower --batch-tokens"
+        )
     manifest = next(iter(sets.values())).manifest
     config = checked(
         TrainingConfig,

@@ -73,7 +73,7 @@ def stats(
         --test news=tokens/news --mixture 33HQ=natural:0.67,hq:0.33 \\
         --tokenizer tokens/natural/tokenizer.json --out statistics
       synthlaw stats --train natural=tokens/natural --test news=tokens/news \\
-        --losses first:natural=scores/token_losses/news --out statistics
+        --losses first:natural=scores/domains/news/token-losses --out statistics
     """
     from synthlaw.report.statistics_figures import draw_statistics
     from synthlaw.statistics.build import Sources, facts_of, make_tables, write_tables

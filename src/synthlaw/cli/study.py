@@ -86,10 +86,14 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
       synthlaw plan study.yaml --json
     """
     from synthlaw.study.load import load_study
+    from synthlaw.study.natural import missing_inputs
     from synthlaw.study.plan import plan_lines, plan_study
 
-    found = plan_study(load_study(study), out)
-    answer(found, plan_lines(found), as_json)
+    wanted = load_study(study)
+    # A plan may be made where the text is not; that it is not here is said, not refused.
+    missing = missing_inputs(wanted, study.resolve().parent)
+    found = {**plan_study(wanted, out), "missing": missing}
+    answer(found, [*plan_lines(found), *(f"not here      {said}" for said in missing)], as_json)
 
 
 @click.command()

@@ -4,7 +4,7 @@
 
 **An answer depends on its request alone**, whatever else is in the batch, so a run that is killed
 and resumed with other neighbours writes the same bytes. Four things bring that about (each was
-seen to break it; `tests/generate/test_embedded.py` checks the outcome):
+seen to break it; `tests/generate/test_generate_embedded.py` checks the outcome):
 
 - every request has its own random stream, seeded by the request;
 - matrix kernels for fewer than about five rows round differently from those for many, so the

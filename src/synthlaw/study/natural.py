@@ -26,7 +26,7 @@ from synthlaw.corpus.readers import read_piece
 from synthlaw.corpus.settings import Settings
 from synthlaw.corpus.tables import join_tables
 from synthlaw.evaluation.domains import own_pieces
-from synthlaw.study.spec import NATURAL, TextSource
+from synthlaw.study.spec import NATURAL, Study, TextSource
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
@@ -38,7 +38,7 @@ TOKENS_VERSION = 2
 
 def check_sources(space: Workspace) -> None:
     """Raise UsageError now if a path of the study file leads nowhere, before anything is made."""
-    for place, source in _named_sources(space):
+    for place, source in _named_sources(space.study):
         section, _, name = place.rpartition(".")
         try:
             inputs_of(space, source, name if section == "evaluation.domains" else None)
@@ -46,6 +46,21 @@ def check_sources(space: Workspace) -> None:
             raise UsageError(f"{place}: {error}") from None
     _named_tokenizer(space)
     space.digests.save()
+
+
+def missing_inputs(study: Study, base: Path) -> list[str]:
+    """Sentences on what the study file names and is not there; no file is read."""
+    found = []
+    for place, source in _named_sources(study):
+        where = source.path if source.path is not None else f"embedded:{source.embedded}"
+        try:
+            find_pieces(where, base, lambda path: "")
+        except UsageError as error:
+            found.append(f"{place}: {error}")
+    tokenizer = study.tokenizer.path
+    if tokenizer is not None and not study.place(tokenizer, base).is_file():
+        found.append(f"tokenizer.path: {study.place(tokenizer, base)}: no such file")
+    return found
 
 
 def _named_tokenizer(space: Workspace) -> Tokenizer | None:
@@ -56,12 +71,12 @@ def _named_tokenizer(space: Workspace) -> Tokenizer | None:
     return Tokenizer(space.study.place(spec.path, space.base)) if spec.path is not None else None
 
 
-def _named_sources(space: Workspace) -> Iterator[tuple[str, TextSource]]:
-    for number, source in enumerate(space.study.natural):
+def _named_sources(study: Study) -> Iterator[tuple[str, TextSource]]:
+    for number, source in enumerate(study.natural):
         yield f"natural.{number}", source
-    for name, source in space.study.sources.items():
+    for name, source in study.sources.items():
         yield f"sources.{name}", source
-    for name, source in space.study.evaluation.domains.items():
+    for name, source in study.evaluation.domains.items():
         yield f"evaluation.domains.{name}", source
 
 

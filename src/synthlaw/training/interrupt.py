@@ -1,4 +1,7 @@
-"""SIGTERM, as schedulers send it before they take a machine away: finish the step, save, leave."""
+"""Signals to stop: finish the step, save, leave.
+
+SIGTERM is what schedulers send before they take a machine away, SIGINT is Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -12,34 +15,40 @@ from synthlaw.common.errors import SynthlawError
 
 
 class InterruptedRunError(SynthlawError):
-    """A run was asked to stop and saved its state. Exit status 143, SIGTERM's own (128 + 15)."""
+    """A run was asked to stop and saved its state. Exit status 143 (SIGTERM) or 130 (Ctrl-C)."""
 
-    exit_status = 128 + signal.SIGTERM
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + number
 
 
 class StopRequest:
-    """Whether SIGTERM came."""
+    """Whether a signal to stop came, and which; a second Ctrl-C does not wait."""
 
     def __init__(self) -> None:
         self.came = False
+        self.signal = signal.SIGTERM
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.came = True
+        if self.came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.came, self.signal = True, signal.Signals(number)
 
 
 @contextmanager
-def stop_on_sigterm() -> Iterator[StopRequest]:
-    """Note SIGTERM instead of dying from it; the former handler comes back afterwards.
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Note SIGTERM and SIGINT instead of dying from them; the former handlers come back afterwards.
 
-    Only a process's main thread may do this: elsewhere the request never comes, and SIGTERM
-    keeps whatever effect it had.
+    Only a process's main thread may do this: elsewhere the request never comes, and signals
+    keep whatever effect they had.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = signal.signal(signal.SIGTERM, request)
+    before = {n: signal.signal(n, request) for n in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield request
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

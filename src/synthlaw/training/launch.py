@@ -13,7 +13,7 @@ import os
 import signal
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from synthlaw.common.errors import SynthlawError, UsageError
@@ -91,7 +91,10 @@ def _first_cause(error: ChildFailedError) -> SynthlawError:
         hint = " (out of memory is the usual reason)" if name == "SIGKILL" else ""
         return SynthlawError(f"process {rank} was killed by {name}{hint}; run again to resume")
     text = _recorded(failure) or f"process {rank} ended with status {failure.exitcode}"
-    kinds = {UsageError.exit_status: UsageError, 128 + signal.SIGTERM: InterruptedRunError}
+    kinds: dict[int, Callable[[str], SynthlawError]] = {
+        UsageError.exit_status: UsageError,
+        128 + signal.SIGTERM: InterruptedRunError,
+    }
     return kinds.get(failure.exitcode, SynthlawError)(text)
 
 

@@ -35,7 +35,7 @@ from synthlaw.training.checkpoint import (
 )
 from synthlaw.training.config import TrainingConfig, trunk_identity
 from synthlaw.training.device import autocast, cpu_threads
-from synthlaw.training.interrupt import InterruptedRunError, stop_on_sigterm
+from synthlaw.training.interrupt import InterruptedRunError, stop_on_signal
 from synthlaw.training.metrics import METRICS_FILE, MetricsLog
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.optimizer import build_optimizer, set_rate
@@ -100,7 +100,7 @@ def train(
     `out` gets metrics.jsonl, checkpoints/ while training, model/ (weights; moments too with
     `config.keep_optimizer`) and result.json. A run that diverges keeps its last checkpoint.
     Raises UsageError when `out` holds another run (it names what differs) or the device is not
-    there; SynthlawError when the disk refuses a checkpoint; InterruptedRunError after SIGTERM,
+    there; SynthlawError when the disk refuses a checkpoint; InterruptedRunError after a signal,
     once the state is saved.
     """
     identity = {"config": config.identity(), "sampler": sampler.identity()}
@@ -220,7 +220,7 @@ class _Run:
         config, world = self.config, self.world
         saved_at = (self.step, time.monotonic())
         log: MetricsLog | None = None
-        with stop_on_sigterm() as stop, ExitStack() as stack:
+        with stop_on_signal() as stop, ExitStack() as stack:
             if world.leads:
                 log = stack.enter_context(MetricsLog(self.out / METRICS_FILE, self.step))
                 write_json(self.out / SPEED_FILE, self.speed.facts())
@@ -247,8 +247,9 @@ class _Run:
                     saved_at = (self.step, time.monotonic())
                     if stopping:
                         raise InterruptedRunError(
-                            f"{self.out}: stopped by SIGTERM and saved after step {self.step} of "
-                            f"{config.steps}; run again to resume"
+                            f"{self.out}: stopped by {stop.signal.name} and saved after step "
+                            f"{self.step} of {config.steps}; run again to resume",
+                            stop.signal,
                         )
             if log is not None:
                 log.sync()
