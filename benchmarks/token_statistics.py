@@ -1,6 +1,6 @@
 """Speed of unigram counting against numpy.bincount over the same memory map, interleaved.
 
-    python benchmarks/statistics.py [--tokens 200000000] [--rounds 7] [--folder DIR]
+    python benchmarks/token_statistics.py [--tokens 200000000] [--rounds 7] [--folder DIR]
 
 Ids follow Zipf's law. Two sets are written: 128,256 entries (uint32) and 4,096 (uint16). Every
 round times one `numpy.bincount` of the whole map and one `count_unigrams` of the token set (the
