@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, models
 
 from synthlaw.common.errors import UsageError
+from synthlaw.generate.engine import PACKAGED_MODEL, Sampling
+from synthlaw.study.limits import limits_of
 from synthlaw.study.load import parse_study
+from synthlaw.study.store import Store
+from synthlaw.study.synthetic import engine_of, settings_of
+from synthlaw.study.workspace import Workspace
 
 GOOD = """\
 natural: {path: text}
@@ -28,8 +36,6 @@ def complaint(text: str) -> str:
 
 def test_a_short_study_takes_the_papers_defaults() -> None:
     study = parse_study(GOOD, "s")
-    sampling = study.generate.sampling
-    assert (sampling.temperature, sampling.top_p) == (0.7, 0.95)
     part = study.training
     assert (part.learning_rate, part.warmup, part.min_lr_ratio) == (3e-4, 0.1, 1e-6)
     assert (part.weight_decay, part.clip, part.dtype) == (0.1, 1.0, "bf16")
@@ -92,3 +98,63 @@ def test_all_mistakes_are_told_at_once() -> None:
 @pytest.mark.parametrize("text", ["", "- a list", "just words", "a: [unclosed"])
 def test_what_is_no_study_at_all_is_said_so(text: str) -> None:
     assert complaint(text).startswith("study.yaml")
+
+
+SERVER = "kind: openai, base_url: http://localhost:1/v1, model: m"
+
+
+def generating(text: str) -> str:
+    return GOOD + f"generate: {{recipes: [hq], {text}}}\n"
+
+
+def test_the_packaged_model_has_its_own_defaults_and_the_file_wins() -> None:
+    packaged = parse_study(generating("max_failed: 0"), "s")
+    made, use = packaged.generate, packaged.generate.recipes["hq"]
+    assert made.sampling_with() == PACKAGED_MODEL.sampling
+    assert (made.source_tokens, made.rules_off(use)) == (500, ("unfinished",))
+    assert "frequency penalty of 0.5" in " ".join(limits_of(packaged))
+
+    said = "sampling: {temperature: 0.0, frequency_penalty: 0}, input_tokens: 7"
+    made = parse_study(generating(said), "s").generate
+    expected = replace(PACKAGED_MODEL.sampling, temperature=0.0, frequency_penalty=0.0)
+    assert (made.sampling_with(), made.source_tokens) == (expected, 7)
+
+
+@pytest.mark.parametrize(
+    "engine", [SERVER, "kind: vllm, model: m", "kind: embedded, model: a.gguf"]
+)
+def test_other_generators_take_the_papers_defaults(engine: str) -> None:
+    study = parse_study(generating(f"engine: {{{engine}}}"), "s")
+    made = study.generate
+    assert (made.sampling_with(), made.source_tokens) == (Sampling(), 2000)
+    assert made.rules_off(made.recipes["hq"]) == ()
+    assert "sampled at" not in " ".join(limits_of(study))
+
+
+def test_engine_and_sampling_are_part_of_a_shards_identity(tmp_path: Path) -> None:
+    tokenizer = tmp_path / "tokenizer.json"
+
+    Tokenizer(models.BPE()).save(str(tokenizer))
+    base = f"engine: {{{SERVER}, tokenizer: {tokenizer}"
+    digests = set()
+    for rest in (
+        "}",
+        ", fold_system: true}",
+        ", api: completions}",
+        "}, sampling: {frequency_penalty: 1}",
+    ):
+        space = Workspace(parse_study(generating(base + rest), "s"), tmp_path, Store(tmp_path))
+        digests.add(settings_of(space, "hq").digest(engine_of(space)))
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    ("engine", "said"),
+    [
+        ("kind: vllm", "kind 'vllm' needs 'model'"),
+        ("kind: vllm, model: m, base_url: http://a", "'base_url', which only kind 'openai' takes"),
+        ("fold_system: true", "'fold_system', which only kinds 'openai' and 'vllm' take"),
+    ],
+)
+def test_an_engine_that_lacks_something_is_said_so(engine: str, said: str) -> None:
+    assert said in complaint(generating(f"engine: {{{engine}}}"))

@@ -44,7 +44,11 @@ def write_generation(space: Workspace, synthetic: Synthetic, sources: dict[str, 
         )
     value = {
         "engine": {**synthetic.engine.identity(), "label": synthetic.engine.label},
-        "sampling": space.study.generate.sampling.model_dump(),
+        "sampling": {
+            name: value
+            for name, value in space.study.generate.sampling_with().record().items()
+            if name != "max_tokens"  # each recipe has its own
+        },
         "tokens_per_second": speeds.get("generated_tokens_per_second"),
         "recipes": recipes,
     }

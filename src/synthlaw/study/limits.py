@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthlaw.common.numbers import format_count
+from synthlaw.generate.engine import Sampling
 from synthlaw.study.grid import planned_vocab
 from synthlaw.study.spec import Study
 
@@ -60,15 +61,22 @@ def limits_of(study: Study) -> list[str]:
     if changed:
         found.append(f"Textbooks ({', '.join(changed)}) have fewer chapters than the paper's ten.")
     for name, use in study.generate.recipes.items():
-        if use.without_filters:
+        if off := study.generate.rules_off(use):
             found.append(
-                f"The post-filter's rules {', '.join(use.without_filters)} are off for {name}: "
+                f"The post-filter's rules {', '.join(off)} are off for {name}: "
                 "what they would have dropped was trained on."
             )
-    sampling = study.generate.sampling
-    if study.generate.recipes and (sampling.temperature, sampling.top_p) != (0.7, 0.95):
+    sampling, paper = study.generate.sampling_with(), Sampling()
+    penalty = sampling.frequency_penalty
+    changed_how = (sampling.temperature, sampling.top_p, penalty) != (
+        paper.temperature,
+        paper.top_p,
+        paper.frequency_penalty,
+    )
+    if study.generate.recipes and changed_how:
+        extra = f" with a frequency penalty of {penalty:g}" if penalty else ""
         found.append(
             f"Synthetic text was sampled at temperature {sampling.temperature:g} and top-p "
-            f"{sampling.top_p:g}; the paper used 0.7 and 0.95."
+            f"{sampling.top_p:g}{extra}; the paper used {paper.temperature:g} and {paper.top_p:g}."
         )
     return found

@@ -18,7 +18,7 @@ from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.progress import Meter, meter
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engine import Engine, Sampling, make_engine
+from synthlaw.generate.engine import Engine, make_engine
 from synthlaw.generate.journal import BlockJournal
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.recipe import Recipe, load_recipe
@@ -98,16 +98,16 @@ def check_recipes(space: Workspace) -> None:
     """Raise UsageError now if a recipe does not exist or cannot be used as asked."""
     for name in space.study.generate.recipes:
         try:
-            _settings(space, name)
+            settings_of(space, name)
         except UsageError as error:
             raise UsageError(f"generate.recipes.{name}: {error}") from None
 
 
-def _settings(space: Workspace, name: str) -> Settings:
-    study = space.study
-    use = study.generate.recipes[name]
-    sampling = Sampling(**study.generate.sampling.model_dump(), max_tokens=use.max_tokens)
-    return Settings(_recipe(space, name), sampling, study.seed, study.generate.input_tokens)
+def settings_of(space: Workspace, name: str) -> Settings:
+    """How one recipe of the study is carried out: recipe, sampling, seed, length."""
+    study, generate = space.study, space.study.generate
+    sampling = generate.sampling_with(generate.recipes[name].max_tokens)
+    return Settings(_recipe(space, name), sampling, study.seed, generate.source_tokens)
 
 
 def _recipe(space: Workspace, name: str) -> Recipe:
@@ -119,20 +119,23 @@ def _recipe(space: Workspace, name: str) -> Recipe:
         recipe = recipe.with_chapters(use.chapters)
     if use.seeds is not None:
         recipe = recipe.seeded_by(use.seeds)
-    return recipe.without_rules(tuple(use.without_filters)) if use.without_filters else recipe
+    off = space.study.generate.rules_off(use)
+    if use.without_filters is None:  # a default does not ask that the recipe has the rule
+        off = tuple(rule for rule in off if rule in recipe.all_rules)
+    return recipe.without_rules(off) if off else recipe
 
 
 def engine_of(space: Workspace) -> Engine:
     """The study's generator. Nothing is loaded or asked until it is entered."""
     spec = space.study.generate.engine
-    if spec.kind == "embedded":
-        return make_engine("embedded", model=spec.model)
     return make_engine(
-        "openai",
+        spec.kind,
         model=spec.model,
         base_urls=spec.base_url,
         concurrency=spec.concurrency,
         tokenizer=spec.tokenizer,
+        api=spec.api,
+        fold_system=spec.fold_system,
     )
 
 
@@ -153,7 +156,7 @@ def make_synthetic(
     for name, need in wanted.items():
         count = recipes[name].documents
         limit = min(count or len(order), len(order))
-        sources.append(Source(name, _settings(space, name), need, limit, count is not None))
+        sources.append(Source(name, settings_of(space, name), need, limit, count is not None))
     maker = _Maker(space, sources, order, engine_of(space), tokenizer)
     maker.find_finished()
     result = Synthetic({}, {s.name: s.settings for s in sources}, maker.engine)

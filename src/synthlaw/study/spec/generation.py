@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from synthlaw.generate.engine import EngineDefaults, defaults_of
+from synthlaw.generate.engine import Sampling as EngineSampling
 from synthlaw.study.spec.fields import Name, Part
 
 
 class Sampling(Part):
-    """How the generator samples. Defaults are the paper's (A.1.2)."""
+    """How the generator samples. What is left out is the engine's default: `Generate.defaults`."""
 
-    temperature: float = Field(0.7, ge=0, le=2)
-    top_p: float = Field(0.95, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
-    repetition_penalty: float = Field(1.0, gt=0)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    repetition_penalty: float | None = Field(None, gt=0, le=10)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="0 is off")
 
 
 class EngineSpec(Part):
-    """The generator: the embedded model, or any OpenAI-compatible server by URL."""
+    """The generator: the embedded model, an OpenAI-compatible server by URL, or vLLM run here."""
 
-    kind: Literal["embedded", "openai"] = "embedded"
+    kind: Literal["embedded", "openai", "vllm"] = "embedded"
     base_url: list[str] = Field(default_factory=list)
     model: str | None = None
     tokenizer: str | None = Field(None, description="tokenizer.json that counts for the server")
-    concurrency: int = Field(64, gt=0)
+    concurrency: int | None = Field(None, gt=0, description="default: the engine's own")
+    api: Literal["chat", "completions"] = Field("chat", description="of openai")
+    fold_system: bool = Field(False, description="system prompt into the user's turn, on servers")
 
     @field_validator("base_url", mode="before")
     @classmethod
@@ -36,6 +42,17 @@ class EngineSpec(Part):
     def _complete(self) -> EngineSpec:
         if self.kind == "openai" and (not self.base_url or self.model is None):
             raise ValueError("kind 'openai' needs 'base_url' and 'model'")
+        if self.kind == "vllm" and self.model is None:
+            raise ValueError(
+                "kind 'vllm' needs 'model', a name on the Hugging Face hub or a folder"
+            )
+        if self.kind != "openai":
+            given = {"base_url": self.base_url, "tokenizer": self.tokenizer}
+            given["api"] = self.api if self.api != "chat" else None
+            if wrong := [f"'{name}'" for name, value in given.items() if value]:
+                raise ValueError(f"found {', '.join(wrong)}, which only kind 'openai' takes")
+        if self.kind == "embedded" and self.fold_system:
+            raise ValueError("found 'fold_system', which only kinds 'openai' and 'vllm' take")
         return self
 
 
@@ -48,8 +65,12 @@ class RecipeUse(Part):
     seeds: Literal["document", "themes", "keywords"] | None = Field(
         None, description="what stands for the document: its text, its key phrases, or sampled ones"
     )
-    max_tokens: int = Field(1024, gt=0, description="longest completion, generator's tokens")
-    without_filters: list[str] = Field(default_factory=list)
+    max_tokens: int | None = Field(
+        None, gt=0, description="longest completion, generator's tokens; default: the engine's"
+    )
+    without_filters: list[str] | None = Field(
+        None, description="post-filter rules that are off; default: the engine's"
+    )
 
 
 class Generate(Part):
@@ -57,7 +78,9 @@ class Generate(Part):
 
     engine: EngineSpec = Field(default_factory=EngineSpec)
     sampling: Sampling = Field(default_factory=Sampling)
-    input_tokens: int = Field(2000, gt=0, description="documents are cut to so many tokens")
+    input_tokens: int | None = Field(
+        None, gt=0, description="documents are cut to so many tokens; default: the engine's"
+    )
     shard_documents: int = Field(64, gt=0, description="source documents per shard")
     max_failed: float = Field(
         0.02, ge=0, le=1, description="share of a shard's documents that may fail for good"
@@ -72,3 +95,26 @@ class Generate(Part):
         if isinstance(value, dict):
             return {name: use or {} for name, use in value.items()}
         return value
+
+    @property
+    def defaults(self) -> EngineDefaults:
+        """What counts where the file says nothing: the paper's, or the packaged model's own."""
+        return defaults_of(self.engine.kind, self.engine.model)
+
+    @property
+    def source_tokens(self) -> int:
+        """Tokens that a document is cut to."""
+        return self.input_tokens or self.defaults.input_tokens
+
+    def sampling_with(self, max_tokens: int | None = None) -> EngineSampling:
+        """The sampling with every value settled; what the file says wins over the defaults."""
+        said = self.sampling.model_dump(exclude_none=True)
+        if max_tokens is not None:
+            said["max_tokens"] = max_tokens
+        return replace(self.defaults.sampling, **said)
+
+    def rules_off(self, use: RecipeUse) -> tuple[str, ...]:
+        """Post-filter rules that are off for a recipe."""
+        return (
+            self.defaults.rules_off if use.without_filters is None else tuple(use.without_filters)
+        )
