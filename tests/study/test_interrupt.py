@@ -21,7 +21,11 @@ def test_ctrl_c_saves_the_run_in_progress(sandbox: Sandbox) -> None:
     del sandbox.value["generate"]
     command = [sys.executable, "-m", "synthlaw", "run", str(sandbox.write())]
     process = subprocess.Popen(
-        [*command, "--out", str(sandbox.out)], stderr=subprocess.PIPE, text=True
+        [*command, "--out", str(sandbox.out)],
+        stderr=subprocess.PIPE,
+        text=True,
+        # Tests that a shell started in the background ignore Ctrl-C, and their children with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     logs, until = "work/training/CC-*/metrics.jsonl", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
