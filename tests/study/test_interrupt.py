@@ -10,6 +10,15 @@ import time
 from sandbox import Sandbox
 
 
+PROGRAM = """\
+import signal
+from synthlaw.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""Tests that a shell started in the background ignore Ctrl-C, and their children with them."""
+
+
 def test_ctrl_c_saves_the_run_in_progress(sandbox: Sandbox) -> None:
     sandbox.value["ladder"] = {
         "budgets": ["1M"],
@@ -19,13 +28,9 @@ def test_ctrl_c_saves_the_run_in_progress(sandbox: Sandbox) -> None:
     sandbox.value["mixtures"] = {"CC": {"natural": 1.0}}
     sandbox.value["execution"] = {"workers": 1}
     del sandbox.value["generate"]
-    command = [sys.executable, "-m", "synthlaw", "run", str(sandbox.write())]
+    command = [sys.executable, "-c", PROGRAM, "run", str(sandbox.write())]
     process = subprocess.Popen(
-        [*command, "--out", str(sandbox.out)],
-        stderr=subprocess.PIPE,
-        text=True,
-        # Tests that a shell started in the background ignore Ctrl-C, and their children with them.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [*command, "--out", str(sandbox.out)], stderr=subprocess.PIPE, text=True
     )
     logs, until = "work/training/CC-*/metrics.jsonl", time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
