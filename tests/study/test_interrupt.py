@@ -9,7 +9,6 @@ import time
 
 from sandbox import Sandbox
 
-
 PROGRAM = """\
 import signal
 from synthlaw.cli.main import main
