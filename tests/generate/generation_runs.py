@@ -56,7 +56,7 @@ def contents(out: Path) -> list[tuple[str, str, int]]:
 
 @dataclass(frozen=True)
 class Kill:
-    """The instant after a process was seen dead, and the answers that were then on disk."""
+    """The instant at which a process was killed, and the answers that it left on disk."""
 
     instant: float
     texts: frozenset[str]
@@ -64,6 +64,7 @@ class Kill:
 
 def killed(process: subprocess.Popen[bytes] | subprocess.Popen[str], out: Path) -> Kill:
     """SIGKILL, and what the process leaves: answers in journals and in finished blocks."""
+    instant = time.monotonic()
     process.kill()
     process.wait()
     texts = set()
@@ -71,7 +72,7 @@ def killed(process: subprocess.Popen[bytes] | subprocess.Popen[str], out: Path) 
         for line in file.read_bytes().splitlines():
             with contextlib.suppress(ValueError, KeyError):  # a torn line is no answer
                 texts.add(json.loads(line)["text"])
-    return Kill(time.monotonic(), frozenset(texts))
+    return Kill(instant, frozenset(texts))
 
 
 def _files(out: Path, kind: str) -> list[Path]:
