@@ -163,13 +163,15 @@ def evaluate(
     loaded.model.to(choose_device(device))
     evaluator = Evaluator(loaded, Tokenizer(place), protocol)
     missing: list[str] = []
-    scored: dict[str, DomainScores] = {}
-    facts: dict[str, Any] = {}
+    scored, facts = {}, {}
     for name, found in _domains(domains, inputs, missing):
         ready = _prepared(evaluator, name, found, documents, seed)
         scored[name] = _score(evaluator, ready, out / "domains" / name, keep_losses)
-        counted = {"documents": len(ready.documents), "cut": ready.cut, "unknown": ready.unknown}
-        facts[name] = counted
+        facts[name] = {
+            "documents": len(ready.documents),
+            "cut": ready.cut,
+            "unknown": ready.unknown,
+        }
     value = {
         "model": {"folder": str(model), "digest": loaded.digest},
         "tokenizer": {"file": str(place), "digest": evaluator.tokenizer.digest},
@@ -180,11 +182,7 @@ def evaluate(
     rows = _write(out, scored, value, seed) if scored else []
     lines = _lines(rows, facts, missing) if scored else []
     answers = _tasks(evaluator, settings, out) if tasks else []
-    lines += [
-        f"{row['task']}: {row['metric']} {row['value']:.4f}"
-        + ("" if row["stderr"] is None else f" (standard error {row['stderr']:.4f})")
-        for row in answers
-    ]
+    lines += map(_task_line, answers)
     answer(value | {"figures": rows, "tasks": answers}, [*lines, f"in {out}"], as_json)
 
 
@@ -284,6 +282,11 @@ def _tasks(evaluator: Evaluator, settings: TaskSettings, out: Path) -> list[dict
     write_table(out / "tasks", rows)
     write_json(out / "tasks.json", {"identity": identity, "results": rows})
     return rows
+
+
+def _task_line(row: dict[str, Any]) -> str:
+    error = "" if row["stderr"] is None else f" (standard error {row['stderr']:.4f})"
+    return f"{row['task']}: {row['metric']} {row['value']:.4f}{error}"
 
 
 def _lines(rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]) -> list[str]:

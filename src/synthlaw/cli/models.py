@@ -1,50 +1,37 @@
-"""Single stages over models: train, evaluate, export."""
+"""Single stages over models: train, export."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synthlaw.cli.options import (
-    by_option,
-    context_option,
-    epochs_option,
+    MixtureOptions,
+    mixture_options,
     model_option,
     out_option,
-    phase_option,
-    sampler_of,
-    seed_option,
-    share_option,
-    source_option,
     tokenizer_option,
-    tokens_option,
-    unique_option,
 )
 from synthlaw.cli.output import answer, json_option
-from synthlaw.cli.training_options import checked, plateau, protocol_options
+from synthlaw.cli.training_options import budget_of, checked, plateau, protocol_options
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
-from synthlaw.common.numbers import format_count, parse_count
+from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import meter
+
+if TYPE_CHECKING:  # brings torch
+    from synthlaw.training.result import TrainingResult
 
 TOLD = ("tokens", "steps", "loss", "flops")
 """What a model card tells of a run's result."""
 
 
 @click.command()
-@source_option
-@share_option
-@tokens_option
-@context_option
-@epochs_option
-@seed_option
-@phase_option
-@unique_option
-@by_option
+@mixture_options
 @out_option
 @click.option("--size", required=True, help="A preset, such as 0.3M or 1B.")
 @click.option("--batch-tokens", default="1M", show_default=True, help="Tokens per step.")
@@ -75,15 +62,7 @@ TOLD = ("tokens", "steps", "loss", "flops")
 @protocol_options
 @json_option
 def train(
-    sources: tuple[str, ...],
-    shares: tuple[str, ...],
-    tokens: str,
-    context: int,
-    max_epochs: float,
-    seed: int,
-    phases: tuple[str, ...],
-    unique: tuple[str, ...],
-    by: str,
+    mixture: MixtureOptions,
     out: Path,
     size: str,
     batch_tokens: str,
@@ -124,32 +103,12 @@ def train(
     from synthlaw.training.loop import train as train_model
     from synthlaw.training.presets import preset
 
-    sampler, sets = sampler_of(
-        sources,
-        shares,
-        context,
-        seed,
-        max_epochs,
-        tokens=tokens,
-        phases=phases,
-        unique=unique,
-        by=by,
-    )
-    per_step = parse_count(batch_tokens, "--batch-tokens")
-    if parse_count(tokens, "--tokens") < per_step:
-        raise UsageError(
-            f"--tokens: found {tokens}, less than one step of --batch-tokens {batch_tokens}; "
-            "expected at least one step: lower --batch-tokens"
-        )
+    sampler, sets = mixture.sampler()
     manifest = next(iter(sets.values())).manifest
     config = checked(
         TrainingConfig,
         shape=preset(size, manifest.vocab),
-        context=context,
-        # A count such as 1M means the nearest whole number of windows.
-        batch_tokens=max(1, round(per_step / context)) * context,
-        budget=round(parse_count(tokens, "--tokens")),
-        seed=seed,
+        **budget_of(mixture, batch_tokens),
         peak_lr=learning_rate,
         dtype="bf16" if dtype == "bf16" else "fp32",
         threads=threads,
@@ -169,6 +128,12 @@ def train(
             bar.update(progress.tokens, f"loss {progress.loss:.3f}")
 
         result = train_model(config, sampler, out, on_progress=on_progress)
+    _tell(result, out, as_json)
+    if result.status != "finished":
+        raise SystemExit(1)
+
+
+def _tell(result: TrainingResult, out: Path, as_json: bool) -> None:
     value = {
         "status": result.status,
         "steps": result.steps,
@@ -184,8 +149,6 @@ def train(
         f"{result.loss:.4f} nats per token, {format_count(result.flops)} FLOP, in {out}"
     )
     answer(value, [line], as_json)
-    if result.status != "finished":
-        raise SystemExit(1)
 
 
 def _model_folder(folder: Path) -> Path:

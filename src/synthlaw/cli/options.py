@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:  # loaded when a command needs them
     from synthlaw.corpus.documents import Document
     from synthlaw.tokens.dataset import TokenDataset
     from synthlaw.tokens.sampler import Sampler
+    from synthlaw.tokens.shares import Phase
 
 out_option = click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Result folder."
@@ -96,57 +99,100 @@ def documents_of(inputs: tuple[str, ...]) -> Iterator[Document]:
     return (document for piece in pieces for document in read_piece(piece))
 
 
-def sampler_of(
-    sources: tuple[str, ...],
-    shares: tuple[str, ...],
-    context: int,
-    seed: int,
-    max_epochs: float,
-    *,
-    tokens: str = "",
-    phases: tuple[str, ...] = (),
-    unique: tuple[str, ...] = (),
-    by: str = "tokens",
-) -> tuple[Sampler, dict[str, TokenDataset]]:
-    """The mixture that the options describe, and its token sets by name.
+@dataclass(frozen=True)
+class MixtureOptions:
+    """The mixture that a command's options describe, as they were written."""
 
-    tokens: of the run, which phases are parts of.
-    """
-    from synthlaw.tokens.dataset import TokenDataset
-    from synthlaw.tokens.document_sampler import DocumentSampler
-    from synthlaw.tokens.sampler import MixtureSampler
-    from synthlaw.tokens.shares import Phase
+    sources: tuple[str, ...]
+    shares: tuple[str, ...]
+    tokens: str
+    context: int
+    seed: int
+    max_epochs: float = 1.0
+    phases: tuple[str, ...] = ()
+    unique: tuple[str, ...] = ()
+    by: str = "tokens"
 
-    folders = {name: Path(place) for name, place in pairs(sources, "--source").items()}
-    parts = [Phase(0, _shares(shares, "--share", folders))]
-    for phase in phases:
-        start, colon, listed = phase.partition(":")
-        windows = parse_count(tokens, "--tokens") / context * _number(start, "--phase")
-        if not colon or not 0 < _number(start, "--phase") < 1:
-            raise UsageError(f"--phase: found {phase!r}; expected FROM:NAME=SHARE,… as 0.8:a=0.5,…")
-        shared = _shares(tuple(listed.split(",")), "--phase", folders)
-        parts.append(Phase(round(windows), shared))
-    names = dict.fromkeys(name for part in parts for name in part.shares)
-    sets = {name: TokenDataset(folders[name]) for name in names}
-    tokenizers = {name: data.manifest.tokenizer for name, data in sets.items()}
-    if len(set(tokenizers.values())) > 1:
-        raise UsageError(f"--source: the sets were made with different tokenizers: {tokenizers}")
-    if by == "documents":
-        if phases or unique:
-            raise UsageError("--by documents: takes neither --phase nor --unique")
-        plain = dict(parts[0].shares)
-        return DocumentSampler(sets, plain, context=context, seed=seed, max_epochs=max_epochs), sets
-    limits = {
-        name: parse_count(count, f"--unique {name}")
-        for name, count in pairs(unique, "--unique").items()
-    }
-    for name in limits:
-        if name not in sets:
-            raise UsageError(f"--unique: {name!r} has no --share; there are {', '.join(sets)}")
-    sampler = MixtureSampler(
-        sets, parts, context=context, seed=seed, max_epochs=max_epochs, unique=limits
-    )
-    return sampler, sets
+    def count(self) -> float:
+        """--tokens as a number."""
+        return parse_count(self.tokens, "--tokens")
+
+    def sampler(self) -> tuple[Sampler, dict[str, TokenDataset]]:
+        """The mixture, and its token sets by name."""
+        from synthlaw.tokens.dataset import TokenDataset
+        from synthlaw.tokens.document_sampler import DocumentSampler
+        from synthlaw.tokens.sampler import MixtureSampler
+
+        folders = {name: Path(place) for name, place in pairs(self.sources, "--source").items()}
+        parts = self._parts(folders)
+        names = dict.fromkeys(name for part in parts for name in part.shares)
+        sets = {name: TokenDataset(folders[name]) for name in names}
+        made_with = {name: data.manifest.tokenizer for name, data in sets.items()}
+        if len(set(made_with.values())) > 1:
+            raise UsageError(f"--source: the sets were made with different tokenizers: {made_with}")
+        order: dict[str, Any] = {
+            "context": self.context,
+            "seed": self.seed,
+            "max_epochs": self.max_epochs,
+        }
+        if self.by == "documents":
+            if self.phases or self.unique:
+                raise UsageError("--by documents: takes neither --phase nor --unique")
+            return DocumentSampler(sets, dict(parts[0].shares), **order), sets
+        return MixtureSampler(sets, parts, unique=self._limits(sets), **order), sets
+
+    def _parts(self, folders: dict[str, Path]) -> list[Phase]:
+        """Shares from the start, then those of every --phase."""
+        from synthlaw.tokens.shares import Phase
+
+        parts = [Phase(0, _shares(self.shares, "--share", folders))]
+        for phase in self.phases:
+            start, colon, listed = phase.partition(":")
+            part = _number(start, "--phase")
+            if not colon or not 0 < part < 1:
+                raise UsageError(
+                    f"--phase: found {phase!r}; expected FROM:NAME=SHARE,… as 0.8:a=0.5,…"
+                )
+            shares = _shares(tuple(listed.split(",")), "--phase", folders)
+            parts.append(Phase(round(self.count() / self.context * part), shares))
+        return parts
+
+    def _limits(self, sets: dict[str, TokenDataset]) -> dict[str, float]:
+        """Unique tokens by source."""
+        limits = {
+            name: parse_count(count, f"--unique {name}")
+            for name, count in pairs(self.unique, "--unique").items()
+        }
+        for name in limits:
+            if name not in sets:
+                raise UsageError(f"--unique: {name!r} has no --share; there are {', '.join(sets)}")
+        return limits
+
+
+_MIXTURE = (
+    source_option,
+    share_option,
+    tokens_option,
+    context_option,
+    epochs_option,
+    seed_option,
+    phase_option,
+    unique_option,
+    by_option,
+)
+
+
+def mixture_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a mixture; it takes them as `mixture`, a MixtureOptions."""
+
+    @wraps(command)
+    def gathered(**values: Any) -> Any:
+        own = {field.name: values.pop(field.name) for field in fields(MixtureOptions)}
+        return command(mixture=MixtureOptions(**own), **values)
+
+    for option in reversed(_MIXTURE):
+        gathered = option(gathered)
+    return gathered
 
 
 def _shares(items: tuple[str, ...], option: str, folders: dict[str, Path]) -> dict[str, float]:

@@ -12,20 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from synthlaw.cli.options import (
-    by_option,
-    context_option,
-    epochs_option,
-    input_option,
-    out_option,
-    phase_option,
-    sampler_of,
-    seed_option,
-    share_option,
-    source_option,
-    tokens_option,
-    unique_option,
-)
+from synthlaw.cli.options import MixtureOptions, input_option, mixture_options, out_option
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
@@ -211,32 +198,11 @@ def check(folder: Path, place: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@source_option
-@share_option
-@tokens_option
-@context_option
-@epochs_option
-@seed_option
-@phase_option
-@unique_option
-@by_option
+@mixture_options
 @click.option("--preview", default=0, help="Print the first N windows as text.")
 @place_option
 @json_option
-def mix(
-    sources: tuple[str, ...],
-    shares: tuple[str, ...],
-    tokens: str,
-    context: int,
-    max_epochs: float,
-    seed: int,
-    phases: tuple[str, ...],
-    unique: tuple[str, ...],
-    by: str,
-    preview: int,
-    place: str | None,
-    as_json: bool,
-) -> None:
+def mix(mixture: MixtureOptions, preview: int, place: str | None, as_json: bool) -> None:
     """Realised shares and epochs of a mixture; refuses a budget beyond the data.
 
     \b
@@ -246,20 +212,13 @@ def mix(
       synthlaw mix … --share natural=1 --phase 0.8:natural=0.5,hq=0.5 --tokens 10M
       synthlaw mix … --share natural=1 --unique natural=1M --max-epochs 4 --tokens 4M
     """
-    sampler, sets = sampler_of(
-        sources,
-        shares,
-        context,
-        seed,
-        max_epochs,
-        tokens=tokens,
-        phases=phases,
-        unique=unique,
-        by=by,
-    )
-    windows = round(parse_count(tokens, "--tokens") / context)
+    sampler, sets = mixture.sampler()
+    by, context = mixture.by, mixture.context
+    windows = round(mixture.count() / context)
     if windows < 1:
-        raise UsageError(f"--tokens: found {tokens}; expected at least one window of {context}")
+        raise UsageError(
+            f"--tokens: found {mixture.tokens}; expected at least one window of {context}"
+        )
     sampler.check(windows)
     uses = [asdict(use) for use in sampler.use(windows)]
     value = {"by": by, "windows": windows, "tokens": windows * context, "sources": uses}

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic import BaseModel, ValidationError
 
+from synthlaw.cli.options import MixtureOptions
 from synthlaw.common.errors import UsageError
+from synthlaw.common.numbers import parse_count
 
 if TYPE_CHECKING:  # loaded when a command needs it
     from synthlaw.training.config import StableDecay
@@ -61,6 +63,26 @@ def plateau(
             raise UsageError("--cooldown: belongs to --schedule wsd; the cosine has none")
         return None
     return StableDecay(warmup_steps=int(warmup * steps), cooldown=cooldown or 0.2)
+
+
+def budget_of(mixture: MixtureOptions, batch_tokens: str) -> dict[str, int]:
+    """The fields of a configuration that say how much is read: context, batch, budget, seed.
+
+    A batch such as 1M is the nearest whole number of windows. Raises UsageError for a budget
+    below one batch, which would otherwise be rounded up to it.
+    """
+    per_step, context = parse_count(batch_tokens, "--batch-tokens"), mixture.context
+    if mixture.count() < per_step:
+        raise UsageError(
+            f"--tokens: found {mixture.tokens}, less than one step of --batch-tokens "
+            f"{batch_tokens}; expected at least one step: lower --batch-tokens"
+        )
+    return {
+        "context": context,
+        "batch_tokens": max(1, round(per_step / context)) * context,
+        "budget": round(mixture.count()),
+        "seed": mixture.seed,
+    }
 
 
 def checked(kind: type[T], **values: Any) -> T:

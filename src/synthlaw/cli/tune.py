@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synthlaw.cli.options import (
+    MixtureOptions,
     context_option,
     out_option,
-    sampler_of,
     seed_option,
     share_option,
     source_option,
     tokens_option,
 )
 from synthlaw.cli.output import answer, json_option
-from synthlaw.cli.training_options import checked
+from synthlaw.cli.training_options import budget_of, checked
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.numbers import parse_count
 from synthlaw.common.progress import meter
 
 if TYPE_CHECKING:  # brings torch
@@ -83,15 +82,12 @@ def tune(
 
     if len(rates) < 2:
         raise UsageError(f"--rate: found {len(rates)}; expected two or more to choose from")
-    sampler, sets = sampler_of(sources, shares, context, seed, 1.0)
-    per_step = parse_count(batch_tokens, "--batch-tokens")
+    mixture = MixtureOptions(sources, shares, tokens, context, seed)
+    sampler, sets = mixture.sampler()
     config = checked(
         TrainingConfig,
         shape=preset(size, next(iter(sets.values())).manifest.vocab),
-        context=context,
-        batch_tokens=max(1, round(per_step / context)) * context,
-        budget=round(parse_count(tokens, "--tokens")),
-        seed=seed,
+        **budget_of(mixture, batch_tokens),
         dtype=dtype,
         threads=threads,
     )
@@ -113,16 +109,14 @@ def tune(
         "batch_tokens": config.batch_tokens,
         "best": best.rate,
         "at_the_edge": edge,
-        "trials": [
-            {
-                "rate": trial.rate,
-                "status": trial.status,
-                "loss": trial.loss if trial.status == "finished" else None,
-            }
-            for trial in trials
-        ],
+        "trials": [_row(trial) for trial in trials],
     }
     answer(value, _lines(best, trials, edge), as_json)
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    loss = trial.loss if trial.status == "finished" else None
+    return {"rate": trial.rate, "status": trial.status, "loss": loss}
 
 
 def _lines(best: Trial, trials: Sequence[Trial], edge: bool) -> list[str]:
