@@ -20,10 +20,19 @@ WEAK_GENERATOR = "SmolLM2-135M-Instruct"
 
 def limits_of(study: Study) -> list[str]:
     """Sentences for the page; the most important first."""
+    return [
+        sentence
+        for subject in (_of_scale, _of_texts, _of_the_grid, _of_generation)
+        for sentence in subject(study)
+    ]
+
+
+def _of_scale(study: Study) -> list[str]:
+    """How far the largest run is from the paper's smallest."""
+    found = []
     vocab = planned_vocab(study)
     params = max(size.shape(vocab).params for size in study.ladder.sizes.values())
     tokens = max(study.ladder.budgets)
-    found = []
     if params < PAPER_SMALLEST_PARAMS or tokens < PAPER_SMALLEST_TOKENS:
         found.append(
             f"The largest model here has {format_count(params)} non-embedding parameters and the "
@@ -31,6 +40,12 @@ def limits_of(study: Study) -> list[str]:
             "The order of the mixtures changes with scale (the paper's own curves cross), so this "
             "answer holds at this scale and must not be carried to another."
         )
+    return found
+
+
+def _of_texts(study: Study) -> list[str]:
+    """Who wrote the synthetic text, and what the natural text is."""
+    found = []
     if study.generate.recipes and study.generate.engine.kind == "embedded":
         model = study.generate.engine.model
         generator = Path(model).name if model else f"{WEAK_GENERATOR}, quantised to 4 bits"
@@ -46,6 +61,12 @@ def limits_of(study: Study) -> list[str]:
             "web text. Rephrasing helps web text partly because web text is unclean; that effect "
             "cannot appear here."
         )
+    return found
+
+
+def _of_the_grid(study: Study) -> list[str]:
+    """What the runs are too few for."""
+    found = []
     if len(study.ladder.seeds) == 1:
         found.append(
             "Every run was made with one seed. Intervals rest on the scatter of the runs about "
@@ -57,6 +78,12 @@ def limits_of(study: Study) -> list[str]:
             "exponents and floors of the laws are weakly determined: read the intervals, not the "
             "coefficients."
         )
+    return found
+
+
+def _of_generation(study: Study) -> list[str]:
+    """Where generation departs from the paper's protocol."""
+    found = []
     changed = [n for n, u in study.generate.recipes.items() if u.chapters not in (None, 10)]
     if changed:
         found.append(f"Textbooks ({', '.join(changed)}) have fewer chapters than the paper's ten.")
