@@ -113,13 +113,17 @@ def test_deleted_shards_are_made_again(tmp_path: Path, tokenizer: Tokenizer) -> 
 
 
 def test_a_finished_set_is_not_read_again(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    write(tmp_path / "set", tokenizer)
+    before = write(tmp_path / "set", tokenizer)
 
     def never() -> Iterator[str]:
         raise AssertionError("the texts were read")
         yield ""
 
-    write_dataset(tmp_path / "set", never(), tokenizer, made_from="texts", shard_characters=SHARD)
+    again = write_dataset(
+        tmp_path / "set", never(), tokenizer, made_from="texts", shard_characters=SHARD
+    )
+    assert again.documents == len(TEXTS)
+    assert contents(tmp_path / "set") == before
 
 
 def test_other_work_in_the_folder_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
