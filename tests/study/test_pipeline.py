@@ -245,8 +245,9 @@ def test_killed_again_and_again_it_ends_as_if_it_never_was(
 def test_a_recipe_whose_answers_are_dropped_is_given_up_before_the_corpus_is_spent(
     sandbox: Sandbox,
 ) -> None:
-    write_texts(sandbox.folder / "natural.jsonl", 400, seed=1)
+    write_texts(sandbox.folder / "natural.jsonl", 800, seed=1)
     sandbox.value["generate"]["shard_documents"] = 20
+    sandbox.value["generate"]["engine"]["concurrency"] = 16
     sandbox.server.answer = lambda asked: "I am sorry, but I cannot help with that. " * 20
     with pytest.raises(UsageError, match=r"hq: \d+ of \d+ source documents gave 0 tokens.*refusal"):
         run(sandbox)
