@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_parallel import config_of, small_sampler
 from synthlaw.common.errors import SynthlawError
-from synthlaw.training.launch import record_error
+from synthlaw.training.launch import ending_at_once, record_error
 from synthlaw.training.loop import train
 out, changes = Path(sys.argv[2]), json.loads(sys.argv[3])
 last, number, victim = map(int, sys.argv[4:])
@@ -40,11 +40,12 @@ class Deadly(type(small_sampler(config))):
         if step == last and int(os.environ["RANK"]) == victim:
             os.kill(os.getpid(), number)
         return super().batch(step, rows)
-try:
-    train(config, Deadly(config.shape.vocab, config.context), out)
-except SynthlawError as error:
-    record_error(error)
-    sys.exit(error.exit_status)
+with ending_at_once():
+    try:
+        train(config, Deadly(config.shape.vocab, config.context), out)
+    except SynthlawError as error:
+        record_error(error)
+        sys.exit(error.exit_status)
 """
 
 

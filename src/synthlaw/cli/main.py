@@ -110,7 +110,17 @@ def _failed(error: SynthlawError) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point: runs the program and turns errors into exit statuses, never tracebacks."""
+    """Entry point: runs the program; as one process of a training run it ends at once."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return _run()
+    from synthlaw.training.launch import ending_at_once
+
+    with ending_at_once():
+        _run()
+
+
+def _run() -> None:
+    """Run a command and turn errors into exit statuses, never tracebacks."""
     if not _leads():
         _be_silent()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,9 +93,9 @@ def train(
       torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
         -m synthlaw train … --shard-group 8
     """
-    if processes > 1 and "TORCHELASTIC_RUN_ID" not in os.environ:
-        from synthlaw.training.launch import run_processes
+    from synthlaw.training.launch import is_launched, run_processes
 
+    if processes > 1 and not is_launched():
         return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
     from synthlaw.training.config import TrainingConfig
     from synthlaw.training.loop import TrainingProgress

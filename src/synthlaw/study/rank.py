@@ -10,7 +10,7 @@ from pathlib import Path
 
 from synthlaw.common.errors import SynthlawError
 from synthlaw.study.task import RunTask
-from synthlaw.training.launch import record_error
+from synthlaw.training.launch import ending_at_once, record_error
 from synthlaw.training.loop import train
 
 
@@ -28,4 +28,5 @@ def main(text: str, work: str, start: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with ending_at_once():
+        main(*sys.argv[1:])

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ def launched() -> bool:
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
+CAUSE_SECONDS = 1.0
+"""A process that lost another waits so long before it fails: the agent looks ten times a second and
+tells of the process that it finds first, which is to be the one that died."""
+
+
 @contextmanager
 def joined_world(config: TrainingConfig) -> Iterator[World]:
     """The world of this process: alone, or the processes that torchrun started with it.
@@ -125,6 +131,7 @@ def joined_world(config: TrainingConfig) -> Iterator[World]:
         yield World(rank, size, device, _mesh(config, device.type, size))
     except (dist.DistError, RuntimeError) as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
+            time.sleep(CAUSE_SECONDS)
             raise LostProcessError(
                 f"process {rank} lost another process of this run, whose own error says why "
                 f"({str(error).splitlines()[0]}); run again to resume"
