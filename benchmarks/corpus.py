@@ -28,11 +28,11 @@ from typing import Any
 
 from corpus_acceptance import page, record
 from synthlaw.corpus.documents import read_documents
-from synthlaw.corpus.pages import read_pages
 from synthlaw.corpus.pipeline import Source, make_corpus
-from synthlaw.corpus.places import find_pieces
-from synthlaw.corpus.reading import Reading
-from synthlaw.corpus.records import Record, read_records
+from synthlaw.corpus.readers.input_file import ReadReport
+from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.readers.warc import read_pages
+from synthlaw.corpus.readers.warc_records import Record, read_records
 from synthlaw.corpus.settings import Settings
 
 
@@ -57,7 +57,7 @@ def bare(path: Path, *, extract: bool) -> int:
 def ours(path: Path, *, extract: bool) -> int:
     with path.open("rb") as stream:
         if extract:
-            return sum(1 for _ in read_pages(stream, path.name, Reading()))
+            return sum(1 for _ in read_pages(stream, path.name, ReadReport()))
         found = read_records(stream, frozenset({"response"}))
         return sum(isinstance(item, Record) for item in found)
 
@@ -115,7 +115,7 @@ def peer(python: str, kind: str, source: Path, work: Path) -> dict[str, Any]:
 def prepared(source: Path, out: Path, dedup: str) -> int:
     shutil.rmtree(out, ignore_errors=True)
     settings = Settings(dedup=(dedup,), signals=False, similarity=0.75)
-    counts = make_corpus([Source(find_pieces(str(source), source))], settings, out, workers=1)
+    counts = make_corpus([Source(find_input_files(str(source), source))], settings, out, workers=1)
     return int(counts["documents"])
 
 

@@ -37,10 +37,10 @@ from warcio.warcwriter import WARCWriter
 
 from synthlaw.common.wordhash import ngrams_of, words_of
 from synthlaw.corpus.documents import Document, read_documents
-from synthlaw.corpus.pages import read_pages
 from synthlaw.corpus.pipeline import Source, make_corpus
-from synthlaw.corpus.places import find_pieces
-from synthlaw.corpus.reading import Reading
+from synthlaw.corpus.readers.input_file import ReadReport
+from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.readers.warc import read_pages
 from synthlaw.corpus.settings import Settings
 
 
@@ -94,7 +94,7 @@ def duplicates(files: list[Path], out: Path, workers: int | None) -> dict[str, A
     planted, usable = plant(files, source, words=50)
     settings = Settings(dedup=("exact", "fuzzy"))
     started = time.monotonic()
-    pieces = find_pieces(str(source), out)
+    pieces = find_input_files(str(source), out)
     counts = make_corpus([Source(pieces)], settings, out / "corpus", workers=workers)
     seconds = time.monotonic() - started
     texts = {d.id: d.text for piece in pieces for d in read_documents(piece.path)}
@@ -212,7 +212,7 @@ def crawl(documents: list[Document], kind: str) -> tuple[bytes, set[str], list[i
 def damaged(documents: list[Document], kind: str) -> dict[str, Any]:
     """Part 2, for WARC ("response") or WET ("conversion")."""
     data, good, bad, what = crawl(documents, kind)
-    report = Reading()
+    report = ReadReport()
     found = {str(d.fields["url"]) for d in read_pages(io.BytesIO(data), "x", report)}
     offsets = [offset for offset, _ in report.bad]
     return {

@@ -19,9 +19,9 @@ import numpy as np
 
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.embedded import EmbeddedEngine
-from synthlaw.generate.engine import Request, Sampling
-from synthlaw.generate.job import Job
+from synthlaw.generate.engines.base import Request, Sampling
+from synthlaw.generate.engines.openvino import EmbeddedEngine
+from synthlaw.generate.engines.openvino_job import Job
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.runner import generate_shard
 

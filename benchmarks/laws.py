@@ -19,10 +19,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from laws_starts import STARTS_4500, plain_grid
-from synthlaw.laws.fitting import FitProblem, solve
-from synthlaw.laws.forms import JOINT
-from synthlaw.laws.objectives import objective_named
-from synthlaw.laws.uncertainty import bootstrap
+from synthlaw.laws.fit.fitting import FitProblem, solve
+from synthlaw.laws.fit.objectives import objective_named
+from synthlaw.laws.fit.uncertainty import bootstrap
+from synthlaw.laws.forms.power import JOINT
 
 POINTS = 240
 RESAMPLES = 4000

@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 
 from laws_starts import best_of_random_starts
-from synthlaw.laws import reference
+from synthlaw.laws.answer import reference
+from synthlaw.laws.answer.comparison import consistency, crossings, speedup
+from synthlaw.laws.answer.ratio import best_ratio, curve
 from synthlaw.laws.api import fit_laws
-from synthlaw.laws.catalogue import form_named
-from synthlaw.laws.comparison import consistency, crossings, speedup
-from synthlaw.laws.fitting import FitProblem, solve
-from synthlaw.laws.forms import JOINT, TIED, Form
-from synthlaw.laws.objectives import Objective, objective_named
-from synthlaw.laws.ratio import best_ratio, curve
-from synthlaw.laws.ratio_forms import candidates
-from synthlaw.laws.repetition import RepetitionForm
+from synthlaw.laws.fit.fitting import FitProblem, solve
+from synthlaw.laws.fit.objectives import Objective, objective_named
+from synthlaw.laws.forms.catalogue import form_named
+from synthlaw.laws.forms.power import JOINT, TIED, Form
+from synthlaw.laws.forms.ratio_forms import candidates
+from synthlaw.laws.forms.repetition import RepetitionForm
 from synthlaw.laws.table import RunsTable
 
 COLUMNS = {"params": "N", "tokens": "D", "unique_tokens": "U_D"}

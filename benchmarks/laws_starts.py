@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 
-from synthlaw.laws.fitting import FitProblem
+from synthlaw.laws.fit.fitting import FitProblem
 
 STARTS_4500 = tuple(
     itertools.product(

@@ -21,7 +21,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.corpus.decontamination import index_of
 from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.corpus.pipeline import Source, make_corpus
-from synthlaw.corpus.places import find_pieces
+from synthlaw.corpus.readers.sources import find_input_files
 from synthlaw.corpus.settings import Settings
 
 SYLLABLES = ["ka", "lo", "mi", "ren", "sto", "vel", "dra", "pon", "tu", "gis"]
@@ -71,7 +71,7 @@ def crawl(tmp_path: Path) -> Path:
 
 def make(crawl: Path, out: str, workers: int = 1, **options: Any) -> tuple[dict[str, Any], Path]:
     places = ["a.jsonl", "b.jsonl", "c.warc.gz"]
-    sources = [Source(find_pieces(place, crawl)) for place in places]
+    sources = [Source(find_input_files(place, crawl)) for place in places]
     index = options.pop("index", None)
     counts = make_corpus(
         sources, Settings(**options), crawl / out, index=index, evaluation="x", workers=workers
@@ -135,7 +135,10 @@ def test_settings_choose_documents(crawl: Path) -> None:
     (crawl / "de.jsonl").write_text(
         json.dumps({"id": "de", "text": "Der Fluss fließt an der alten Brücke vorbei. " * 5}) + "\n"
     )
-    sources = [Source(find_pieces("de.jsonl", crawl)), Source(find_pieces("a.jsonl", crawl))]
+    sources = [
+        Source(find_input_files("de.jsonl", crawl)),
+        Source(find_input_files("a.jsonl", crawl)),
+    ]
     make_corpus(sources, Settings(language="de"), crawl / "two", workers=1)
     assert [d.id for d in read(crawl / "two" / "documents")] == ["de"]
     with pytest.raises(UsageError, match="'colour', which no document has"):
@@ -143,7 +146,7 @@ def test_settings_choose_documents(crawl: Path) -> None:
 
 
 def test_a_source_gives_so_many_documents_by_seed(crawl: Path) -> None:
-    pieces = find_pieces("a.jsonl", crawl)
+    pieces = find_input_files("a.jsonl", crawl)
     chosen = []
     for seed in (1, 1, 2):
         out = crawl / f"out{len(chosen)}"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document, read_documents, write_documents
-from synthlaw.corpus.places import find_files, find_pieces
-from synthlaw.corpus.readers import read_piece
+from synthlaw.corpus.readers.read import read_input
+from synthlaw.corpus.readers.sources import find_files, find_input_files
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
@@ -82,7 +82,7 @@ def test_folders_patterns_and_plain_text_are_read_in_a_fixed_order(tmp_path: Pat
     (tmp_path / "a.jsonl").write_text('{"id": "1", "text": "first"}\n')
     (tmp_path / ".hidden.txt").write_text("no")
     (tmp_path / "image.png").write_bytes(b"no")
-    texts = [d.text for piece in find_pieces(".", tmp_path) for d in read_piece(piece)]
+    texts = [d.text for piece in find_input_files(".", tmp_path) for d in read_input(piece)]
     assert texts == ["first", "second file"]
     assert [p.name for p in find_files("*.txt", tmp_path)] == ["b.txt"]
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthlaw.common.wordhash import words_of
-from synthlaw.corpus import duplicates
-from synthlaw.corpus.duplicates import kept_paragraphs, near_repeats, repeats
-from synthlaw.corpus.minhash import NUMBERS, bands, signature, similarity
-from synthlaw.corpus.paragraphs import paragraph_hashes, without
+from synthlaw.corpus.dedup import duplicates
+from synthlaw.corpus.dedup.duplicates import kept_paragraphs, near_repeats, repeats
+from synthlaw.corpus.dedup.minhash import NUMBERS, bands, signature, similarity
+from synthlaw.corpus.dedup.paragraphs import paragraph_hashes, without
 
 PARTS = st.lists(st.lists(st.integers(0, 6), max_size=8), max_size=4)
 

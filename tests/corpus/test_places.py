@@ -14,12 +14,12 @@ import pytest
 
 from synthlaw.common.errors import MissingExtraError, UsageError
 from synthlaw.corpus.documents import Document
-from synthlaw.corpus.places import find_pieces
-from synthlaw.corpus.readers import read_piece
+from synthlaw.corpus.readers.read import read_input
+from synthlaw.corpus.readers.sources import find_input_files
 
 
 def read(place: str, base: Path) -> list[Document]:
-    return [document for piece in find_pieces(place, base) for document in read_piece(piece)]
+    return [document for piece in find_input_files(place, base) for document in read_input(piece)]
 
 
 def jsonl(rows: list[dict[str, Any]]) -> bytes:
@@ -49,9 +49,9 @@ def test_an_object_store_is_read_like_a_folder(store: Any, tmp_path: Path) -> No
 
 
 def test_changed_bytes_in_a_store_are_another_content(store: Any, tmp_path: Path) -> None:
-    before = find_pieces("memory://bucket/d.txt", tmp_path)[0].content
+    before = find_input_files("memory://bucket/d.txt", tmp_path)[0].content
     store.pipe("/bucket/d.txt", b"other text")
-    assert find_pieces("memory://bucket/d.txt", tmp_path)[0].content != before
+    assert find_input_files("memory://bucket/d.txt", tmp_path)[0].content != before
 
 
 def test_a_store_without_its_package_names_the_extra(
@@ -59,7 +59,7 @@ def test_a_store_without_its_package_names_the_extra(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "s3fs", None)
     with pytest.raises(MissingExtraError, match=r"s3fs.*synthlaw\[s3\]"):
-        find_pieces("s3://bucket/x.jsonl", tmp_path)
+        find_input_files("s3://bucket/x.jsonl", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_places_that_lead_nowhere_say_what_would_be_right(
 ) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=said):
-        find_pieces(place, tmp_path)
+        find_input_files(place, tmp_path)
 
 
 def test_a_hub_data_set_is_streamed_file_by_file(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_a_hub_data_set_is_streamed_file_by_file(tmp_path: Path) -> None:
     for number in range(2):
         rows = [{"body": f"text {number}.{k}", "stars": k} for k in range(2)]
         (tmp_path / f"train-{number}.jsonl").write_bytes(jsonl(rows))
-    pieces = find_pieces(f"hub:{tmp_path}?column=body", tmp_path)
+    pieces = find_input_files(f"hub:{tmp_path}?column=body", tmp_path)
     assert len(pieces) == 2
-    documents = [document for piece in pieces for document in read_piece(piece)]
+    documents = [document for piece in pieces for document in read_input(piece)]
     assert [d.text for d in documents] == ["text 0.0", "text 0.1", "text 1.0", "text 1.1"]
     assert documents[1].fields == {"stars": 1}
     assert len({d.id for d in documents}) == 4
@@ -141,8 +141,8 @@ def test_redpajama_is_joined_with_its_signals_and_duplicates(tmp_path: Path) -> 
         "is_duplicate": False,
     }
     assert [d.fields["is_duplicate"] for d in documents] == [False, True, False]
-    (tail,) = find_pieces("redpajama:.?bucket=tail", tmp_path)
-    assert "is_duplicate" not in next(read_piece(tail)).fields
+    (tail,) = find_input_files("redpajama:.?bucket=tail", tmp_path)
+    assert "is_duplicate" not in next(read_input(tail)).fields
 
 
 def test_signals_of_other_documents_are_refused(tmp_path: Path) -> None:
@@ -160,4 +160,4 @@ def test_signals_of_other_documents_are_refused(tmp_path: Path) -> None:
 def test_a_bucket_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     redpajama(tmp_path)
     with pytest.raises(UsageError, match=r"found 2 files like .*, none with bucket=middle"):
-        find_pieces("redpajama:.?bucket=middle", tmp_path)
+        find_input_files("redpajama:.?bucket=middle", tmp_path)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from webarchive import Archive, page, with_length
 
 from synthlaw.common.errors import MissingExtraError, UsageError
-from synthlaw.corpus.pages import read_pages
-from synthlaw.corpus.places import find_pieces
-from synthlaw.corpus.readers import read_piece
-from synthlaw.corpus.reading import Reading
-from synthlaw.corpus.records import LONGEST_RECORD, BadRecord, Found, read_records
+from synthlaw.corpus.readers.input_file import ReadReport
+from synthlaw.corpus.readers.read import read_input
+from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.readers.warc import read_pages
+from synthlaw.corpus.readers.warc_records import LONGEST_RECORD, BadRecord, Found, read_records
 
 PROSE = [f"Paragraph {n} of an article that people wrote about rivers and bridges." for n in (1, 2)]
 
@@ -128,8 +128,8 @@ def test_whatever_is_broken_the_rest_is_read(data: st.DataObject) -> None:
     assert good in (kept, [str(n) for n in range(6)])
 
 
-def pages_of(made: Archive) -> tuple[dict[str, str], Reading]:
-    report = Reading()
+def pages_of(made: Archive) -> tuple[dict[str, str], ReadReport]:
+    report = ReadReport()
     stream = io.BytesIO(b"".join(made.packed()[0]))
     documents = list(read_pages(stream, "x.warc.gz", report))
     return {str(d.fields["url"]).rpartition("/")[2]: d.text for d in documents}, report
@@ -138,7 +138,7 @@ def pages_of(made: Archive) -> tuple[dict[str, str], Reading]:
 def test_pages_are_extracted_and_say_where_they_are_from() -> None:
     made = archive(1)
     made.request("http://example.org/0")
-    report = Reading()
+    report = ReadReport()
     (document,) = read_pages(io.BytesIO(b"".join(made.packed()[0])), "x.warc.gz", report)
     assert PROSE[0] in document.text and PROSE[1] in document.text
     assert "Home" not in document.text and "var x" not in document.text
@@ -212,9 +212,9 @@ def test_wet_files_give_their_text_as_it_is(tmp_path: Path) -> None:
     made.conversion("http://e.org/2", b"broken \xff\xfe text")
     path = tmp_path / "x.warc.wet.gz"
     path.write_bytes(b"".join(made.packed()[0]))
-    (piece,) = find_pieces(str(path), tmp_path)
-    report = Reading()
-    (document,) = read_piece(piece, report)
+    (piece,) = find_input_files(str(path), tmp_path)
+    report = ReadReport()
+    (document,) = read_input(piece, report)
     assert document.text == "Erste Zeile\nZweite Zeile"
     assert document.fields["url"] == "http://e.org/1"
     assert [offset for offset, _ in report.bad] == [made.packed()[1][1]]
@@ -223,12 +223,12 @@ def test_wet_files_give_their_text_as_it_is(tmp_path: Path) -> None:
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.warc.gz"
     path.write_bytes(b"PK\x03\x04 a zip")
-    (piece,) = find_pieces("x.warc.gz", tmp_path)
+    (piece,) = find_input_files("x.warc.gz", tmp_path)
     with pytest.raises(UsageError, match=r"x\.warc\.gz: found b'PK.*expected a WARC file"):
-        list(read_piece(piece))
+        list(read_input(piece))
 
 
 def test_the_other_extractor_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "trafilatura", None)
     with pytest.raises(MissingExtraError, match=r"synthlaw\[trafilatura\]"):
-        list(read_pages(io.BytesIO(), "x", Reading(), "trafilatura"))
+        list(read_pages(io.BytesIO(), "x", ReadReport(), "trafilatura"))

@@ -10,9 +10,9 @@ import pytest
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import Document
-from synthlaw.generate import embedded
-from synthlaw.generate.embedded import EmbeddedEngine
-from synthlaw.generate.engine import Completion, Request, RequestFailedError, Sampling
+from synthlaw.generate.engines import openvino as embedded
+from synthlaw.generate.engines.base import Completion, Request, RequestFailedError, Sampling
+from synthlaw.generate.engines.openvino import EmbeddedEngine
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.runner import generate_shard
 

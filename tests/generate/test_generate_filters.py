@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthlaw.generate.engine import Completion
+from synthlaw.generate.engines.base import Completion
 from synthlaw.generate.filters import RULES, Candidate, first_drop, words_of
 
 GOOD = (

@@ -14,8 +14,8 @@ from fault_server import FaultServer, fault_server
 from generation_runs import arguments, contents, rows, run, write_input
 
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.generate import openai
-from synthlaw.generate.retries import RetryPolicy
+from synthlaw.generate.engines import openai
+from synthlaw.generate.engines.retries import RetryPolicy
 
 
 @pytest.fixture

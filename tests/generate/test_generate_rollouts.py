@@ -12,11 +12,11 @@ from fault_server import fault_server
 
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engine import Completion, RequestFailedError, Sampling
-from synthlaw.generate.openai import OpenAIEngine
+from synthlaw.generate.engines.base import Completion, RequestFailedError, Sampling
+from synthlaw.generate.engines.openai import OpenAIEngine
 from synthlaw.generate.recipe import Recipe, load_recipe
-from synthlaw.generate.results import Generated, Settings
 from synthlaw.generate.runner import generate_documents
+from synthlaw.generate.settings import Generated, Settings
 
 CODE = """
 import asyncio

@@ -15,12 +15,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engine import Completion, Request, RequestFailedError, Sampling, make_engine
-from synthlaw.generate.openai import OpenAIEngine, server_url
+from synthlaw.generate.engines.base import Completion, Request, RequestFailedError, Sampling
+from synthlaw.generate.engines.openai import OpenAIEngine, server_url
+from synthlaw.generate.engines.registry import make_engine
+from synthlaw.generate.engines.retries import RetryPolicy
+from synthlaw.generate.engines.vllm import VLLMEngine
 from synthlaw.generate.recipe import load_recipe
-from synthlaw.generate.retries import RetryPolicy
 from synthlaw.generate.runner import generate_shard
-from synthlaw.generate.vllm import VLLMEngine
 
 QUICK = RetryPolicy(attempts=40, first=0.001, longest=0.01, timeout=0.5, patience=0.5)
 SAMPLING = Sampling()
@@ -128,7 +129,7 @@ def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         waits.append(seconds)
         await sleep(min(seconds, 0.01), *rest)
 
-    monkeypatch.setattr("synthlaw.generate.openai.asyncio.sleep", noted)
+    monkeypatch.setattr("synthlaw.generate.engines.openai.asyncio.sleep", noted)
     with fault_server(fault_share=0.5, faults=("429",)) as server:
         # The server asks for 0.01 s where the policy alone would wait far less.
         retry = RetryPolicy(attempts=40, first=1e-6, longest=1e-6)

@@ -9,11 +9,11 @@ import pytest
 from simulated_runs import JOINT_TRUTH, joint_rows, share_rows
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws import reference
-from synthlaw.laws.advice import recommend
+from synthlaw.laws.answer import reference
+from synthlaw.laws.answer.advice import recommend
+from synthlaw.laws.answer.costs import Costs, account
+from synthlaw.laws.answer.options import Situation
 from synthlaw.laws.api import fit_laws
-from synthlaw.laws.costs import Costs, account
-from synthlaw.laws.options import Situation
 from synthlaw.laws.table import RunsTable
 
 

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from simulated_runs import JOINT_TRUTH, joint_rows
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws import reference
-from synthlaw.laws.api import fit_laws
-from synthlaw.laws.comparison import (
+from synthlaw.laws.answer import reference
+from synthlaw.laws.answer.comparison import (
     consistency,
     crossings,
     floor_difference,
@@ -22,8 +21,9 @@ from synthlaw.laws.comparison import (
     speedup,
     vectors_of,
 )
+from synthlaw.laws.answer.summary import comparison_summary
+from synthlaw.laws.api import fit_laws
 from synthlaw.laws.lawfit import LawFit
-from synthlaw.laws.summary import comparison_summary
 from synthlaw.laws.table import RunsTable
 
 DATA = {law.mixture: law for law in reference.data_laws()}

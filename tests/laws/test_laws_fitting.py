@@ -11,9 +11,9 @@ from simulated_runs import JOINT_TRUTH, joint_loss, joint_rows, joint_table
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.api import fit_laws
-from synthlaw.laws.fitting import FitProblem, solve
-from synthlaw.laws.forms import DATA, JOINT, MODEL, Form
-from synthlaw.laws.objectives import objective_named
+from synthlaw.laws.fit.fitting import FitProblem, solve
+from synthlaw.laws.fit.objectives import objective_named
+from synthlaw.laws.forms.power import DATA, JOINT, MODEL, Form
 from synthlaw.laws.table import RunsTable
 
 UNIT = {"params": 1e9, "tokens": 1e9}
@@ -200,7 +200,7 @@ def test_repeated_seeds_weight_noisy_settings_down() -> None:
             rows.append({**row, "loss": loss, "seed": seed})
     table = RunsTable.from_rows(rows)
     weighted = problem(table, JOINT)
-    from synthlaw.laws.seednoise import seed_weights
+    from synthlaw.laws.fit.seednoise import seed_weights
 
     runs, _ = table.usable(JOINT.inputs)
     weights = seed_weights(runs)

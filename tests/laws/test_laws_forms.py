@@ -7,11 +7,11 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.catalogue import form_named
-from synthlaw.laws.differences import curvature_by_differences
-from synthlaw.laws.forms import DATA, JOINT, MODEL, TIED, Form
-from synthlaw.laws.ratio_forms import AdditiveForm, Bernstein, candidates, smooth_form
-from synthlaw.laws.repetition import RepetitionForm
+from synthlaw.laws.forms.catalogue import form_named
+from synthlaw.laws.forms.differences import curvature_by_differences
+from synthlaw.laws.forms.power import DATA, JOINT, MODEL, TIED, Form
+from synthlaw.laws.forms.ratio_forms import AdditiveForm, Bernstein, candidates, smooth_form
+from synthlaw.laws.forms.repetition import RepetitionForm
 
 BASE = (("E", 1.9), ("A", 0.5), ("B", 1.2), ("alpha", 0.35), ("beta", 0.35))
 FORMS: list[Form] = [

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from synthlaw.laws.nonnegative import solve_nonnegative
+from synthlaw.laws.fit.nonnegative import solve_nonnegative
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import huber
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.objectives import NAMES, objective_named
+from synthlaw.laws.fit.objectives import NAMES, objective_named
 
 RESIDUALS = st.lists(st.floats(-2, 2), min_size=1, max_size=20).map(np.array)
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthlaw.common.errors import UsageError
+from synthlaw.laws.answer.supply import epochs, tokens_worth, worth
 from synthlaw.laws.api import fit_laws
+from synthlaw.laws.forms.repetition import RepetitionForm, effective_tokens
 from synthlaw.laws.lawfit import LawFit
-from synthlaw.laws.repetition import RepetitionForm, effective_tokens
-from synthlaw.laws.supply import epochs, tokens_worth, worth
 from synthlaw.laws.table import RunsTable
 
 BASE = {"E": 1.87, "A": 0.6, "B": 1.4, "alpha": 0.35, "beta": 0.35}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.selection import select
+from synthlaw.laws.fit.selection import select
 from synthlaw.laws.table import Runs, RunsTable
 
 

@@ -7,13 +7,13 @@ import pytest
 from simulated_runs import JOINT_TRUTH, joint_loss, joint_rows, joint_table
 
 from synthlaw.laws.api import fit_laws
-from synthlaw.laws.diagnostics import WEAK_FACTOR
-from synthlaw.laws.fitting import FitProblem, solve
-from synthlaw.laws.forms import JOINT
-from synthlaw.laws.objectives import objective_named
-from synthlaw.laws.profiles import profile_interval
+from synthlaw.laws.fit.diagnostics import WEAK_FACTOR
+from synthlaw.laws.fit.fitting import FitProblem, solve
+from synthlaw.laws.fit.objectives import objective_named
+from synthlaw.laws.fit.profiles import profile_interval
+from synthlaw.laws.fit.uncertainty import interval
+from synthlaw.laws.forms.power import JOINT
 from synthlaw.laws.table import RunsTable
-from synthlaw.laws.uncertainty import interval
 
 
 def test_the_seed_decides_the_replicates_and_nothing_else_does() -> None:

@@ -10,11 +10,11 @@ import pytest
 from sandbox import Sandbox
 
 from synthlaw.common.errors import MissingExtraError
-from synthlaw.study import cluster
-from synthlaw.study.cluster import RayExecutor, SlurmExecutor
-from synthlaw.study.executors import Executor, LocalExecutor
 from synthlaw.study.pipeline import run_study
-from synthlaw.study.task import RunTask
+from synthlaw.study.run import cluster
+from synthlaw.study.run.cluster import RayExecutor, SlurmExecutor
+from synthlaw.study.run.local import Executor, LocalExecutor
+from synthlaw.study.run.task import RunTask
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.presets import ModelShape
 

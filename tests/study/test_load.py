@@ -10,11 +10,11 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from synthlaw.common.errors import UsageError
-from synthlaw.generate.engine import PACKAGED_MODEL, Sampling
-from synthlaw.study.limits import limits_of
+from synthlaw.generate.engines.base import PACKAGED_MODEL, Sampling
+from synthlaw.study.data.synthetic import engine_of, settings_of
 from synthlaw.study.load import parse_study
+from synthlaw.study.results.caveats import limits_of
 from synthlaw.study.store import Store
-from synthlaw.study.synthetic import engine_of, settings_of
 from synthlaw.study.workspace import Workspace
 
 GOOD = """\

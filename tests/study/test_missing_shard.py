@@ -11,10 +11,10 @@ import pytest
 from sandbox import Sandbox
 
 from synthlaw.common.errors import SynthlawError
-from synthlaw.study.executors import Failure, LocalExecutor
 from synthlaw.study.pipeline import Outcome, run_study
+from synthlaw.study.run.local import Failure, LocalExecutor
+from synthlaw.study.run.task import RunTask
 from synthlaw.study.status import study_status
-from synthlaw.study.task import RunTask
 
 
 def run(sandbox: Sandbox, until: str) -> Outcome:

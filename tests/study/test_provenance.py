@@ -14,7 +14,7 @@ from synthlaw.cli.models import export
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.study.pipeline import run_study
-from synthlaw.study.provenance import run_provenance
+from synthlaw.study.results.provenance import run_provenance
 
 
 def test_the_card_of_an_exported_run_tells_where_it_is_from(

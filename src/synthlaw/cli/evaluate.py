@@ -226,7 +226,7 @@ def _prepared(
     evaluator: Evaluator, name: str, found: list[Document], count: int, seed: int
 ) -> PreparedDomain:
     from synthlaw.evaluation.evaluate import prepare_domain
-    from synthlaw.study.natural import choose
+    from synthlaw.study.data.natural import choose
 
     if count:
         found = choose(found, count, seed)

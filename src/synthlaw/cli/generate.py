@@ -16,9 +16,9 @@ from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.progress import Meter, meter, say
 
 if TYPE_CHECKING:
-    from synthlaw.generate.card import Reporting
     from synthlaw.generate.mixing import RecipeMix
-    from synthlaw.generate.workers import FolderOutcome, FolderProgress
+    from synthlaw.generate.run.card import Reporting
+    from synthlaw.generate.run.workers import FolderOutcome, FolderProgress
 
 
 @click.command(cls=SectionedCommand)
@@ -51,7 +51,7 @@ def generate(
           --base-url http://b:8000 --concurrency 600 --input web.parquet --out qa
       synthlaw generate --status --out qa
     """
-    from synthlaw.generate.folder import folder_status
+    from synthlaw.generate.run.folder import folder_status
 
     if only_status:
         state = folder_status(out)
@@ -72,10 +72,10 @@ def generate(
 
 def _mix(named: tuple[str, ...], options: dict[str, Any]) -> RecipeMix:
     """Recipes, weights and everything else that determines the answers."""
-    from synthlaw.generate.engine import defaults_of
+    from synthlaw.generate.engines.base import defaults_of
     from synthlaw.generate.mixing import RecipeMix
     from synthlaw.generate.recipe import load_recipe, refine
-    from synthlaw.generate.results import Settings
+    from synthlaw.generate.settings import Settings
 
     defaults = defaults_of(options["kind"], options["model"])
     chosen = {name: options[name] for name in defaults.sampling.record()}
@@ -110,8 +110,8 @@ def _weighted(text: str) -> tuple[str, float]:
 
 
 def _reporting(options: dict[str, Any]) -> Reporting:
-    from synthlaw.generate.card import Reporting
     from synthlaw.generate.cost import Prices
+    from synthlaw.generate.run.card import Reporting
 
     prices = (options["price_prompt"], options["price_completion"], options["price_gpu_hour"])
     files = options["evaluation"]
@@ -125,8 +125,8 @@ def _reporting(options: dict[str, Any]) -> Reporting:
 
 
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
-    from synthlaw.generate.engine import make_engine
-    from synthlaw.generate.workers import run_folder
+    from synthlaw.generate.engines.registry import make_engine
+    from synthlaw.generate.run.workers import run_folder
 
     names = ("model", "base_urls", "concurrency", "tokenizer", "threads", "api", "fold_system")
     engine = make_engine(options["kind"], **{name: options[name] for name in names})

@@ -65,10 +65,10 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
       synthlaw fit runs.csv --law joint --params-column N --tokens-column D --json
     """
     from synthlaw.cli.laws_text import fit_text
+    from synthlaw.laws.answer.summary import comparison_summary, predict_all
     from synthlaw.laws.api import fit_laws
-    from synthlaw.laws.catalogue import form_named
+    from synthlaw.laws.forms.catalogue import form_named
     from synthlaw.laws.plain import without_infinities
-    from synthlaw.laws.summary import comparison_summary, predict_all
     from synthlaw.laws.table import RunsTable
 
     names = ("params", "tokens", "loss", "ratio", "unique_tokens")
@@ -123,10 +123,10 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
       synthlaw recommend --laws laws.json --params 7B --tokens 2T --natural-tokens 1T --json
     """
     from synthlaw.cli.laws_text import advice_text
-    from synthlaw.laws.advice import recommend as advise
-    from synthlaw.laws.costs import Costs
-    from synthlaw.laws.options import Situation
-    from synthlaw.laws.repetition import PUBLISHED_DECAY
+    from synthlaw.laws.answer.advice import recommend as advise
+    from synthlaw.laws.answer.costs import Costs
+    from synthlaw.laws.answer.options import Situation
+    from synthlaw.laws.forms.repetition import PUBLISHED_DECAY
 
     if reference == (laws is not None):
         raise UsageError("recommend: expected either --laws FILE or --reference")
@@ -145,7 +145,7 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
         PUBLISHED_DECAY if decay is None else parse_count(decay, "--decay"),
     )
     if laws is None:
-        from synthlaw.laws.reference import citation, laws_at
+        from synthlaw.laws.answer.reference import citation, laws_at
 
         result = {"source": citation(), **advise(laws_at(situation.params), situation)}
     else:

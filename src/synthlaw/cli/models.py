@@ -179,7 +179,7 @@ def export(
       synthlaw export --model runs/first --tokenizer tokens/natural/tokenizer.json --out hf
       synthlaw export --model demo/artifacts/training/33HQ-0.8M-40k-s0-* --out hf
     """
-    from synthlaw.study.provenance import run_provenance
+    from synthlaw.study.results.provenance import run_provenance
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.export import export_model

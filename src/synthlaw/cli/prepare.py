@@ -103,7 +103,7 @@ def prepare(
         --decontaminate wiki=wikitext.jsonl --remove-contaminated
     """
     from synthlaw.corpus.pipeline import Source, make_corpus
-    from synthlaw.corpus.places import find_pieces
+    from synthlaw.corpus.readers.sources import find_input_files
     from synthlaw.corpus.settings import Settings
 
     if remove_contaminated and not decontaminate:
@@ -114,7 +114,7 @@ def prepare(
         contaminated="remove" if remove_contaminated else "report",
         **options,
     )
-    sources = [Source(find_pieces(place, Path.cwd())) for place in inputs]
+    sources = [Source(find_input_files(place, Path.cwd())) for place in inputs]
     index, evaluation = _index(decontaminate, settings.ngram) if decontaminate else (None, None)
     counts = make_corpus(
         sources, settings, out, index=index, evaluation=evaluation, workers=workers
@@ -130,8 +130,8 @@ def _phrases(path: Path) -> tuple[str, ...]:
 def _index(places: tuple[str, ...], n: int) -> tuple[NgramIndex, Any]:
     """The n-grams of all evaluation sets, and what determines them."""
     from synthlaw.corpus.decontamination import index_of
-    from synthlaw.corpus.places import find_pieces
-    from synthlaw.corpus.readers import read_piece
+    from synthlaw.corpus.readers.read import read_input
+    from synthlaw.corpus.readers.sources import find_input_files
 
     sets = {}
     for item in places:
@@ -142,10 +142,10 @@ def _index(places: tuple[str, ...], n: int) -> tuple[NgramIndex, Any]:
             raise UsageError(
                 f"--decontaminate: two sets are called {name!r}; name them: NAME=PLACE"
             )
-        sets[name] = find_pieces(place, Path.cwd())
+        sets[name] = find_input_files(place, Path.cwd())
     keys = {name: [piece.key() for piece in pieces] for name, pieces in sets.items()}
     documents = {
-        name: (document for piece in pieces for document in read_piece(piece))
+        name: (document for piece in pieces for document in read_input(piece))
         for name, pieces in sets.items()
     }
     return index_of(documents, n), keys

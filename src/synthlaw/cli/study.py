@@ -85,8 +85,8 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
     Example:
       synthlaw plan study.yaml --json
     """
+    from synthlaw.study.data.natural import missing_inputs
     from synthlaw.study.load import load_study
-    from synthlaw.study.natural import missing_inputs
     from synthlaw.study.plan import plan_lines, plan_study
 
     wanted = load_study(study)
@@ -166,7 +166,7 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       synthlaw status results
     """
-    from synthlaw.generate.folder import folder_status, is_generation
+    from synthlaw.generate.run.folder import folder_status, is_generation
 
     if is_generation(folder):
         from synthlaw.cli.generate import status_lines as generation_lines

@@ -21,7 +21,7 @@ from synthlaw.common.numbers import parse_count
 from synthlaw.common.progress import meter
 
 if TYPE_CHECKING:  # loaded when a command needs them
-    from synthlaw.corpus.places import Piece
+    from synthlaw.corpus.readers.input_file import InputFile
     from synthlaw.tokens.dataset import TokenDataset
     from synthlaw.tokens.tokenizer import Tokenizer
 
@@ -72,14 +72,14 @@ def tokenize(
         --tokenizer tokens/natural/tokenizer.json
       synthlaw tokenize --input 'crawl/*.jsonl.gz' --tokenizer llama3 --out tokens/crawl
     """
-    from synthlaw.corpus.places import all_pieces
+    from synthlaw.corpus.readers.sources import all_input_files
     from synthlaw.tokens.dataset import TOKENIZER_FILE
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.tokens.writing import write_dataset
 
     if (place is None) == (vocab is None):
         raise UsageError("give one of --tokenizer and --vocab")
-    pieces = list(all_pieces(inputs, Path.cwd()))
+    pieces = list(all_input_files(inputs, Path.cwd()))
     if vocab is not None:
         place = str(_trained(out, vocab, pieces))
     assert place is not None
@@ -109,7 +109,7 @@ def tokenize(
     answer(value, [line], as_json)
 
 
-def _trained(out: Path, vocab: int, pieces: list[Piece]) -> Path:
+def _trained(out: Path, vocab: int, pieces: list[InputFile]) -> Path:
     """The BPE trained on the input, found again if an earlier run of this very work left it."""
     from synthlaw.tokens.dataset import TOKENIZER_FILE
     from synthlaw.tokens.tokenizer import train_bpe
@@ -137,16 +137,16 @@ def _trained(out: Path, vocab: int, pieces: list[Piece]) -> Path:
 
 
 @contextmanager
-def _texts(label: str, pieces: list[Piece]) -> Iterator[Iterator[str]]:
+def _texts(label: str, pieces: list[InputFile]) -> Iterator[Iterator[str]]:
     """The texts of `pieces`, with progress over their bytes as they lie on disk."""
-    from synthlaw.corpus.readers import read_piece
-    from synthlaw.corpus.reading import Reading
+    from synthlaw.corpus.readers.input_file import ReadReport
+    from synthlaw.corpus.readers.read import read_input
 
     with meter(label, sum(piece.size for piece in pieces), "B") as bar:
         yield (
             document.text
             for piece in pieces
-            for document in read_piece(piece, Reading(on_read=bar.advance))
+            for document in read_input(piece, ReadReport(on_read=bar.advance))
         )
 
 

@@ -33,17 +33,17 @@ from synthlaw.common.progress import meter
 from synthlaw.corpus import stages
 from synthlaw.corpus.conditions import Condition
 from synthlaw.corpus.decontamination import Contamination
-from synthlaw.corpus.duplicates import (
+from synthlaw.corpus.dedup.duplicates import (
     Numbers,
     gather_signatures,
     kept_paragraphs,
     near_repeats,
     repeats,
 )
-from synthlaw.corpus.places import Piece
+from synthlaw.corpus.parquet import FieldTypes
 from synthlaw.corpus.pool import Task, run_tasks
+from synthlaw.corpus.readers.input_file import InputFile
 from synthlaw.corpus.settings import VERSION, Settings
-from synthlaw.corpus.tables import FieldTypes
 
 COUNTS, DUPLICATES, CONTAMINATION = "counts.json", "duplicates.parquet", "contamination.jsonl"
 BAD_RECORDS = "bad_records.jsonl"
@@ -54,7 +54,7 @@ TRAINING_FOLDER, HELD_OUT_FOLDER = "documents", "held_out"
 class Source:
     """Pieces that are read together. documents: take so many of theirs, chosen by seed."""
 
-    pieces: Sequence[Piece]
+    pieces: Sequence[InputFile]
     documents: int | None = None
 
 

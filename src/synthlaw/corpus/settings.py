@@ -8,7 +8,7 @@ from typing import Any
 from synthlaw.common.errors import UsageError
 from synthlaw.common.ngrams import USUAL_N
 from synthlaw.corpus.conditions import Condition
-from synthlaw.corpus.pages import Extractor
+from synthlaw.corpus.readers.warc import Extractor
 
 VERSION = 1
 """Raised when the same input and settings would give another corpus."""

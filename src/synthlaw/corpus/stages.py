@@ -29,17 +29,16 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.common.wordhash import Hashes, Words, words_of
 from synthlaw.corpus.conditions import Condition, Row
 from synthlaw.corpus.decontamination import Contamination
+from synthlaw.corpus.dedup.minhash import NUMBERS, signature
+from synthlaw.corpus.dedup.paragraphs import paragraph_hashes, without
 from synthlaw.corpus.documents import Document
 from synthlaw.corpus.language import language_of
-from synthlaw.corpus.minhash import NUMBERS, signature
-from synthlaw.corpus.paragraphs import paragraph_hashes, without
-from synthlaw.corpus.places import Piece
+from synthlaw.corpus.parquet import FieldTypes, TableWriter, pack, read_rows
 from synthlaw.corpus.prepare import SHORTEST_WORDS, is_held_out, pieces, text_digest
-from synthlaw.corpus.readers import read_piece
-from synthlaw.corpus.reading import Reading
+from synthlaw.corpus.readers.input_file import InputFile, ReadReport
+from synthlaw.corpus.readers.read import read_input
 from synthlaw.corpus.settings import Settings
 from synthlaw.corpus.signals import COUNTS, NAMES, signals_of
-from synthlaw.corpus.tables import FieldTypes, TableWriter, pack, read_rows
 
 REPORT, DOCUMENTS, HELD_OUT = "report.json", "documents.parquet", "held_out.parquet"
 PARAGRAPHS, RANKS = "paragraphs.npy", "ranks.npy"
@@ -66,16 +65,18 @@ def added_columns(settings: Settings) -> list[tuple[str, pa.DataType]]:
     return columns
 
 
-def read_stage(piece: Piece, settings: Settings, chosen: bool, folder: Path, tell: Tell) -> None:
+def read_stage(
+    piece: InputFile, settings: Settings, chosen: bool, folder: Path, tell: Tell
+) -> None:
     """Read `piece` into `folder`. chosen: whether only some of its source's documents are taken."""
-    report = Reading(on_read=tell)
+    report = ReadReport(on_read=tell)
     types = FieldTypes()
     hashes: list[Hashes] = []
     ranks: list[int] = []
     count = 0
     with atomic_folder(folder) as aside:
         writer = TableWriter(aside / DOCUMENTS, _BETWEEN, level=1)
-        for document in read_piece(piece, report, settings.extractor):
+        for document in read_input(piece, report, settings.extractor):
             count += 1
             types.add(document.fields)
             writer.add({"id": document.id, "text": document.text, "fields": pack(document.fields)})

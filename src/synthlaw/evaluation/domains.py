@@ -2,7 +2,8 @@
 
 A Pile file (`test.jsonl.zst`) holds all domains mixed; each document says its own in
 `meta.pile_set_name`. A domain that has a name here takes only its own documents from such a file.
-Places are those of corpus/places.py: files, folders, patterns, object stores, data sets of the hub.
+Places are those of corpus/readers/sources.py: files, folders, patterns, object stores, hub data
+sets.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document
-from synthlaw.corpus.places import Piece, all_pieces
-from synthlaw.corpus.readers import read_piece
+from synthlaw.corpus.readers.input_file import InputFile
+from synthlaw.corpus.readers.read import read_input
+from synthlaw.corpus.readers.sources import all_input_files
 from synthlaw.evaluation.conventions import WIKITEXT
 
 PILE = "pile"
@@ -105,10 +107,10 @@ def hub_place(domain: str) -> str:
 def read_domain(domain: str, place: str, base: Path) -> Iterator[Document]:
     """Documents of `domain` from a place; relative paths start at `base`."""
     pieces = own_pieces(domain, _pieces(place, base))
-    return of_domain(domain, (doc for piece in pieces for doc in read_piece(piece)))
+    return of_domain(domain, (doc for piece in pieces for doc in read_input(piece)))
 
 
-def own_pieces(domain: str, pieces: list[Piece]) -> list[Piece]:
+def own_pieces(domain: str, pieces: list[InputFile]) -> list[InputFile]:
     """The pieces that can hold documents of `domain`: not the files named after other domains.
 
     So a folder of one file per domain may be the place of each of them. Raises UsageError when
@@ -124,14 +126,14 @@ def own_pieces(domain: str, pieces: list[Piece]) -> list[Piece]:
     return found
 
 
-def _stem(piece: Piece) -> str:
+def _stem(piece: InputFile) -> str:
     """A file's name without its endings, which may be a domain's."""
     return piece.name.lower().split(".")[0]
 
 
-def _pieces(place: str, base: Path) -> list[Piece]:
+def _pieces(place: str, base: Path) -> list[InputFile]:
     # What the texts are is digested when they are read; the files need not be.
-    return list(all_pieces([place], base, digest=lambda path: ""))
+    return list(all_input_files([place], base, digest=lambda path: ""))
 
 
 def read_pile(place: str, base: Path) -> tuple[dict[str, list[Document]], list[str]]:
@@ -145,7 +147,7 @@ def read_pile(place: str, base: Path) -> tuple[dict[str, list[Document]], list[s
     domains: dict[str, list[Document]] = {}
     for piece in _pieces(place, base):
         own = _stem(piece)
-        for document in read_piece(piece):
+        for document in read_input(piece):
             name = own if own in PILE_DOMAINS else by_set.get(pile_set_of(document) or "")
             if name is not None:
                 domains.setdefault(name, []).append(document)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from synthlaw.generate.engine import Completion
+from synthlaw.generate.engines.base import Completion
 
 FILTERS_VERSION = 2
 """Raised when a rule judges differently: part of a run's key."""

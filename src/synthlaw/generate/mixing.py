@@ -17,9 +17,9 @@ from typing import Any
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
-from synthlaw.generate.engine import Engine
+from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.recipe import Recipe
-from synthlaw.generate.results import Settings
+from synthlaw.generate.settings import Settings
 
 _DRAW_BITS = 53
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
-from synthlaw.generate.engine import Completion
+from synthlaw.generate.engines.base import Completion
 
 SAMPLING_KEYS = ("temperature", "top_p", "top_k", "repetition_penalty", "frequency_penalty")
 """Payload keys that override the run's sampling for one request; so does `max_tokens`."""

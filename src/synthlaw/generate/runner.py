@@ -12,10 +12,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engine import Engine, Sampling
+from synthlaw.generate.engines.base import Engine, Sampling
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.recipe import Recipe
-from synthlaw.generate.results import (
+from synthlaw.generate.session import Session
+from synthlaw.generate.settings import (
     INPUT_TOKENS,
     Generated,
     Journal,
@@ -24,7 +25,6 @@ from synthlaw.generate.results import (
     ProgressCallback,
     Settings,
 )
-from synthlaw.generate.session import Session
 
 __all__ = ["Generated", "Progress", "Settings", "generate_documents", "generate_shard"]
 

@@ -12,11 +12,10 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engine import Completion, Engine, Request, RequestFailedError, Sampling
+from synthlaw.generate.engines.base import Completion, Engine, Request, RequestFailedError, Sampling
 from synthlaw.generate.filters import Candidate, Drop, first_drop
 from synthlaw.generate.keywords import KeywordPool, key_phrases
 from synthlaw.generate.recipe import Step
-from synthlaw.generate.results import Generated, Journal, Progress, ProgressCallback, Settings
 from synthlaw.generate.rollout import (
     Answer,
     RequestNames,
@@ -26,6 +25,7 @@ from synthlaw.generate.rollout import (
     parse_payload,
     texts_of,
 )
+from synthlaw.generate.settings import Generated, Journal, Progress, ProgressCallback, Settings
 
 _ANY = Sampling()
 

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.building import LawSet, Options, fit_group
-from synthlaw.laws.forms import DATA, JOINT, MODEL, Form
-from synthlaw.laws.grouping import Group, groups_of
+from synthlaw.laws.fit.building import LawSet, Options, fit_group
+from synthlaw.laws.fit.grouping import Group, groups_of
+from synthlaw.laws.fit.objectives import objective_named
+from synthlaw.laws.fit.ratio_fit import fit_ratio_group, ratio_groups
+from synthlaw.laws.fit.repetition_fit import fit_repetition_group
+from synthlaw.laws.fit.selection import select
+from synthlaw.laws.fit.uncertainty import LEVEL
+from synthlaw.laws.forms.power import DATA, JOINT, MODEL, Form
 from synthlaw.laws.lawfit import LawFit
-from synthlaw.laws.objectives import objective_named
-from synthlaw.laws.ratio_fit import fit_ratio_group, ratio_groups
-from synthlaw.laws.repetition_fit import fit_repetition_group
-from synthlaw.laws.selection import select
 from synthlaw.laws.table import LeftOut, RunsTable
-from synthlaw.laws.uncertainty import LEVEL
 
 LAWS = ("data", "model", "joint", "ratio", "repetition")
 NEEDS = {"repetition": ["params", "tokens", "unique_tokens"]}

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.catalogue import form_named
-from synthlaw.laws.forms import Form
+from synthlaw.laws.fit.uncertainty import LEVEL, interval
+from synthlaw.laws.forms.catalogue import form_named
+from synthlaw.laws.forms.power import Form
 from synthlaw.laws.plain import without_infinities
-from synthlaw.laws.uncertainty import LEVEL, interval
 
 Array = NDArray[np.float64]
 

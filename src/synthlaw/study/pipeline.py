@@ -19,17 +19,10 @@ from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_documents
 from synthlaw.evaluation.tasks import check_tasks
-from synthlaw.study.answer import make_answer
-from synthlaw.study.contamination import Decontamination
-from synthlaw.study.domains import make_domain, make_domain_tokens
-from synthlaw.study.downstream import task_settings
-from synthlaw.study.executors import Executor, LocalExecutor
-from synthlaw.study.generation import note_speeds, write_generation
-from synthlaw.study.given import make_given
-from synthlaw.study.grid import Run, runs_of, tokens_needed
-from synthlaw.study.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
-from synthlaw.study.load import parse_study
-from synthlaw.study.natural import (
+from synthlaw.study.data.contamination import Decontamination
+from synthlaw.study.data.domains import make_domain, make_domain_tokens
+from synthlaw.study.data.given import make_given
+from synthlaw.study.data.natural import (
     check_sources,
     corpus_counts,
     inputs_of,
@@ -39,23 +32,30 @@ from synthlaw.study.natural import (
     read_source,
     texts_of,
 )
-from synthlaw.study.page import make_page
+from synthlaw.study.data.shards import KEPT
+from synthlaw.study.data.synthetic import Synthetic, check_recipes, make_synthetic
+from synthlaw.study.grid import Run, runs_of, tokens_needed
+from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
-from synthlaw.study.results import (
+from synthlaw.study.results.answer import make_answer
+from synthlaw.study.results.generation import note_speeds, write_generation
+from synthlaw.study.results.page import make_page
+from synthlaw.study.results.statistics import make_statistics
+from synthlaw.study.results.tables import (
     write_curves,
     write_evaluation,
     write_facts,
     write_mixtures,
     write_runs,
 )
-from synthlaw.study.runs import find_finished
-from synthlaw.study.shards import KEPT
+from synthlaw.study.run.downstream import task_settings
+from synthlaw.study.run.execute import find_finished
+from synthlaw.study.run.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
+from synthlaw.study.run.local import Executor, LocalExecutor
+from synthlaw.study.run.task import RunTask
+from synthlaw.study.run.trunks import trunk_states
 from synthlaw.study.spec import NATURAL
-from synthlaw.study.statistics import make_statistics
 from synthlaw.study.store import Artifact, Store
-from synthlaw.study.synthetic import Synthetic, check_recipes, make_synthetic
-from synthlaw.study.task import RunTask
-from synthlaw.study.trunks import trunk_states
 from synthlaw.study.workspace import STAGES, Workspace
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -176,7 +176,7 @@ def _executor(space: Workspace, name: str) -> Executor:
     execution = space.study.execution
     if name == "local":
         return LocalExecutor(execution.workers, execution.threads, execution.gpus_per_run)
-    from synthlaw.study.cluster import RayExecutor, SlurmExecutor
+    from synthlaw.study.run.cluster import RayExecutor, SlurmExecutor
 
     if name == "ray":
         return RayExecutor(execution.threads, execution.gpus_per_run)

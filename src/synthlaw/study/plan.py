@@ -12,7 +12,6 @@ from typing import Any
 
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
-from synthlaw.study.executors import default_workers
 from synthlaw.study.grid import (
     Run,
     planned_vocab,
@@ -22,6 +21,7 @@ from synthlaw.study.grid import (
     tokens_needed,
 )
 from synthlaw.study.mixing import mean_shares
+from synthlaw.study.run.local import default_workers
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
 

@@ -9,8 +9,8 @@ from typing import Any
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.study.grid import planned_vocab, runs_of
-from synthlaw.study.ladder import FAILURES
 from synthlaw.study.load import load_study
+from synthlaw.study.run.ladder import FAILURES
 from synthlaw.study.store import MARKER
 
 

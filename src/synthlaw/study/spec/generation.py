@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from synthlaw.generate.engine import EngineDefaults, defaults_of
-from synthlaw.generate.engine import Sampling as EngineSampling
+from synthlaw.generate.engines.base import EngineDefaults, defaults_of
+from synthlaw.generate.engines.base import Sampling as EngineSampling
 from synthlaw.study.spec.fields import Name, Part
 
 

@@ -1,0 +1,85 @@
+"""Data sets of the Hugging Face hub, streamed: nothing is downloaded whole.
+
+    hub:NAME?config=…&split=train&column=text&revision=…
+
+NAME is a data set's name, or a local folder in the hub's layout. The commit is looked up once and
+is part of the content, so that what is resumed is what was begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from synthlaw.common.digest import digest_of, file_digest
+from synthlaw.common.errors import MissingExtraError, UsageError
+from synthlaw.corpus.documents import Document, document_from_row
+from synthlaw.corpus.readers.input_file import InputFile, check_options
+
+OPTIONS = ("config", "split", "column", "revision")
+
+
+def hub_pieces(name: str, options: dict[str, str]) -> list[InputFile]:
+    """One piece for every file of the data set's split.
+
+    Raises UsageError when it does not exist, MissingExtraError without `datasets`.
+    """
+    check_options(f"hub:{name}", options, OPTIONS)
+    chosen = {"split": "train", "column": "text", **options}
+    if Path(name).is_dir():
+        files = [p for p in sorted(Path(name).rglob("*")) if p.is_file()]
+        content = digest_of([[str(p.relative_to(name)), file_digest(p)] for p in files])
+    else:
+        content = chosen["revision"] = _commit(name, chosen.get("revision"))
+    shards = max(1, _load(name, chosen).num_shards)
+    return [
+        InputFile("hub", name, content, {**chosen, "part": f"{part}/{shards}"})
+        for part in range(shards)
+    ]
+
+
+def _commit(name: str, revision: str | None) -> str:
+    try:
+        from huggingface_hub import HfApi
+    except ImportError:
+        raise MissingExtraError("datasets", "hub", f"hub:{name}") from None
+    try:
+        return str(HfApi().dataset_info(name, revision=revision).sha)
+    except Exception as error:
+        raise UsageError(
+            f"hub:{name}: cannot be reached ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _load(name: str, options: dict[str, str]) -> Any:
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise MissingExtraError("datasets", "hub", f"hub:{name}") from None
+    revision = None if Path(name).is_dir() else options.get("revision")
+    try:
+        return load_dataset(
+            name,
+            options.get("config"),
+            split=options["split"],
+            revision=revision,
+            streaming=True,
+        )
+    except (ValueError, OSError, RuntimeError) as error:
+        raise UsageError(f"hub:{name}: {error}") from error
+
+
+def read_hub(piece: InputFile) -> Iterator[Document]:
+    """Documents of one piece of a hub data set, in its order."""
+    number, _, shards = piece.options["part"].partition("/")
+    column = piece.options["column"]
+    part = _load(piece.path, piece.options).shard(num_shards=int(shards), index=int(number))
+    for place, row in enumerate(part):
+        if column not in row:
+            raise UsageError(
+                f"hub:{piece.path}: found columns {', '.join(row)}; expected '{column}' "
+                "(name another with ?column=…)"
+            )
+        named = {"text" if key == column else key: value for key, value in row.items()}
+        yield document_from_row(named, f"{piece.name}:part {number}:row {place + 1}")

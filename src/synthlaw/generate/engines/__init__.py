@@ -1,0 +1,1 @@
+"""Engines: language models that answer requests, one kind a file."""

@@ -1,0 +1,208 @@
+"""What an engine is: a language model that answers requests and owns the tokenizer that counts.
+
+Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol),
+`vllm` (such a server, started by us).
+A new one implements `Engine` and joins `registry.make_engine`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from synthlaw.common.errors import SynthlawError, UsageError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. The defaults are the paper's (appendix B.3 and A.1.2).
+
+    temperature: 0 is greedy. top_k: 0 is off. repetition_penalty: 1 is off; divides the logits of
+    every token seen in the prompt or the answer, so it also keeps the model from using the words
+    of the document and tags that the prompt asks for. frequency_penalty: 0 is off; taken from a
+    token's logit for each time it is in the answer. max_tokens: longest completion, in the
+    engine's tokens.
+    """
+
+    temperature: float = 0.7
+    top_p: float = 0.95
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    max_tokens: int = 2048
+    frequency_penalty: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError naming the value that is out of range."""
+        checks = (
+            ("temperature", self.temperature, 0 <= self.temperature <= 10, "0 to 10"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0, at most 1"),
+            ("top_k", self.top_k, self.top_k >= 0, "0 (off) or more"),
+            (
+                "repetition_penalty",
+                self.repetition_penalty,
+                0 < self.repetition_penalty <= 10,
+                "above 0, at most 10 (1 is off)",
+            ),
+            (
+                "frequency_penalty",
+                self.frequency_penalty,
+                -2 <= self.frequency_penalty <= 2,
+                "-2 to 2 (0 is off)",
+            ),
+            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
+        )
+        for name, value, good, expected in checks:
+            if not good:
+                raise UsageError(f"{name}: found {value}; expected {expected}")
+
+    def record(self) -> dict[str, float | int]:
+        """Every setting by name, for provenance and digests."""
+        return dict(vars(self))
+
+    def as_json(self) -> str:
+        """The settings as one line of JSON with sorted keys."""
+        return json.dumps(self.record(), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class EngineDefaults:
+    """What a command takes where its user says nothing.
+
+    rules_off: post-filter rules that are not applied.
+    """
+
+    sampling: Sampling = Sampling()
+    input_tokens: int = 2000
+    rules_off: tuple[str, ...] = ()
+
+
+PACKAGED_MODEL = EngineDefaults(Sampling(0.4, 0.95, 0, 1.0, 300, 0.5), 500, ("unfinished",))
+"""Of the model that ships with the embedded engine, chosen on 24 web pages: see docs/generate.md.
+With the paper's sampling, all of 16 articles and lists by it were loops or cut off."""
+
+
+def defaults_of(kind: str, model: str | None) -> EngineDefaults:
+    """The paper's defaults, except for the packaged model of 135M parameters."""
+    packaged = kind == "embedded" and model is None
+    return PACKAGED_MODEL if packaged else EngineDefaults()
+
+
+Message = dict[str, str]
+"""One turn: `role` (system, user, assistant) and `content`."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One completion to make: the last user turn, what stands before it, sampling and seed.
+
+    earlier: (role, content) of turns between the system turn and the last user turn.
+    """
+
+    prompt: str
+    system: str
+    sampling: Sampling
+    seed: int
+    earlier: tuple[tuple[str, str], ...] = ()
+
+    def messages(self) -> list[Message]:
+        """All turns in order; no system turn when `system` is empty."""
+        turns = [("system", self.system)] if self.system else []
+        turns += [*self.earlier, ("user", self.prompt)]
+        return [{"role": role, "content": content} for role, content in turns]
+
+    def record(self) -> dict[str, Any]:
+        """What was asked, for keys and a failure's report."""
+        return {
+            "messages": self.messages(),
+            "sampling": self.sampling.record(),
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the model wrote. Token counts are the engine's own; the end token is not counted.
+
+    finish_reason: `stop` (the model ended) or `length` (max_tokens reached), or the server's word.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class RequestFailedError(SynthlawError):
+    """The engine would not answer one request; the others are unaffected.
+
+    reason: a short name that can be counted (`http-400`, `bad-answer`, `prompt-too-long`).
+    response: what the engine said, cut to a readable length.
+    """
+
+    def __init__(self, reason: str, response: str = "") -> None:
+        super().__init__(f"{reason}: {response[:300]}" if response else reason)
+        self.reason = reason
+        self.response = response[:4000]
+
+
+class Engine(Protocol):
+    """A language model. Used within `async with`; one event loop at a time.
+
+    `concurrency` is how many requests keep it busy: more are queued, fewer leave it idle.
+    `written` counts the tokens written so far, those of unfinished answers included where the
+    engine can see them: it is for showing progress. So are `in_flight`, requests being answered by
+    server, and `waiting`, those that the engine holds back.
+    """
+
+    written: int
+
+    @property
+    def concurrency(self) -> int:
+        """Requests in flight that saturate the engine."""
+        ...
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """Requests being answered, by server or kind of engine."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a place or for another try."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the answers besides the request: kind, model, its digest, tokenizer."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The generator's name for the provenance column."""
+        ...
+
+    def plain(self, text: str) -> str:
+        """`text` such that no part of it acts as a control word of the model's chat template."""
+        ...
+
+    async def truncate(self, text: str, tokens: int) -> str:
+        """The longest prefix of `text` of at most `tokens` of the engine's tokens."""
+        ...
+
+    async def count_tokens(self, text: str) -> int:
+        """Length of `text` in the engine's tokens."""
+        ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer one request. Raises RequestFailedError when this request cannot be answered."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

@@ -1,0 +1,1 @@
+"""Fits: the solver, uncertainty, diagnostics and validation."""

@@ -1,0 +1,218 @@
+"""One law for one group of runs: the problem, its solution, intervals, warnings, validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthlaw.common.errors import UsageError
+from synthlaw.common.seeds import derive_seed
+from synthlaw.laws.fit.diagnostics import cautions
+from synthlaw.laws.fit.fitting import FitProblem, Solution, coefficient_vectors, solve
+from synthlaw.laws.fit.grouping import Group
+from synthlaw.laws.fit.objectives import Objective
+from synthlaw.laws.fit.profiles import profile_interval
+from synthlaw.laws.fit.seednoise import seed_weights
+from synthlaw.laws.fit.selection import select
+from synthlaw.laws.fit.uncertainty import bootstrap, interval, noise_of
+from synthlaw.laws.fit.validation import error_by_distance, rolling, score
+from synthlaw.laws.forms.power import Form
+from synthlaw.laws.lawfit import Caution, LawFit, finite_pair
+from synthlaw.laws.table import LeftOut, Runs
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fit: see `fit_laws`."""
+
+    objective: Objective
+    unit: dict[str, float]
+    holdout: str | None
+    bootstrap: int
+    seed: int
+    level: float
+    weighting: str
+    method: str
+    fixed: Mapping[str, float]
+    profile: bool = False
+    rolling: bool = False
+
+
+@dataclass
+class LawSet(Sequence[LawFit]):
+    """The laws of a table, the groups that could not be fitted, and the rows left out."""
+
+    laws: list[LawFit]
+    skipped: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.laws)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.laws[index]
+
+    def __iter__(self) -> Iterator[LawFit]:
+        return iter(self.laws)
+
+    def to_json(self, *, replicates: int = 0) -> dict[str, Any]:
+        """{"laws": [...], "skipped": [...], "left_out": [...]}, as `fit --json` prints it."""
+        return {
+            "laws": [law.to_json(replicates=replicates) for law in self.laws],
+            "skipped": self.skipped,
+            "left_out": [row.to_json() for row in self.left_out],
+        }
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A group's runs that a fit uses, their weights, and the runs held out (None: not asked)."""
+
+    group: Group
+    runs: Runs
+    weights: Array
+    held_out: Runs | None
+
+
+def selected(group: Group, options: Options) -> Selected:
+    """Take the held-out runs from a group and weight the rest."""
+    runs, held = group.runs, None
+    if options.holdout is not None:
+        out = select(runs, options.holdout)
+        runs, held = runs.where(~out), runs.where(out)
+    weights = seed_weights(runs) if options.weighting == "seeds" else np.ones(len(runs))
+    return Selected(group, runs, weights, held)
+
+
+def fit_group(group: Group, law: str, form: Form, options: Options) -> LawFit:
+    """One law for one group of runs; raises UsageError when the group cannot carry it."""
+    chosen = selected(group, options)
+    problem = problem_of(chosen, form, options)
+    return law_from(problem, solve(problem), chosen, law, options)
+
+
+def problem_of(chosen: Selected, form: Form, options: Options) -> FitProblem:
+    """The fit's problem; raises UsageError when the runs cannot determine the form."""
+    runs = chosen.runs
+    free = sum(name not in options.fixed for name in [*form.linear, *form.shape])
+    if len(runs) == 0:
+        raise UsageError("found no runs to fit: all of them are held out")
+    settings = {tuple(row) for row in zip(*[runs.numbers[n] for n in form.inputs], strict=True)}
+    if len(settings) < free:
+        raise UsageError(
+            f"found {len(runs)} points at {len(settings)} distinct settings of "
+            f"{', '.join(form.inputs)}; expected at least {free}, one per coefficient"
+        )
+    for name in form.inputs:
+        if len(np.unique(runs.numbers[name])) < 2:
+            raise UsageError(
+                f"found one value of {name} ({runs.numbers[name][0]:.6g}) in {len(runs)} points; "
+                f"expected several, or a law without {name}"
+            )
+    return FitProblem(
+        form,
+        {name: runs.numbers[name] for name in form.inputs},
+        runs.loss,
+        chosen.weights,
+        options.objective,
+        {**options.unit, "unique_tokens": options.unit["tokens"]},
+        options.fixed,
+    )
+
+
+def law_from(
+    problem: FitProblem, solution: Solution, chosen: Selected, law: str, options: Options
+) -> LawFit:
+    """The solved problem as a law, with intervals, warnings and the score on held-out runs."""
+    group, runs = chosen.group, chosen.runs
+    noise, degrees = noise_of(problem, solution)
+    form = problem.form
+    result = LawFit(
+        mixture=group.name,
+        law=law,
+        form=form,
+        coefficients=solution.coefficients(problem.unit),
+        unit={n: options.unit[n] for n in ("params", "tokens")},
+        points=len(runs),
+        objective=options.objective.name,
+        value=options.objective.reported(solution.residuals, problem.weights),
+        at=group.at_json(options.unit),
+        ranges=ranges_of(runs),
+        synthetic_type=group.synthetic_type,
+        ratio=group.ratio,
+        noise=noise,
+        degrees=degrees,
+        level=options.level,
+    )
+    if options.bootstrap:
+        _resample(problem, solution, result, group, options)
+    if options.profile:
+        pairs = {
+            n: profile_interval(problem, solution, n, options.level)
+            for n in result.coefficients
+            if n not in options.fixed
+        }
+        result.details["profile_intervals"] = {n: finite_pair(p) for n, p in pairs.items()}
+    if options.rolling:
+        result.details |= _rolling(chosen, form, law, options)
+    result.warnings = cautions(problem, solution, result, runs)
+    if chosen.held_out is not None:
+        result.holdout = score(result, chosen.held_out)
+        if len(chosen.held_out) == 0:
+            result.warnings.append(
+                Caution("empty-holdout", f"no run satisfies {options.holdout!r}")
+            )
+    return result
+
+
+def _rolling(chosen: Selected, form: Form, law: str, options: Options) -> dict[str, Any]:
+    """Rolling extrapolation along every size that the law reads."""
+    bare = replace(options, bootstrap=0, holdout=None, profile=False, rolling=False)
+
+    def fit(runs: Runs) -> LawFit | None:
+        try:
+            return fit_group(replace(chosen.group, runs=runs), law, form, bare)
+        except UsageError:
+            return None
+
+    entries = [
+        entry
+        for variable in form.inputs
+        if variable in ("params", "tokens")
+        for entry in rolling(chosen.runs, variable, fit)
+    ]
+    return {"rolling": entries, "error_by_distance": error_by_distance(entries)}
+
+
+def _resample(
+    problem: FitProblem, solution: Solution, result: LawFit, group: Group, options: Options
+) -> None:
+    """Add bootstrap replicates and the coefficients' intervals to `result`."""
+    seed = derive_seed(options.seed, group.name, result.law, *sorted(group.at.items()))
+    resampled = bootstrap(problem, solution, options.bootstrap, seed, options.method)
+    result.method = resampled.method
+    result.replicates = coefficient_vectors(
+        problem.form, resampled.z, problem.reference, problem.unit
+    )
+    low, high = interval(
+        result.replicates, options.level, resampled.method, result.points, problem.free
+    )
+    for i, name in enumerate(result.coefficients):
+        if name not in options.fixed:
+            result.intervals[name] = (float(low[i]), float(high[i]))
+
+
+def ranges_of(runs: Runs) -> dict[str, tuple[float, float]]:
+    """Smallest and largest finite value of each variable, as plain counts."""
+    found = {}
+    for name, values in runs.inputs().items():
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            found[name] = (float(finite.min()), float(finite.max()))
+    return found

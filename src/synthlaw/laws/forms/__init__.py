@@ -1,0 +1,1 @@
+"""Forms: the functions of params, tokens and share that a law can be."""

@@ -1,0 +1,1 @@
+"""What a study ends with: tables, statistics, the answer, its caveats, the page."""
