@@ -69,6 +69,8 @@ def server_address(text: str, key: str | None = None) -> ServerAddress:
         or re.search(r"[\s\\]|[^\x21-\uffff]", bare)
     ):
         raise UsageError(wrong)
+    if parts.username is not None and "@" in parts.path + parts.query + parts.fragment:
+        raise UsageError(f"{wrong} (within a password write / ? # @ as %2F %3F %23 %40)")
     if port == 0:
         raise UsageError(f"{wrong} (port 0)")
     path = _PASTED_ENDS.sub("", re.sub(r"/{2,}", "/", parts.path)).rstrip("/")
@@ -90,7 +92,8 @@ def _authorization(parts: SplitResult, key: str | None) -> dict[str, str]:
 
 def _secrets(parts: SplitResult, headers: dict[str, str], key: str | None) -> tuple[str, ...]:
     """Everything that must not be shown, longest first."""
-    values = [key, parts.password, unquote(parts.password or ""), parts.query]
+    alone = parts.username if parts.password is None else ""  # a token in place of a user
+    values = [key, parts.password, unquote(parts.password or ""), alone, parts.query]
     values += [value for name, value in parse_qsl(parts.query) if name != "api-version"]
     values += [value.partition(" ")[2] for value in headers.values()]
     found = {value for value in values if value and len(value) >= _SHORTEST_SECRET}

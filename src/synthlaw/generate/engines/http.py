@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from types import TracebackType
 from typing import Self
 from urllib.request import getproxies, proxy_bypass
@@ -70,7 +71,7 @@ def proxy_for(url: str) -> str | None:
     target = URL(url)
     named = getproxies()
     proxy = named.get(target.scheme) or named.get("all")
-    if not proxy or proxy_bypass(f"{target.host}:{target.port}"):
+    if not proxy or proxy_bypass(f"{target.host}:{target.port}") or _in_a_network(target.host):
         return None
     if "://" not in proxy:
         proxy = f"http://{proxy}"
@@ -84,6 +85,17 @@ def proxy_for(url: str) -> str | None:
             f"{target.host}; expected http://HOST:PORT (or name the host in NO_PROXY)"
         )
     return proxy
+
+
+def _in_a_network(host: str | None) -> bool:
+    """Whether NO_PROXY names a network, such as 10.0.0.0/8, that the address lies in."""
+    for one in getproxies().get("no", "").split(","):
+        try:
+            if ip_address(host or "") in ip_network(one.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 class HttpClient:
@@ -153,9 +165,9 @@ class HttpClient:
         self, method: str, path: str, body: bytes | None, timeout: float
     ) -> Response:
         url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = URL(self._address.join(path), encoded=True)
         try:
+            if url is None:
+                url = self._urls[path] = URL(self._address.join(path))
             for _ in range(_MOST_REDIRECTS):
                 response = await self._once(method, url, body, timeout)
                 onward = _redirect(url, response)
@@ -198,17 +210,25 @@ class HttpClient:
 
 def _exchange_error(error: Exception) -> Exception:
     """What broke after there was a connection."""
+    if isinstance(error, aiohttp.InvalidURL | UnicodeError):
+        return WrongAddressError(f"no URL that can be asked ({_words(str(error))})")
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return WrongAddressError(f"the proxy answers {error.status} {error.message}")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return ExchangeError("not-http", _words(error.message))
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return ExchangeError("broken-body", _words(str(error.__cause__ or error)))
-    if isinstance(error, aiohttp.ClientError | OSError):
-        return ExchangeError("connection-dropped", _words(str(error) or type(error).__name__))
-    if isinstance(error, ValueError):
-        return ExchangeError("not-http", _words(str(error)))
+    for kind, reason in _BROKEN:
+        if isinstance(error, kind):
+            words = str(error.__cause__ or error) or type(error).__name__
+            return ExchangeError(reason, _words(words))
     return error
+
+
+_BROKEN: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientResponseError, "not-http"),
+    (aiohttp.ClientPayloadError, "broken-body"),
+    (aiohttp.ClientError, "connection-dropped"),
+    (OSError, "connection-dropped"),
+    (ValueError, "not-http"),
+)
+"""What the library raises, from special to general, and its short name."""
 
 
 def _words(text: str) -> str:

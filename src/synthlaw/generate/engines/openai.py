@@ -95,7 +95,8 @@ class OpenAIEngine:
         self._counter: TokenCounter | None = FileCounter(Path(tokenizer)) if tokenizer else None
         if own and self._model:
             self._counter = self._counter or ServerCounter(self._question, self._model)
-        self._dialect, self._failures = Dialect(), Counter[str]()
+        self._dialect = Dialect()
+        self._failures, self._without_text = Counter[str](), Counter[str]()
         self._pool: ServerPool | None = None
         self._juries: dict[str, Jury] = {}
         self._places: asyncio.Semaphore | None = None
@@ -187,12 +188,8 @@ class OpenAIEngine:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.__aexit__(kind, error, trace)
-        if self._failures:
-            worst, times = self._failures.most_common(1)[0]
-            total = sum(self._failures.values())
-            share = f"; the commonest words ({times} times)" if total > 1 else ""
-            say(f"  {total} failed requests{share}: {worst}")
-            self._failures.clear()
+        _tell("requests failed", self._failures)
+        _tell("answers without a text", self._without_text)
 
     async def count_tokens(self, text: str) -> int:
         """Tokens in `text`, as counted for this engine; an estimate where the server fails."""
@@ -305,6 +302,8 @@ class OpenAIEngine:
         prompt_tokens = await self._usage.prompt_tokens(answer, request.system + request.prompt)
         tokens = await self._usage.completion_tokens(answer)
         self.written += max(tokens, 1)
+        if answer.aside:
+            self._without_text[answer.aside] += 1
         return Completion(
             answer.text,
             answer.finish_reason,
@@ -313,6 +312,15 @@ class OpenAIEngine:
             aside=answer.aside,
             unsent=self._dialect.unsent,
         )
+
+
+def _tell(what: str, seen: Counter[str]) -> None:
+    """How often, and what the servers said most often, if they said it at all."""
+    if seen:
+        words, times = seen.most_common(1)[0]
+        share = f"the commonest, {times} times" if len(seen) > 1 else "all of them"
+        say(f"  {seen.total()} {what}; {share}: {words}")
+        seen.clear()
 
 
 def _distinct(base_urls: Sequence[str], key: str | None) -> list[ServerAddress]:

@@ -42,11 +42,10 @@ class UsageReader:
             return await self.count(answer.text) if answer.text else 0
         if not self.exact or answer.finish_reason != "stop":
             return told
-        if len(self._more) >= COMPARED:
-            return max(told - self._end_tokens(), 1)
-        counted = await self.count(answer.text)
-        self._more.append(told - counted)
-        return counted
+        if len(self._more) < COMPARED:
+            self._more.append(told - await self.count(answer.text))
+            return told - (self._more[-1] == 1)
+        return max(told - self._end_tokens(), 1)
 
     async def prompt_tokens(self, answer: Answer, prompt: str) -> int:
         """Tokens of the prompt, as reported or counted."""
