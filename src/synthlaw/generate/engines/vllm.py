@@ -189,7 +189,7 @@ class VLLMEngine(OpenAIEngine):
                     written, heard = process.output_bytes(), now
                 if now - told >= TELL_EVERY_SECONDS:
                     told = now
-                    say(f"  vLLM loads, {format_seconds(now - began)}: {process.last_line()[:100]}")
+                    say(f"  vLLM loads, {format_seconds(now - began)}: {process.last_line()[:50]}")
                 await asyncio.sleep(_LOOK_EVERY_SECONDS)
         raise SynthlawError(
             f"vLLM said nothing for {format_seconds(SILENT_SECONDS)} and does not answer: "
