@@ -284,6 +284,11 @@ def _tasks(evaluator: Evaluator, settings: TaskSettings, out: Path) -> list[dict
     return rows
 
 
+def _perplexity(value: float | None) -> str:
+    """A word perplexity; that of text whose words are whole sentences is beyond any number."""
+    return f"{'too large':>9}" if value is None else f"{value:9.4g}"
+
+
 def _task_line(row: dict[str, Any]) -> str:
     error = "" if row["stderr"] is None else f" (standard error {row['stderr']:.4f})"
     return f"{row['task']}: {row['metric']} {row['value']:.4f}{error}"
@@ -305,7 +310,7 @@ def _lines(rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]
         lines.append(
             f"{name:{width}}  {loss['value']:7.4f}  {spread:>15}  "
             f"{figures['bits_per_byte']['value']:9.4f}  "
-            f"{figures['word_perplexity']['value']:9.4g}  "
+            f"{_perplexity(figures['word_perplexity']['value'])}  "
             f"{loss['tokens']:11,}  {loss['documents']:9,}"
         )
     cut = [f"{n} {f['cut']:,} of {f['documents']:,}" for n, f in facts.items() if f["cut"]]

@@ -10,6 +10,7 @@ import click
 
 from synthlaw.cli.options import (
     MixtureOptions,
+    export_option,
     mixture_options,
     model_option,
     out_option,
@@ -17,9 +18,9 @@ from synthlaw.cli.options import (
 )
 from synthlaw.cli.output import answer, json_option
 from synthlaw.cli.training_options import budget_of, checked, plateau, protocol_options
-from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count
+from synthlaw.common.ownership import check_replaceable
 from synthlaw.common.progress import meter
 
 if TYPE_CHECKING:  # brings torch
@@ -158,7 +159,7 @@ def _model_folder(folder: Path) -> Path:
 
 @click.command()
 @model_option
-@out_option
+@export_option
 @tokenizer_option
 @click.option(
     "--context",
@@ -184,8 +185,8 @@ def export(
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.export import export_model
 
-    if out.exists() and any(out.iterdir()) and not (out / "model.safetensors").exists():
-        raise UsageError(f"{out}: holds other files; expected a new or empty folder")
+    if out.is_dir():
+        check_replaceable(out, "export")
     study = run_provenance(model)
     if tokenizer_file is None and study is not None:
         tokenizer_file = study.tokenizer

@@ -16,6 +16,7 @@ from pathlib import Path
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_json, write_text
 from synthlaw.common.numbers import format_count
+from synthlaw.common.ownership import claimed
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_documents
 from synthlaw.evaluation.tasks import check_tasks
@@ -104,6 +105,19 @@ def run_study(
     """
     study = parse_study(text, name)
     space = Workspace(study, base, Store(out, verify=verify))
+    with claimed(out, "run", beside=(STUDY_FILE,)):
+        _check(space, name)
+        with space.store.locked():
+            write_text(out / STUDY_FILE, text)
+            # Memory that happens to be free is no fact of the study: the same study, the same file.
+            plan = {name: part for name, part in plan_study(study).items() if name != "memory"}
+            write_json(out / "plan.json", plan)
+            page = _run_stages(space, name, executor, STAGES.index(until))
+    return Outcome(space.store.made, len(space.store.kept), page)
+
+
+def _check(space: Workspace, name: str) -> None:
+    """Raise UsageError, naming the study file, for what cannot be had or done here."""
     try:
         check_recipes(space)
         check_sources(space)
@@ -112,13 +126,6 @@ def run_study(
             check_tasks(wanted)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    with space.store.locked():
-        write_text(out / STUDY_FILE, text)
-        # Memory that happens to be free is no fact of the study: the same study, the same file.
-        plan = {name: part for name, part in plan_study(study).items() if name != "memory"}
-        write_json(out / "plan.json", plan)
-        page = _run_stages(space, name, executor, STAGES.index(until))
-    return Outcome(space.store.made, len(space.store.kept), page)
 
 
 def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:

@@ -46,7 +46,7 @@ def export_model(
     if tokenizer is not None:
         _check_tokenizer(tokenizer, model.shape.vocab)
     weights = {PREFIX + n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
-    with atomic_folder(out) as aside:
+    with atomic_folder(out, "export") as aside:
         save_file(weights, aside / WEIGHTS_FILE, metadata={"format": "pt"})
         write_json(aside / CONFIG_FILE, config_of(model.shape, context, bos, eos))
         generation = {"_from_model_config": True, "bos_token_id": bos, "eos_token_id": eos}
