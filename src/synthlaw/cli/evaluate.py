@@ -35,9 +35,9 @@ INPUT = "input"
 )
 @click.option(
     "--tokenizer",
-    "tokenizer_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The tokenizer.json that the model was trained with.  [default: the one beside it]",
+    "tokenizer_place",
+    help="What the model was trained with: llama3, a tokenizer.json, a .tiktoken file, or "
+    "tiktoken:NAME.  [default: the model's own]",
 )
 @click.option(
     "--domain",
@@ -101,7 +101,7 @@ INPUT = "input"
 @json_option
 def evaluate(
     model: Path,
-    tokenizer_file: Path | None,
+    tokenizer_place: str | None,
     domains: tuple[str, ...],
     inputs: tuple[str, ...],
     documents: int,
@@ -139,6 +139,7 @@ def evaluate(
     from synthlaw.evaluation.evaluate import Evaluator
     from synthlaw.evaluation.loading import load_any
     from synthlaw.evaluation.tasks import TaskSettings, check_tasks
+    from synthlaw.study.results.provenance import tokenizer_of_run
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.device import choose_device
 
@@ -148,9 +149,9 @@ def evaluate(
     if tasks:
         check_tasks(settings)
     loaded = load_any(model)
-    place = tokenizer_file or loaded.tokenizer
+    place = tokenizer_place or loaded.tokenizer or tokenizer_of_run(model)
     if place is None:
-        raise UsageError(f"{model}: holds no tokenizer.json; give --tokenizer FILE")
+        raise UsageError(f"{model}: holds no tokenizer.json; give --tokenizer (a file or a name)")
     protocol = protocol_of(
         convention,
         context=loaded.context,

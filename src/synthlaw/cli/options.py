@@ -47,9 +47,8 @@ input_option = click.option(
 seed_option = click.option("--seed", default=0, show_default=True)
 tokenizer_option = click.option(
     "--tokenizer",
-    "tokenizer_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A Hugging Face tokenizer.json.",
+    "tokenizer_place",
+    help="A file, llama3 or tiktoken:NAME.  [default: the model's own]",
 )
 source_option = click.option(
     "--source", "sources", multiple=True, required=True, help="NAME=FOLDER of a token set."
