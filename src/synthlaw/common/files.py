@@ -69,7 +69,10 @@ def atomic_folder(path: Path, kind: str | None = None) -> Iterator[Path]:
         if kind is not None:
             _mark(aside, path, kind)
         for entry in sorted(aside.rglob("*")):
-            _sync(entry)
+            if not entry.is_symlink():
+                # Libraries that write aside themselves leave files that only their owner can read.
+                entry.chmod(0o755 if entry.is_dir() else 0o644)
+                _sync(entry)
         _sync(aside)
         aside.chmod(0o755)
         if path.exists():
