@@ -23,6 +23,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     initialise(model, 3)
     out = folder / "hf"
     export_model(
-        model, out, context=32, tokenizer=tokenizer.path, bos=tokenizer.bos, eos=tokenizer.eos
+        model, out, context=32, tokenizer=tokenizer.as_json(), bos=tokenizer.bos, eos=tokenizer.eos
     )
     return out

@@ -154,7 +154,7 @@ def test_same_study_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
             shutil.copy(whole / name, study)
         pages.append(build_report(study).parent)
     files = [path.relative_to(pages[0]) for path in pages[0].rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".html", ".png", ".svg", ".csv"}
+    assert {path.suffix for path in files} == {".html", ".png", ".svg", ".csv", ".json"}
     for name in files:
         assert (pages[0] / name).read_bytes() == (pages[1] / name).read_bytes(), name
 

@@ -98,3 +98,35 @@ def test_too_few_ranks_give_no_fit_and_too_few_blocks_no_interval():
 
 def test_the_same_counts_give_the_same_fit():
     assert fit_zipf(corpus(5), shifted=True, seed=1) == fit_zipf(corpus(5), shifted=True, seed=1)
+
+
+def blocks_of(total: np.ndarray, blocks: int = 8) -> np.ndarray:
+    """Counts spread evenly over blocks."""
+    return np.stack([total // blocks] * blocks).astype(np.uint64)
+
+
+@pytest.mark.parametrize(
+    "total",
+    [
+        np.full(100, 8000),  # every word as often as every other: one repeated list
+        np.full(1000, 8000) + np.arange(1000) % 3,  # near-uniform words
+        np.where(np.arange(50) == 0, 10**7, 800),  # one word, and equal others
+        np.linspace(9000, 8, 400).astype(int),  # frequency falls in a line
+        np.full(25, 80),
+        np.geomspace(1e9, 100, 60).astype(np.int64),  # falls exponentially
+    ],
+)
+@pytest.mark.parametrize("shifted", [False, True])
+def test_text_that_follows_no_such_law_ends_in_figures_or_in_none(
+    total: np.ndarray, shifted: bool
+) -> None:
+    fit = fit_zipf(blocks_of(total), shifted=shifted)
+    figures = [fit.exponent.value, fit.shift.value, fit.misfit]
+    assert np.isfinite(figures).all() or np.isnan(figures).all()
+    if np.isfinite(figures).all():
+        assert fit.exponent.value == pytest.approx(1.0, abs=30) and fit.misfit >= -1e-12
+
+
+def test_equal_words_have_no_exponent_of_frequency_by_rank() -> None:
+    fit = fit_zipf(blocks_of(np.full(200, 8000)), shifted=True)
+    assert np.isnan(fit.exponent.value) and fit.ranks == 200

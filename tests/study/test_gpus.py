@@ -55,7 +55,7 @@ def test_a_plan_says_what_would_fit(one: Sandbox, monkeypatch: pytest.MonkeyPatc
     one.value["execution"] = {"workers": 1}
     one.value["training"] = {"context": 4096, "batch_tokens": 4096 * 64}
     one.value["ladder"] = {"sizes": ["1B"], "budgets": ["1M"]}
-    made = plan_study(load_study(one.write()))
+    made = plan_study(load_study(one.write()), one.folder)
     assert made["memory"]["fits"] is False
     assert made["memory"]["advice"] == "micro_batch 2 with recompute would fit"
     line = next(line for line in plan_lines(made) if "DOES NOT FIT" in line)

@@ -7,15 +7,20 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import PACKAGED_MODEL, Sampling
 from synthlaw.study.data.synthetic import engine_of, settings_of
+from synthlaw.study.grid import runs_of
 from synthlaw.study.load import parse_study
+from synthlaw.study.plan import plan_study
 from synthlaw.study.results.caveats import limits_of
 from synthlaw.study.store import Store
 from synthlaw.study.workspace import Workspace
+from synthlaw.tokens.tokenizer import train_bpe
 
 GOOD = """\
 natural: {path: text}
@@ -68,6 +73,10 @@ def test_the_shipped_study_files_are_valid(name: str) -> None:
         (("[50k]", "[many]"), "study.yaml:6: ladder.budgets.0: found 'many'; expected a count"),
         (("[50k]", "[500]"), "less than one batch"),
         (("[50k]", "[5000, 5100]"), "expected budgets that differ by a step"),
+        # 2.5 and 3 batches: both three steps, by the one rounding that there is.
+        (("[50k]", "[2560, 3072]"), "2560, 3072 tokens are 3, 3 steps"),
+        (("[50k]", "[50k]\nladder: 3"), "the key 'ladder' is given twice"),
+        (("context: 128", "context: 128, learning_rate: .inf"), "learning_rate"),
         (
             ("ladder:", "evaluation: {domains: {natural: {path: x}}}\nladder:"),
             "evaluation.domains.natural: the name is taken",
@@ -158,3 +167,67 @@ def test_engine_and_sampling_are_part_of_a_shards_identity(tmp_path: Path) -> No
 )
 def test_an_engine_that_lacks_something_is_said_so(engine: str, said: str) -> None:
     assert said in complaint(generating(f"engine: {{{engine}}}"))
+
+
+def test_budgets_that_differ_by_a_step_are_taken() -> None:
+    study = parse_study(GOOD.replace("[50k]", "[2048, 2560]"), "s")
+    runs = runs_of(study, 4096)
+    assert [run.config.steps for run in runs] == [2, 3]
+
+
+@given(
+    st.lists(st.integers(1024, 200_000), min_size=2, max_size=4, unique=True),
+    st.sampled_from([128, 1024, 4096]),
+)
+def test_a_study_counts_steps_as_its_runs_do(budgets: list[int], batch: int) -> None:
+    text = GOOD.replace("[50k]", str(budgets)).replace("1024", str(batch))
+    try:
+        study = parse_study(text, "s")
+    except UsageError:
+        assume(False)
+    runs = runs_of(study, 4096)
+    assert len({run.config.steps for run in runs}) == len(runs)
+    for run in runs:
+        assert run.config.steps == study.steps(run.config.budget)
+
+
+@pytest.mark.parametrize("word", ["off", "report", "remove"])
+def test_words_that_yaml_1_1_takes_for_booleans_are_words(word: str) -> None:
+    study = parse_study(GOOD + f"corpus: {{decontaminate: {word}}}\n", "s")
+    assert study.corpus.decontaminate == word
+
+
+def test_names_may_be_numbers() -> None:
+    study = parse_study(GOOD.replace("CC:", "33:") + "name: 2026\nbaseline: 33\n", "s")
+    assert (study.name, study.baseline_name()) == ("2026", "33")
+
+
+def test_a_share_that_comes_to_no_window_is_told() -> None:
+    text = GOOD.replace("{natural: 1.0}", "{natural: 0.999, hq: 0.001}")
+    study = parse_study(text + "generate: {recipes: [hq]}\n", "s")
+    (said,) = plan_study(study, Path())["warnings"]
+    assert "mixtures.CC: a share of 0.001 of hq is less than one window" in said
+    assert "budgets of 128k tokens or more" in said
+    enough = parse_study(text.replace("[50k]", "[200k]") + "generate: {recipes: [hq]}\n", "s")
+    assert plan_study(enough, Path())["warnings"] == []
+
+
+def test_the_plan_counts_the_entries_of_the_tokenizer_that_is_there(tmp_path: Path) -> None:
+    train_bpe(["the river runs past the town"] * 9, 300, tmp_path / "own.json")
+
+    def planned(tokenizer: str) -> dict[str, object]:
+        study = parse_study(GOOD + f"tokenizer: {{{tokenizer}}}\n", "s")
+        return plan_study(study, tmp_path)["tokenizer"]
+
+    own = Tokenizer.from_file(str(tmp_path / "own.json")).get_vocab_size()
+    assert planned("path: own.json") == {"vocab": own, "known": True}
+    assert planned("path: absent.json") == {"vocab": 128256, "known": False}
+    assert planned("name: llama3") == {"vocab": 128256, "known": True}
+    assert planned("name: 'tiktoken:cl100k_base'") == {"vocab": 100277, "known": True}
+    assert planned("vocab: 700") == {"vocab": 700, "known": True}
+
+
+def test_every_setting_that_the_plan_advises_can_be_set() -> None:
+    study = parse_study(GOOD.replace("1024}", "1024, recompute: true, micro_batch: 2}"), "s")
+    (run,) = runs_of(study, 4096)
+    assert run.config.recompute and run.config.micro_batch == 2

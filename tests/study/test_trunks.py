@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -86,7 +87,7 @@ def wsd(**changes: Any) -> str:
 
 def test_the_plan_says_what_a_trunk_saves() -> None:
     study = parse_study(wsd(), "s")
-    training = plan_study(study)["training"]
+    training = plan_study(study, Path())["training"]
     # Separate: 100 + 200 + 500 + 1000 steps. Shared: a trunk of 800 and falls of 20 to 200.
     steps = 2 * 2 * (800 + 20 + 40 + 100 + 200)
     assert training["tokens"] == steps * 128
@@ -95,10 +96,10 @@ def test_the_plan_says_what_a_trunk_saves() -> None:
     whole = training["flops"] + training["flops_saved"]
     assert whole == pytest.approx(sum(run.config.flops for run in runs))
     assert training["flops_saved"] / whole == pytest.approx(1 - 1160 / 1800)
-    assert "(36% of separate runs)" in "\n".join(plan_lines(plan_study(study)))
+    assert "(36% of separate runs)" in "\n".join(plan_lines(plan_study(study, Path())))
     cosine = parse_study(wsd(schedule="cosine"), "s")
-    assert plan_study(cosine)["training"]["flops_saved"] == 0
-    assert "separate runs" not in "\n".join(plan_lines(plan_study(cosine)))
+    assert plan_study(cosine, Path())["training"]["flops_saved"] == 0
+    assert "separate runs" not in "\n".join(plan_lines(plan_study(cosine, Path())))
 
 
 @pytest.mark.parametrize(

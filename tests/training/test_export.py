@@ -44,7 +44,7 @@ def test_transformers_gives_equal_logits(model: Llama, tokenizer: Path, tmp_path
         model,
         tmp_path / "hf",
         context=64,
-        tokenizer=tokenizer,
+        tokenizer=tokenizer.read_text(),
         bos=0,
         eos=1,
         provenance={"mixture": {"CC": 0.67, "HQ": 0.33}, "note": "a|b"},
@@ -108,9 +108,34 @@ def test_what_cannot_be_imported_is_named(
 def test_export_refuses_another_tokenizer(model: Llama, tokenizer: Path, tmp_path: Path) -> None:
     small = Llama(ModelShape(dim=16, layers=1, heads=1, vocab=100))
     with pytest.raises(UsageError, match="more than the model's vocabulary of 100"):
-        export_model(small, tmp_path / "hf", context=64, tokenizer=tokenizer)
+        export_model(small, tmp_path / "hf", context=64, tokenizer=tokenizer.read_text())
     assert not (tmp_path / "hf").exists()
     with pytest.raises(UsageError, match=r"not a tokenizer\.json"):
-        export_model(model, tmp_path / "hf", context=64, tokenizer=tmp_path / "none.json")
+        export_model(model, tmp_path / "hf", context=64, tokenizer="{}")
     with pytest.raises(UsageError, match=r"expected a Hugging Face folder with config\.json"):
         import_model(tmp_path)
+
+
+def test_a_reader_of_either_transformers_generates_as_it_is(
+    model: Llama, tokenizer: Path, tmp_path: Path
+) -> None:
+    out = export_model(
+        model, tmp_path / "hf", context=64, tokenizer=tokenizer.read_text(), bos=0, eos=1
+    )
+    reader, theirs = AutoTokenizer.from_pretrained(out), AutoModelForCausalLM.from_pretrained(out)
+    asked = reader("to be", return_tensors="pt")
+    # transformers 4 gave token_type_ids too, which its Llama refuses.
+    assert set(asked) == {"input_ids", "attention_mask"}
+    assert theirs.generate(**asked, max_new_tokens=2, do_sample=False).shape[0] == 1
+
+
+def test_without_a_tokenizer_no_ids_are_made_up(model: Llama, tmp_path: Path) -> None:
+    out = export_model(model, tmp_path / "hf", context=64)
+    theirs = AutoModelForCausalLM.from_pretrained(out)
+    assert (theirs.config.bos_token_id, theirs.config.eos_token_id) == (None, None)
+
+
+def test_files_can_be_read_by_others(model: Llama, tokenizer: Path, tmp_path: Path) -> None:
+    out = export_model(model, tmp_path / "hf", context=64, tokenizer=tokenizer.read_text())
+    modes = {path.name: path.stat().st_mode & 0o777 for path in out.iterdir()}
+    assert set(modes.values()) == {0o644}, modes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from synthlaw.cli.options import own_folder
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=own_folder,
     help="Write comparison.csv, .parquet, .json and .svg there.",
 )
 @json_option

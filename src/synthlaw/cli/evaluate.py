@@ -35,9 +35,9 @@ INPUT = "input"
 )
 @click.option(
     "--tokenizer",
-    "tokenizer_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="The tokenizer.json that the model was trained with.  [default: the one beside it]",
+    "tokenizer_place",
+    help="What the model was trained with: llama3, a tokenizer.json, a .tiktoken file, or "
+    "tiktoken:NAME.  [default: the model's own]",
 )
 @click.option(
     "--domain",
@@ -101,7 +101,7 @@ INPUT = "input"
 @json_option
 def evaluate(
     model: Path,
-    tokenizer_file: Path | None,
+    tokenizer_place: str | None,
     domains: tuple[str, ...],
     inputs: tuple[str, ...],
     documents: int,
@@ -139,6 +139,7 @@ def evaluate(
     from synthlaw.evaluation.evaluate import Evaluator
     from synthlaw.evaluation.loading import load_any
     from synthlaw.evaluation.tasks import TaskSettings, check_tasks
+    from synthlaw.study.results.provenance import tokenizer_of_run
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.device import choose_device
 
@@ -148,9 +149,9 @@ def evaluate(
     if tasks:
         check_tasks(settings)
     loaded = load_any(model)
-    place = tokenizer_file or loaded.tokenizer
+    place = tokenizer_place or loaded.tokenizer or tokenizer_of_run(model)
     if place is None:
-        raise UsageError(f"{model}: holds no tokenizer.json; give --tokenizer FILE")
+        raise UsageError(f"{model}: holds no tokenizer.json; give --tokenizer (a file or a name)")
     protocol = protocol_of(
         convention,
         context=loaded.context,
@@ -284,6 +285,11 @@ def _tasks(evaluator: Evaluator, settings: TaskSettings, out: Path) -> list[dict
     return rows
 
 
+def _perplexity(value: float | None) -> str:
+    """A word perplexity; that of text whose words are whole sentences is beyond any number."""
+    return f"{'too large':>9}" if value is None else f"{value:9.4g}"
+
+
 def _task_line(row: dict[str, Any]) -> str:
     error = "" if row["stderr"] is None else f" (standard error {row['stderr']:.4f})"
     return f"{row['task']}: {row['metric']} {row['value']:.4f}{error}"
@@ -305,7 +311,7 @@ def _lines(rows: list[dict[str, Any]], facts: dict[str, Any], missing: list[str]
         lines.append(
             f"{name:{width}}  {loss['value']:7.4f}  {spread:>15}  "
             f"{figures['bits_per_byte']['value']:9.4f}  "
-            f"{figures['word_perplexity']['value']:9.4g}  "
+            f"{_perplexity(figures['word_perplexity']['value'])}  "
             f"{loss['tokens']:11,}  {loss['documents']:9,}"
         )
     cut = [f"{n} {f['cut']:,} of {f['documents']:,}" for n, f in facts.items() if f["cut"]]

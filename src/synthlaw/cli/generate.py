@@ -13,6 +13,7 @@ from synthlaw.cli.generate_options import SectionedCommand, generate_options
 from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.common.ownership import claimed
 from synthlaw.common.progress import Meter, meter, say
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def generate(
     files = [*inputs, *more_inputs]
     if not named or not files:
         raise UsageError("generate needs --recipe and --input; see synthlaw generate --help")
-    outcome = _run(_mix(named, options), files, out, options)
+    with claimed(out, "generate"):
+        outcome = _run(_mix(named, options), files, out, options)
     answer(_summary(outcome, out), _lines(outcome, out), as_json)
     failed = outcome.counts["failed"]
     if failed:

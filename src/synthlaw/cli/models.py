@@ -10,6 +10,7 @@ import click
 
 from synthlaw.cli.options import (
     MixtureOptions,
+    export_option,
     mixture_options,
     model_option,
     out_option,
@@ -17,12 +18,13 @@ from synthlaw.cli.options import (
 )
 from synthlaw.cli.output import answer, json_option
 from synthlaw.cli.training_options import budget_of, checked, plateau, protocol_options
-from synthlaw.common.errors import UsageError
-from synthlaw.common.files import read_json
+from synthlaw.common.files import read_json, write_json, write_text
 from synthlaw.common.numbers import format_count
-from synthlaw.common.progress import meter
+from synthlaw.common.ownership import check_replaceable
+from synthlaw.common.progress import meter, say
 
 if TYPE_CHECKING:  # brings torch
+    from synthlaw.tokens.dataset import TokenDataset
     from synthlaw.training.result import TrainingResult
 
 TOLD = ("tokens", "steps", "loss", "flops")
@@ -121,6 +123,7 @@ def train(
     if falling := plateau(schedule, cooldown, warmup=config.warmup, steps=config.steps):
         config = checked(TrainingConfig, **{**config.model_dump(), "wsd": falling})
     sampler.check(config.steps * config.rows)
+    _keep_data(sets, mixture, out)
     with meter(f"training {size}", config.tokens, "token") as bar:
 
         def on_progress(progress: TrainingProgress) -> None:
@@ -130,6 +133,27 @@ def train(
     _tell(result, out, as_json)
     if result.status != "finished":
         raise SystemExit(1)
+
+
+def _keep_data(sets: dict[str, TokenDataset], mixture: MixtureOptions, out: Path) -> None:
+    """Note beside the run what it reads, with its tokenizer, for `evaluate` and `export`."""
+    from synthlaw.tokens.dataset import TOKENIZER_FILE
+    from synthlaw.training.result import DATA_FILE
+
+    first = next(iter(sets.values()))
+    tokenizer = {"name": first.manifest.tokenizer_name, "digest": first.manifest.tokenizer}
+    own = first.folder / TOKENIZER_FILE
+    if own.is_file() and not (out / TOKENIZER_FILE).exists():
+        write_text(out / TOKENIZER_FILE, own.read_text(encoding="utf-8"))
+    write_json(
+        out / DATA_FILE,
+        {
+            "tokenizer": tokenizer,
+            "shares": mixture.shares,
+            "phases": mixture.phases,
+            "sources": {name: data.identity for name, data in sets.items()},
+        },
+    )
 
 
 def _tell(result: TrainingResult, out: Path, as_json: bool) -> None:
@@ -158,7 +182,7 @@ def _model_folder(folder: Path) -> Path:
 
 @click.command()
 @model_option
-@out_option
+@export_option
 @tokenizer_option
 @click.option(
     "--context",
@@ -167,7 +191,7 @@ def _model_folder(folder: Path) -> Path:
 )
 @json_option
 def export(
-    model: Path, out: Path, tokenizer_file: Path | None, context: int | None, as_json: bool
+    model: Path, out: Path, tokenizer_place: str | None, context: int | None, as_json: bool
 ) -> None:
     """A trained model as a Hugging Face folder, with its tokenizer and a model card.
 
@@ -179,30 +203,35 @@ def export(
       synthlaw export --model runs/first --tokenizer tokens/natural/tokenizer.json --out hf
       synthlaw export --model demo/artifacts/training/33HQ-0.8M-40k-s0-* --out hf
     """
+    from synthlaw.evaluation.loading import tokenizer_beside
     from synthlaw.study.results.provenance import run_provenance
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.checkpoint import load_model
     from synthlaw.training.export import export_model
 
-    if out.exists() and any(out.iterdir()) and not (out / "model.safetensors").exists():
-        raise UsageError(f"{out}: holds other files; expected a new or empty folder")
+    if out.is_dir():
+        check_replaceable(out, "export")
     study = run_provenance(model)
-    if tokenizer_file is None and study is not None:
-        tokenizer_file = study.tokenizer
-    tokenizer = Tokenizer(tokenizer_file) if tokenizer_file else None
+    place = tokenizer_place or (study.tokenizer if study else None) or tokenizer_beside(model)
+    tokenizer = Tokenizer(place) if place else None
+    if tokenizer is None:
+        say(
+            f"{model}: no tokenizer is known for it; the export has none, and no BOS and EOS. "
+            "--tokenizer names one"
+        )
     result = _result(model)
     trained = result.get("identity", {}).get("config", {}).get("context", 4096)
     told: dict[str, Any] = {n: result[n] for n in TOLD if n in result}
-    place = export_model(
+    written = export_model(
         load_model(_model_folder(model)),
         out,
         context=context or trained,
-        tokenizer=tokenizer_file,
+        tokenizer=tokenizer.as_json() if tokenizer else None,
         bos=tokenizer.bos if tokenizer else None,
         eos=tokenizer.eos if tokenizer else None,
         provenance={**told, **(study.rows if study is not None else {})},
     )
-    answer({"folder": str(place)}, [str(place)], as_json)
+    answer({"folder": str(written)}, [str(written)], as_json)
 
 
 def _result(model: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import click
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import parse_count
+from synthlaw.common.ownership import claimed
 
 if TYPE_CHECKING:  # loaded when a command needs them
     from synthlaw.corpus.documents import Document
@@ -19,8 +20,26 @@ if TYPE_CHECKING:  # loaded when a command needs them
     from synthlaw.tokens.sampler import Sampler
     from synthlaw.tokens.shares import Phase
 
+
+def own_folder(context: click.Context, _: click.Parameter, folder: Path | None) -> Path | None:
+    """Refuse a folder that holds what this command did not write; mark it as the command's."""
+    if folder is not None and not context.resilient_parsing:
+        context.with_resource(claimed(folder, str(context.info_name)))
+    return folder
+
+
 out_option = click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Result folder."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    callback=own_folder,
+    help="Result folder: new, empty, or one that this command has filled.",
+)
+export_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Result folder: new, empty, or an earlier export, which is replaced.",
 )
 input_option = click.option(
     "--input", "inputs", required=True, multiple=True, help="File, folder or pattern; repeatable."
@@ -28,9 +47,8 @@ input_option = click.option(
 seed_option = click.option("--seed", default=0, show_default=True)
 tokenizer_option = click.option(
     "--tokenizer",
-    "tokenizer_file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A Hugging Face tokenizer.json.",
+    "tokenizer_place",
+    help="A file, llama3 or tiktoken:NAME.  [default: the model's own]",
 )
 source_option = click.option(
     "--source", "sources", multiple=True, required=True, help="NAME=FOLDER of a token set."

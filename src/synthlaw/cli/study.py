@@ -91,8 +91,9 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
 
     wanted = load_study(study)
     # A plan may be made where the text is not; that it is not here is said, not refused.
-    missing = missing_inputs(wanted, study.resolve().parent)
-    found = {**plan_study(wanted, out), "missing": missing}
+    base = study.resolve().parent
+    missing = missing_inputs(wanted, base)
+    found = {**plan_study(wanted, base, out), "missing": missing}
     answer(found, [*plan_lines(found), *(f"not here      {said}" for said in missing)], as_json)
 
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.ownership import check_replaceable, write_mark
+
 ASIDE = ".aside-"
 """Prefix of names under which unfinished work is written; such names are never read."""
 
@@ -49,14 +51,28 @@ def move_synced(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to fill; on success it is synced and replaces `path`, else removed."""
+def atomic_folder(path: Path, kind: str | None = None) -> Iterator[Path]:
+    """Give a folder to fill; on success it is synced and replaces `path`, else removed.
+
+    kind: of output, for a folder that people look into. It is marked as ours, replaces only what
+    bears the same mark, and files that others have put there stay.
+    Raises UsageError when `path` holds what is not ours (see `ownership`).
+    """
+    if path.is_symlink():
+        path = path.resolve()
+    if kind is not None and path.is_dir():
+        check_replaceable(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
     try:
         yield aside
+        if kind is not None:
+            _mark(aside, path, kind)
         for entry in sorted(aside.rglob("*")):
-            _sync(entry)
+            if not entry.is_symlink():
+                # Libraries that write aside themselves leave files that only their owner can read.
+                entry.chmod(0o755 if entry.is_dir() else 0o644)
+                _sync(entry)
         _sync(aside)
         aside.chmod(0o755)
         if path.exists():
@@ -71,6 +87,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
+
+
+def _mark(aside: Path, path: Path, kind: str) -> None:
+    """Sign the filled folder, and bring over what others have put into the one it replaces."""
+    write_mark(aside, kind, [entry.name for entry in aside.iterdir()])
+    for entry in check_replaceable(path, kind) if path.is_dir() else ():
+        if not (aside / entry.name).exists():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.copytree(entry, aside / entry.name, symlinks=True)
+            else:
+                shutil.copy2(entry, aside / entry.name, follow_symlinks=False)
 
 
 def write_text(path: Path, text: str) -> None:

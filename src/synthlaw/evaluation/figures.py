@@ -57,7 +57,8 @@ def _row(kind: str, name: str, metric: Metric, found: Interval, domain: DomainSc
         "kind": kind,
         "domain": name,
         "metric": metric,
-        "value": found.value,
+        # Tables and JSON hold no infinity: a perplexity beyond any double is told as none.
+        "value": found.value if math.isfinite(found.value) else None,
         **bounds(found.low, found.high),
         "tokens": domain.tokens,
         "documents": len(domain.documents),

@@ -13,12 +13,12 @@ from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.evaluation.conventions import DEFAULT_WINDOW
-from synthlaw.tokens.tokenizer import Tokenizer
+from synthlaw.tokens.dataset import TOKENIZER_FILE
+from synthlaw.tokens.tokenizer import Tokenizer, is_named
 from synthlaw.training.checkpoint import load_model
 from synthlaw.training.export import CONFIG_FILE, WEIGHTS_FILE, export_model, import_model
 from synthlaw.training.model import Llama
-
-TOKENIZER_FILE = "tokenizer.json"
+from synthlaw.training.result import DATA_FILE, MODEL_FOLDER
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class LoadedModel:
     """A model with its identity.
 
     digest: of the weights and the file that says their shape. context: positions it was trained
-    on, None when the folder does not say. tokenizer: the tokenizer.json beside it, if any.
+    on, None when the folder does not say. tokenizer: its own, by file or name, if it is known.
     """
 
     model: Llama
     folder: Path
     digest: str
     context: int | None
-    tokenizer: Path | None
+    tokenizer: str | None
 
 
 def load_any(folder: Path) -> LoadedModel:
@@ -53,20 +53,32 @@ def load_any(folder: Path) -> LoadedModel:
             f"{folder}: holds no model; expected a folder that `train` or `export` filled, or a "
             f"Hugging Face Llama folder ({CONFIG_FILE}, {WEIGHTS_FILE})"
         )
-    beside = inner / TOKENIZER_FILE
     return LoadedModel(
         model=model,
         folder=folder,
         digest=digest_of([file_digest(path) for path in (shape, *_weights(inner))]),
         context=context if isinstance(context, int) else None,
-        tokenizer=beside if beside.is_file() else None,
+        tokenizer=tokenizer_beside(folder),
     )
+
+
+def tokenizer_beside(folder: Path) -> str | None:
+    """The tokenizer of a run's or a model's folder: the tokenizer.json in it, or the name noted."""
+    for place in (folder / MODEL_FOLDER / TOKENIZER_FILE, folder / TOKENIZER_FILE):
+        if place.is_file():
+            return str(place)
+    try:
+        name = str(read_json(folder / DATA_FILE)["tokenizer"]["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return name if is_named(name) else None
 
 
 @contextmanager
 def exported(loaded: LoadedModel, tokenizer: Tokenizer) -> Iterator[Path]:
     """The model as a Hugging Face folder with this tokenizer; its own one if it is that."""
-    own = loaded.tokenizer is not None and file_digest(loaded.tokenizer) == tokenizer.digest
+    beside = loaded.folder / TOKENIZER_FILE
+    own = beside.is_file() and file_digest(beside) == tokenizer.digest
     if own and (loaded.folder / CONFIG_FILE).is_file():
         yield loaded.folder
         return
@@ -75,7 +87,7 @@ def exported(loaded: LoadedModel, tokenizer: Tokenizer) -> Iterator[Path]:
             loaded.model,
             Path(name) / "model",
             context=loaded.context or DEFAULT_WINDOW,
-            tokenizer=tokenizer.path,
+            tokenizer=tokenizer.as_json(),
             bos=tokenizer.bos,
             eos=tokenizer.eos,
         )

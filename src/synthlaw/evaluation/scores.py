@@ -96,7 +96,7 @@ class DomainScores:
         """The figure named `metric`. Raises UsageError when its counts were not given."""
         top, bottom = self.terms(metric)
         ratio = float(top.sum() / bottom.sum())
-        return math.exp(ratio) if metric in PERPLEXITIES else ratio
+        return _exponential(ratio) if metric in PERPLEXITIES else ratio
 
     def interval(
         self, metric: Metric = "loss", *, level: float = 0.9, resamples: int = 2000, seed: int = 0
@@ -108,7 +108,7 @@ class DomainScores:
         top, bottom = self.terms(metric)
         found = bootstrap_interval(top, bottom, level=level, resamples=resamples, seed=seed)
         if metric in PERPLEXITIES:
-            return Interval(*(math.exp(v) for v in (found.value, found.low, found.high)))
+            return _exponentials(found)
         return found
 
     def terms(self, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
@@ -185,8 +185,21 @@ def pooled_interval(
     sizes = np.array([float(bottom.sum()) for _, bottom in terms])
     found = mean_interval(terms, list(sizes / sizes.sum()), level=level, seed=seed)
     if metric in PERPLEXITIES:
-        return Interval(*(math.exp(v) for v in (found.value, found.low, found.high)))
+        return _exponentials(found)
     return found
+
+
+def _exponential(value: float) -> float:
+    """e to the power of `value`; infinite where a double cannot hold it, as with one 'word' of
+    thousands of letters, or a language that is written without spaces."""
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def _exponentials(found: Interval) -> Interval:
+    return Interval(*(_exponential(v) for v in (found.value, found.low, found.high)))
 
 
 def write_scores(

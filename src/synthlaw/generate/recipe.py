@@ -14,12 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
+from synthlaw.common.yaml_text import read_yaml
 from synthlaw.generate.filters import RULES
 
 Seeds = Literal["document", "themes", "keywords"]
@@ -274,10 +274,7 @@ def _check_rules(rules: tuple[str, ...], place: str) -> None:
 
 
 def _parse(content: str, place: str, folder: Path | None = None) -> Recipe:
-    try:
-        data: Any = yaml.safe_load(content)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{place}: not YAML ({error})") from error
+    data, _ = read_yaml(content, place)
     if not isinstance(data, dict):
         raise UsageError(f"{place}: found {type(data).__name__}; expected a mapping with 'steps'")
     if folder is not None and isinstance(data.get("python"), str):

@@ -242,7 +242,7 @@ class Evaluation(Artifact):
 
 
 class Timing(Artifact):
-    """Wall time of one stage."""
+    """Seconds of work of one stage, those of parallel workers added up."""
 
     stage: str
     seconds: Count

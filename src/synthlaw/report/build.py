@@ -26,7 +26,7 @@ def build_report(folder: Path) -> Path:
     from synthlaw.report.tables import write_tables
 
     study = read_study(folder)
-    with atomic_folder(folder / FOLDER) as aside:
+    with atomic_folder(folder / FOLDER, "report") as aside:
         written = [f"figures/{name}" for name in write_figures(study, aside / "figures")]
         if study.comparison is not None:
             drawn = write_comparison(study.comparison, aside / "figures")

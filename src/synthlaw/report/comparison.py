@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synthlaw.common.errors import UsageError
 from synthlaw.report.text import clean_text
+
+if TYPE_CHECKING:  # it reads studies, which hold comparisons
+    from synthlaw.report.palette import Style
 
 FOLDER = "statistics"
 FACTS = "statistics.json"
@@ -40,10 +43,14 @@ class Facts(BaseModel):
 
 @dataclass(frozen=True)
 class Comparison:
-    """A statistics folder, read. tables: rows by table; a table without rows is not there."""
+    """A statistics folder, read. tables: rows by table; a table without rows is not there.
+
+    known: how the study draws its mixtures, by name.
+    """
 
     facts: Facts
     tables: Mapping[str, Sequence[Row]]
+    known: Mapping[str, Style] = field(default_factory=dict)
 
     def rows(self, table: str, **wanted: Any) -> list[Row]:
         """Rows of a table whose columns have the wanted values, in file order."""

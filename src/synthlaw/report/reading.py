@@ -6,13 +6,14 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.yaml_text import read_yaml
 from synthlaw.report.artifacts import (
     Advice,
     Evaluation,
@@ -25,6 +26,7 @@ from synthlaw.report.artifacts import (
     Timing,
 )
 from synthlaw.report.comparison import FOLDER, read_comparison
+from synthlaw.report.palette import mixture_kinds, mixture_styles
 from synthlaw.report.text import clean_text
 
 T = TypeVar("T")
@@ -58,7 +60,7 @@ def read_study(folder: Path) -> Study:
         raise UsageError(f"{folder}: found none of a study's files; expected {', '.join(FILES)}")
     study_file = _read_text(folder / "study.yaml")
     laws = _read(folder / "laws.json", Laws)
-    return Study(
+    study = Study(
         name=_study_name(study_file) or clean_text(folder.resolve().name),
         study_file=study_file,
         runs=read_runs(folder / "runs.csv") if "runs.csv" not in missing else (),
@@ -75,6 +77,11 @@ def read_study(folder: Path) -> Study:
         comparison=read_comparison(folder / FOLDER),
         missing=missing,
     )
+    if study.comparison is None:
+        return study
+    # One mixture, one colour, wherever it is drawn.
+    known = mixture_styles(mixture_kinds(study))
+    return replace(study, comparison=replace(study.comparison, known=known))
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -183,8 +190,8 @@ def _study_name(study_file: str | None) -> str | None:
     if study_file is None:
         return None
     try:
-        content = yaml.safe_load(study_file)
-    except (yaml.YAMLError, RecursionError):
+        content, _ = read_yaml(study_file, "study.yaml")
+    except UsageError:
         return None
     name = content.get("name") if isinstance(content, dict) else None
     return name.strip() or None if isinstance(name, str) else None

@@ -19,8 +19,8 @@ from synthlaw.report.drawing import (
     short_name,
     write_drawn,
 )
-from synthlaw.report.palette import INK, NATURAL
-from synthlaw.report.set_styles import SetStyle, group_styles
+from synthlaw.report.palette import INK, NATURAL, Style
+from synthlaw.report.set_styles import group_styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -210,7 +210,7 @@ def _tests_with_losses(found: Comparison) -> list[str]:
     return list(dict.fromkeys(str(row["test"]) for row in found.rows("loss_by_frequency")))
 
 
-def _draw_groups(panel: Axes, rows: Sequence[object], style: SetStyle) -> None:
+def _draw_groups(panel: Axes, rows: Sequence[object], style: Style) -> None:
     """A line over the groups of training frequency, unseen tokens first."""
     groups = [row for row in rows if isinstance(row, dict)]
     names = [group_name(row["per_million_low"], row["per_million_high"]) for row in groups]

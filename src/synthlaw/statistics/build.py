@@ -88,7 +88,7 @@ def write_tables(
     folder: Path, found: Mapping[str, Sequence[Row]], facts: Mapping[str, Any]
 ) -> None:
     """Write every table that has rows as Parquet and CSV, and the facts; replaces the folder."""
-    with atomic_folder(folder) as aside:
+    with atomic_folder(folder, "statistics") as aside:
         for name, rows in found.items():
             if rows:
                 columns = list(dict.fromkeys(key for row in rows for key in row))

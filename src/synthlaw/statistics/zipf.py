@@ -28,6 +28,10 @@ FEWEST = 10
 """Counts below this say little of a token's rank."""
 
 FEWEST_RANKS = 20
+
+BOUNDS = ((1e-3, 30.0), (-7.0, float(np.log(1e6))))
+"""Of a and log(1 + b). Text has a near 1 and b below 100; the shift is measured in ranks."""
+
 SIMULATIONS = 24
 
 
@@ -37,7 +41,8 @@ class ZipfFit:
 
     ranks: R, the ranks fitted. tokens: their tokens. misfit: KL divergence of their relative
     frequencies from the law, in nats. When fewer than `FEWEST_RANKS` ranks can be used, there is
-    no fit: all figures are NaN.
+    no fit: all figures are NaN. Nor is there one for counts that follow no such law, such as equal
+    ones: their likelihood rises to the end of `BOUNDS`.
     """
 
     exponent: Estimate
@@ -58,6 +63,9 @@ def fit_zipf(blocks: np.ndarray, *, shifted: bool, seed: int = 0) -> ZipfFit:
         nothing = unbounded(float("nan"))
         return ZipfFit(nothing, nothing, len(ranked), int(ranked.sum()), float("nan"))
     plain = maximum_likelihood(ranked, shifted=shifted)
+    if not _inside(np.array([plain[0], np.log1p(plain[1])] if shifted else [plain[0]])):
+        nothing = unbounded(float("nan"))
+        return ZipfFit(nothing, nothing, len(ranked), int(ranked.sum()), float("nan"))
     law = zipf_law(len(ranked), *plain)
     bias, bias_error = _bias(plain, ranked, len(total), shifted, seed)
     value = np.array(plain) - bias
@@ -91,17 +99,54 @@ def maximum_likelihood(
     share = ranked / ranked.sum()
     exponent, shift = start or (1.0, 1.0)
     x0 = np.array([exponent, np.log1p(shift)] if shifted else [exponent])
+    x = _free_minimum(x0, rank, share)
+    if x is None:
+        x = _bounded_minimum(x0, rank, share)
+    return (float(x[0]), float(np.expm1(x[1]))) if shifted else (float(x[0]), 0.0)
+
+
+def _free_minimum(x0: np.ndarray, rank: np.ndarray, share: np.ndarray) -> np.ndarray | None:
+    """The minimum that Newton's steps find from `x0`; None where they leave the bounds.
+
+    Near-uniform counts have their likelihood's maximum at infinity, where the steps overflow.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = optimize.minimize(
+                _loss,
+                x0,
+                args=(rank, share),
+                jac=True,
+                hess=_hessian,
+                method="trust-exact",
+                options={"gtol": 1e-10, "maxiter": 200},
+            )
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+        return None
+    x = np.asarray(found.x, dtype=np.float64)
+    return x if np.isfinite(found.fun) and _inside(x) else None
+
+
+def _bounded_minimum(x0: np.ndarray, rank: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The minimum within `BOUNDS`, on one of them where the likelihood goes on rising."""
+    bounds = BOUNDS[: len(x0)]
+    low, high = np.array(bounds).T
     found = optimize.minimize(
         _loss,
-        x0,
+        np.clip(np.where(np.isfinite(x0), x0, 1.0), low, high),
         args=(rank, share),
         jac=True,
-        hess=_hessian,
-        method="trust-exact",
-        options={"gtol": 1e-10, "maxiter": 200},
+        method="L-BFGS-B",
+        bounds=bounds,
     )
-    a = float(found.x[0])
-    return (a, float(np.expm1(found.x[1]))) if shifted else (a, 0.0)
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def _inside(x: np.ndarray) -> bool:
+    """Whether parameters in (a, log(1 + b)) lie within `BOUNDS` and on none of them."""
+    return bool(np.isfinite(x).all()) and all(
+        low < value < high for value, (low, high) in zip(x, BOUNDS, strict=False)
+    )
 
 
 def _terms(x: np.ndarray, rank: np.ndarray) -> tuple[float, float, np.ndarray, np.ndarray, float]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import format_count
 from synthlaw.common.seeds import derive_seed
-from synthlaw.study.mixing import windows_needed
+from synthlaw.study.mixing import mean_shares, windows_needed
 from synthlaw.study.spec import NATURAL, Study
+from synthlaw.tokens.tokenizer import Tokenizer, known_vocab
 from synthlaw.training.config import StableDecay, TrainingConfig
 from synthlaw.training.presets import LLAMA3_VOCAB
 
@@ -90,6 +93,7 @@ def _config(
         dtype=part.dtype,
         micro_batch=part.micro_batch,
         compile=part.compile,
+        recompute=part.recompute,
         threads=study.execution.threads,
         peak_flops=part.peak_flops or 0.0,
         track=tuple(part.track),
@@ -134,10 +138,44 @@ def tokens_needed(study: Study, runs: list[Run]) -> dict[str, int]:
     return {s: n * context + 1 for s, n in windows.items()}
 
 
-def planned_vocab(study: Study) -> int:
-    """The vocabulary to plan with before a tokenizer file has been read: Llama 3's, then."""
+def unread_shares(study: Study, runs: list[Run]) -> list[str]:
+    """Sentences on sources whose share of a run comes to no window, so that it reads none of them.
+
+    A run reads whole windows: a small share of few windows can be none.
+    """
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        for source, count in windows_needed(study, run.mixture, run.windows).items():
+            if count == 0 and mean_shares(study, run.mixture).get(source, 0) > 0:
+                found.setdefault((run.mixture, source), []).append(run)
+    sentences = []
+    for (mixture, source), dry in found.items():
+        share = mean_shares(study, mixture)[source]
+        budgets = ", ".join(dict.fromkeys(format_count(run.config.budget) for run in dry))
+        least = math.ceil(1 / share) * study.training.context
+        sentences.append(
+            f"mixtures.{mixture}: a share of {share:.3g} of {source} is less than one window of "
+            f"{study.training.context} tokens in runs of {budgets} tokens, so these read none of "
+            f"it; expected budgets of {format_count(least)} tokens or more, or a smaller context"
+        )
+    return sentences
+
+
+def planned_vocab(study: Study, base: Path) -> tuple[int, bool]:
+    """The entries of the study's tokenizer, and whether they are known.
+
+    base: where relative paths start. A file that is not here, and an encoding that would have to be
+    fetched, are taken to have Llama 3's.
+    """
     spec = study.tokenizer
-    return spec.vocab if spec.path is None and spec.name is None else LLAMA3_VOCAB
+    if spec.path is None and spec.name is None:
+        return spec.vocab, True
+    if spec.name is not None:
+        known = known_vocab(spec.name)
+        return (LLAMA3_VOCAB, False) if known is None else (known, True)
+    assert spec.path is not None
+    path = study.place(spec.path, base)
+    return (Tokenizer(path).vocab, True) if path.is_file() else (LLAMA3_VOCAB, False)
 
 
 def synthetic_part(shares: dict[str, float]) -> tuple[str, float]:

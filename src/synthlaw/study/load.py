@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.yaml_text import read_yaml
 from synthlaw.study.spec import Study
 
 
@@ -31,11 +32,7 @@ def read_study_file(path: Path) -> str:
 
 def parse_study(text: str, name: str) -> Study:
     """The study in `text`; `name` is what errors call it."""
-    try:
-        value = yaml.safe_load(text)
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{name}: not YAML ({' '.join(str(error).split())})") from error
+    value, tree = read_yaml(text, name)
     if not isinstance(value, dict) or tree is None:
         raise UsageError(f"{name}: found {type(value).__name__}; expected keys such as 'natural:'")
     try:

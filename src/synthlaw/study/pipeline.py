@@ -9,13 +9,15 @@ Training and evaluation are done together, run by run, by the executor; `until: 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthlaw.common.errors import UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import write_json, write_text
 from synthlaw.common.numbers import format_count
+from synthlaw.common.ownership import claimed
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_documents
 from synthlaw.evaluation.tasks import check_tasks
@@ -34,7 +36,7 @@ from synthlaw.study.data.natural import (
 )
 from synthlaw.study.data.shards import KEPT
 from synthlaw.study.data.synthetic import Synthetic, check_recipes, make_synthetic
-from synthlaw.study.grid import Run, runs_of, tokens_needed
+from synthlaw.study.grid import Run, runs_of, tokens_needed, unread_shares
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
 from synthlaw.study.results.answer import make_answer
@@ -61,6 +63,7 @@ from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
 
 STUDY_FILE = "study.yaml"
+STATISTICS_ERROR = "statistics-error.txt"
 EXECUTORS = ("local", "ray", "slurm")
 
 
@@ -104,6 +107,21 @@ def run_study(
     """
     study = parse_study(text, name)
     space = Workspace(study, base, Store(out, verify=verify))
+    with claimed(out, "run", beside=(STUDY_FILE,)):
+        _check(space, name)
+        with space.store.locked():
+            write_text(out / STUDY_FILE, text)
+            # Memory that happens to be free is no fact of the study: the same study, the same file.
+            plan = {
+                name: part for name, part in plan_study(study, base).items() if name != "memory"
+            }
+            write_json(out / "plan.json", plan)
+            page = _run_stages(space, name, executor, STAGES.index(until))
+    return Outcome(space.store.made, len(space.store.kept), page)
+
+
+def _check(space: Workspace, name: str) -> None:
+    """Raise UsageError, naming the study file, for what cannot be had or done here."""
     try:
         check_recipes(space)
         check_sources(space)
@@ -112,13 +130,6 @@ def run_study(
             check_tasks(wanted)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    with space.store.locked():
-        write_text(out / STUDY_FILE, text)
-        # Memory that happens to be free is no fact of the study: the same study, the same file.
-        plan = {name: part for name, part in plan_study(study).items() if name != "memory"}
-        write_json(out / "plan.json", plan)
-        page = _run_stages(space, name, executor, STAGES.index(until))
-    return Outcome(space.store.made, len(space.store.kept), page)
 
 
 def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:
@@ -126,6 +137,8 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         data = _natural(space)
         runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
         needed = tokens_needed(space.study, runs)
+        for warning in unread_shares(space.study, runs):
+            say(f"  warning: {warning}")
         _check_supply(data, needed)
         if last < STAGES.index("generate"):
             return None
@@ -137,7 +150,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         raise UsageError(f"{name}: {error}") from None
     if last < STAGES.index("training"):
         return None
-    tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.path.resolve())
+    tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.anywhere)
     with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
         space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
     finished, untrained = collect(space, runs, tasks)
@@ -160,16 +173,35 @@ def _conclude(
     """What is made of the scored runs: statistics, laws, the page."""
     if last < STAGES.index("statistics"):
         return None
-    with space.stage("statistics", "what tells the token sets apart; loss by token"):
-        make_statistics(space, data.sources, data.domains, finished, data.tokenizer)
+    failure = _statistics(space, data, finished)
     if last < STAGES.index("laws"):
         return None
     with space.stage("laws", "data, model and joint law of every mixture"):
         make_answer(space)
-    if last < STAGES.index("report"):
-        return None
-    with space.stage("report", "the page"):
-        return make_page(space)
+    page = None
+    if last >= STAGES.index("report"):
+        with space.stage("report", "the page"):
+            page = make_page(space)
+    if failure is not None:
+        raise SynthlawError(
+            f"statistics: could not be made ({type(failure).__name__}: {failure}); laws and page "
+            f"are without them. {space.root / STATISTICS_ERROR} tells where"
+        )
+    return page
+
+
+def _statistics(space: Workspace, data: _Data, finished: Sequence[Finished]) -> Exception | None:
+    """Make the statistics. Nothing rests on them: what goes wrong is kept and told at the end."""
+    log = space.root / STATISTICS_ERROR
+    try:
+        with space.stage("statistics", "what tells the token sets apart; loss by token"):
+            make_statistics(space, data.sources, data.domains, finished, data.tokenizer)
+    except Exception as error:
+        write_text(log, traceback.format_exc())
+        say(f"  warning: statistics could not be made: {type(error).__name__}: {error}")
+        return error
+    log.unlink(missing_ok=True)
+    return None
 
 
 def _executor(space: Workspace, name: str) -> Executor:

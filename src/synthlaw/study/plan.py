@@ -1,7 +1,7 @@
 """What a study will cost before anything is spent: runs, FLOPs, tokens, hours, disk, memory.
 
-Counts are arithmetic on the study file; a tokenizer that is a file is taken to have Llama 3's
-128,256 entries until it is read. Durations need a speed: the plan states the speeds
+Counts are arithmetic on the study file and its tokenizer; one that is not here is taken to have
+Llama 3's 128,256 entries, and the plan says so. Durations need a speed: the plan states the speeds
 that it assumes, and which of them were measured in this study folder.
 """
 
@@ -19,6 +19,7 @@ from synthlaw.study.grid import (
     steps_to_take,
     synthetic_part,
     tokens_needed,
+    unread_shares,
 )
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.run.local import default_workers
@@ -37,9 +38,13 @@ ASSUMED_GENERATION = 200.0
 """Completion tokens per second of the embedded engine on two cores, when none was measured."""
 
 
-def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
-    """The plan as one JSON document. `folder`: a study folder whose measured speeds to use."""
-    vocab = planned_vocab(study)
+def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str, Any]:
+    """The plan as one JSON document.
+
+    base: where the study's relative paths start. folder: a study folder whose measured speeds to
+    use.
+    """
+    vocab, known = planned_vocab(study, base)
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
     speeds = _speeds(folder)
@@ -76,6 +81,8 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "memory_bytes_per_worker": memory["bytes"],
         "memory": memory,
         "speeds": speeds,
+        "tokenizer": {"vocab": vocab, "known": known},
+        "warnings": unread_shares(study, runs),
     }
 
 
@@ -154,6 +161,11 @@ def _saving(training: dict[str, Any]) -> str:
     )
 
 
+def _vocabulary(tokenizer: dict[str, Any]) -> str:
+    entries = f"; {tokenizer['vocab']:,} tokenizer entries"
+    return entries if tokenizer["known"] else f"{entries} assumed: the tokenizer is not here"
+
+
 def _room(memory: dict[str, Any]) -> str:
     if memory["found"] is None:
         return ""
@@ -177,7 +189,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     return [
         f"runs          {plan['runs']}: {len(plan['mixtures'])} mixtures x {len(plan['sizes'])} "
         f"sizes x {len(plan['budgets'])} budgets x {len(plan['seeds'])} seeds",
-        f"sizes         {sizes}",
+        f"sizes         {sizes}{_vocabulary(plan['tokenizer'])}",
         f"budgets       {', '.join(format_count(b) for b in plan['budgets'])} tokens",
         f"training      {format_count(training['tokens'])} tokens, "
         f"{format_count(training['flops'])} FLOP{_saving(training)}",
@@ -191,4 +203,5 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"{format_count(plan['speeds']['generated_tokens_per_second'])} generated tokens/s)",
         f"disk          {plan['disk_bytes'] / 1e9:.3g} GB; memory "
         f"{plan['memory_bytes_per_worker'] / 1e9:.3g} GB a process" + _room(plan["memory"]),
+        *(f"warning       {warning}" for warning in plan["warnings"]),
     ]

@@ -8,10 +8,11 @@ from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
-from synthlaw.study.grid import planned_vocab, runs_of
+from synthlaw.study.grid import runs_of
 from synthlaw.study.load import load_study
 from synthlaw.study.run.ladder import FAILURES
 from synthlaw.study.store import MARKER
+from synthlaw.training.presets import LLAMA3_VOCAB
 
 
 def study_status(folder: Path) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def study_status(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UsageError(f"{folder}: holds no study.yaml; expected a folder that `run` has made")
     study = load_study(path)
-    runs = runs_of(study, planned_vocab(study))
+    runs = runs_of(study, LLAMA3_VOCAB)  # names do not depend on it
     trained, scored = _names(folder, "training"), _names(folder, "evaluation")
     results = _results(folder)
     diverged = sorted(name for name, status in results.items() if status == "diverged")

@@ -25,6 +25,7 @@ from synthlaw.tokens.tokenizer import Tokenizer
 
 MANIFEST = "dataset.json"
 TOKENIZER_FILE = "tokenizer.json"
+"""Beside a token set or a run: the tokenizer that it was made with, for what reads text."""
 FORMAT = 2
 
 MAPS = 256

@@ -122,6 +122,23 @@ class RanksCoder:
             }
         )
 
+    def as_json(self) -> str:
+        """The text of a tokenizer.json with these ids (of texts that the reference leaves whole).
+
+        Raises UsageError when special tokens do not follow the entries without a gap: the form
+        cannot say so.
+        """
+        from synthlaw.tokens.huggingface import ranks_as_json
+
+        ranks = self._encoding._mergeable_ranks
+        first = max(ranks.values()) + 1
+        if sorted(self._special_ids) != [*range(first, first + len(self._special_ids))]:
+            raise UsageError(
+                f"tokenizer {self._encoding.name}: its special tokens do not follow its entries, "
+                "which a tokenizer.json cannot hold; give --tokenizer a tokenizer.json instead"
+            )
+        return ranks_as_json(ranks, self._encoding._pat_str, self._special)
+
     def encode(self, texts: Sequence[str], dtype: DTypeLike) -> list[np.ndarray]:
         """Ids of each text; special tokens in it are text."""
         return [self._encode(text).astype(dtype) for text in texts]

@@ -46,6 +46,8 @@ class Coder(Protocol):
 
     def decode(self, ids: list[int]) -> str: ...
 
+    def as_json(self) -> str: ...
+
 
 class Tokenizer:
     """A tokenizer with its BOS and EOS; ids are below `vocab`.
@@ -75,6 +77,15 @@ class Tokenizer:
         """The tokenizer's identity; of a `tokenizer.json`, the SHA-256 of the file."""
         return self._coder.digest
 
+    @property
+    def anywhere(self) -> str:
+        """Its place, as another process in another folder can name it."""
+        return self.place if is_named(self.place) else str(self.path.resolve())
+
+    def as_json(self) -> str:
+        """The text of a Hugging Face tokenizer.json that gives the same ids."""
+        return self._coder.as_json()
+
     def encode(self, texts: Sequence[str], dtype: DTypeLike = np.int64) -> list[np.ndarray]:
         """Ids of each text (arrays of `dtype`, without BOS and EOS)."""
         return self._coder.encode(texts, dtype)
@@ -87,6 +98,24 @@ class Tokenizer:
 def is_named(place: str) -> bool:
     """Whether `place` is a tokenizer's name and not a file's."""
     return place == LLAMA3 or place.startswith(BY_NAME)
+
+
+_VOCABULARIES = {
+    "cl100k_base": 100_277,
+    "gpt2": 50_257,
+    LLAMA3: 128_256,
+    "o200k_base": 200_019,
+    "o200k_harmony": 201_088,
+    "p50k_base": 50_281,
+    "p50k_edit": 50_284,
+    "r50k_base": 50_257,
+}
+"""Entries of named tokenizers (tiktoken's as of 0.14), special tokens included."""
+
+
+def known_vocab(name: str) -> int | None:
+    """Entries of a named tokenizer without fetching it; None for an encoding not listed here."""
+    return _VOCABULARIES.get(name.removeprefix(BY_NAME))
 
 
 def _coder_of(place: str) -> Coder:
@@ -139,6 +168,9 @@ class _HuggingFace:
     def encode(self, texts: Sequence[str], dtype: DTypeLike) -> list[np.ndarray]:
         encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(encoding.ids, dtype=dtype) for encoding in encodings]
+
+    def as_json(self) -> str:
+        return self._path.read_text(encoding="utf-8")
 
     def decode(self, ids: list[int]) -> str:
         return str(self._inner.decode(ids, skip_special_tokens=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -29,6 +30,14 @@ OPERATIONAL = frozenset(
     }
 )
 """Fields that say how a run is executed, not what it computes: results agree up to rounding."""
+
+
+def steps_of(budget: float, batch_tokens: float) -> int:
+    """Optimizer steps of a run: the whole number nearest to budget / batch_tokens, at least one.
+
+    Halves are rounded up, so that a larger budget never takes fewer steps.
+    """
+    return max(1, math.floor(budget / batch_tokens + 0.5))
 
 
 class StableDecay(BaseModel):
@@ -131,7 +140,7 @@ class TrainingConfig(BaseModel):
     @property
     def steps(self) -> int:
         """Optimizer steps, at least one: the whole number nearest to budget / batch_tokens."""
-        return max(1, int(self.budget / self.batch_tokens + 0.5))
+        return steps_of(self.budget, self.batch_tokens)
 
     @property
     def tokens(self) -> int:

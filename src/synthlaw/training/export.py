@@ -7,7 +7,6 @@ the exported file holds the very numbers of the checkpoint.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,27 +31,27 @@ def export_model(
     out: Path,
     *,
     context: int,
-    tokenizer: Path | None = None,
+    tokenizer: str | None = None,
     bos: int | None = None,
     eos: int | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `out` as a folder that transformers' `LlamaForCausalLM.from_pretrained` reads.
 
-    context: positions that the model was trained on. tokenizer: a tokenizer.json to copy.
+    context: positions that the model was trained on. tokenizer: the text of its tokenizer.json.
     bos, eos: token ids. provenance: what the model card tells of the training, as a table.
-    Raises UsageError when the tokenizer is missing or has more entries than the vocabulary.
+    Raises UsageError when the tokenizer cannot be read or has more entries than the vocabulary.
     """
     if tokenizer is not None:
         _check_tokenizer(tokenizer, model.shape.vocab)
     weights = {PREFIX + n: t.detach().cpu().contiguous() for n, t in model.state_dict().items()}
-    with atomic_folder(out) as aside:
+    with atomic_folder(out, "export") as aside:
         save_file(weights, aside / WEIGHTS_FILE, metadata={"format": "pt"})
         write_json(aside / CONFIG_FILE, config_of(model.shape, context, bos, eos))
         generation = {"_from_model_config": True, "bos_token_id": bos, "eos_token_id": eos}
         write_json(aside / "generation_config.json", _given(generation))
         if tokenizer is not None:
-            shutil.copyfile(tokenizer, aside / "tokenizer.json")
+            write_text(aside / "tokenizer.json", tokenizer)
             write_json(aside / "tokenizer_config.json", _tokenizer_config(tokenizer, bos, eos))
         card = model_card(model.shape, context, provenance or {})
         write_text(aside / "README.md", card)
@@ -82,37 +81,42 @@ def config_of(shape: ModelShape, context: int, bos: int | None, eos: int | None)
             "mlp_bias": False,
             "attention_dropout": 0.0,
             "torch_dtype": "float32",
-            "bos_token_id": bos,
-            "eos_token_id": eos,
         }
-    )
+        # Said even where there is none: left out, transformers would take 1 and 2 for them.
+    ) | {"bos_token_id": bos, "eos_token_id": eos}
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _check_tokenizer(path: Path, vocab: int) -> None:
+def _check_tokenizer(text: str, vocab: int) -> None:
     from tokenizers import Tokenizer
 
     try:
-        size = Tokenizer.from_file(str(path)).get_vocab_size(with_added_tokens=True)
+        size = Tokenizer.from_str(text).get_vocab_size(with_added_tokens=True)
     except Exception as error:  # the tokenizers library raises bare Exception
-        raise UsageError(f"{path}: not a tokenizer.json that can be read: {error}") from error
+        raise UsageError(f"tokenizer: not a tokenizer.json that can be read: {error}") from error
     if size > vocab:
         raise UsageError(
-            f"{path}: found {size} entries, more than the model's vocabulary of {vocab}; "
+            f"tokenizer: found {size} entries, more than the model's vocabulary of {vocab}; "
             "expected the tokenizer that the model was trained with"
         )
 
 
-def _tokenizer_config(path: Path, bos: int | None, eos: int | None) -> dict[str, Any]:
+def _tokenizer_config(text: str, bos: int | None, eos: int | None) -> dict[str, Any]:
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_str(text)
     names = {"bos_token": bos, "eos_token": eos}
     special = {n: tokenizer.id_to_token(i) for n, i in names.items() if i is not None}
-    return {"tokenizer_class": "PreTrainedTokenizerFast", **special}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        # Without it transformers 4 also gives token_type_ids, which its Llama refuses.
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": False,
+        **special,
+    }
 
 
 def model_card(shape: ModelShape, context: int, provenance: Mapping[str, Any]) -> str:

@@ -15,6 +15,8 @@ from synthlaw.training.metrics import read_metrics
 
 MODEL_FOLDER = "model"
 RESULT_FILE = "result.json"
+DATA_FILE = "data.json"
+"""Beside a run: the token sets that it reads, by identity, and their tokenizer."""
 
 
 @dataclass(frozen=True)

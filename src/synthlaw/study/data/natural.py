@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import read_json, write_json
+from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.corpus.parquet import join_tables
@@ -30,7 +30,7 @@ from synthlaw.evaluation.domains import own_pieces
 from synthlaw.study.spec import NATURAL, Study, TextSource
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
-from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
+from synthlaw.tokens.tokenizer import Tokenizer, is_named, train_bpe
 
 CORPUS_VERSION = 2
 TOKENIZER_VERSION = 1
@@ -157,10 +157,17 @@ def make_corpus(space: Workspace) -> Artifact:
 
 def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
     """The study's tokenizer: its own file, or a BPE trained on the natural training text."""
+    tokenizer = _named_tokenizer(space) or _trained_tokenizer(space, corpus)
+    if not is_named(tokenizer.place):
+        # Beside the artifacts too: what is exported or scored later needs it, wherever it was.
+        with atomic_folder(space.root / TOKENIZER_FOLDER, "tokenizer") as aside:
+            shutil.copyfile(tokenizer.path, aside / tokenizer.path.name)
+    return tokenizer
+
+
+def _trained_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
+    """A BPE trained on the natural training text."""
     spec, store = space.study.tokenizer, space.store
-    named = _named_tokenizer(space)
-    if named is not None:
-        return named
     key = store.key("tokens", TOKENIZER_VERSION, {"text": corpus.content, "vocab": spec.vocab})
     found = store.find("tokens", "tokenizer", key)
     if found is None:
@@ -171,6 +178,8 @@ def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
 
 
 TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_FOLDER = "tokenizer"
+"""In the study folder: the study's tokenizer, when it is a file."""
 
 
 def make_tokens(

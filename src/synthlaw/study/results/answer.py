@@ -15,7 +15,6 @@ from synthlaw.laws.answer.comparison import losses, paired, ranking, speedup, sp
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
-from synthlaw.study.grid import planned_vocab
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.results.caveats import limits_of
 from synthlaw.study.workspace import Workspace
@@ -91,9 +90,7 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
 
 def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
     study = space.study
-    params = study.question.params or max(
-        size.shape(planned_vocab(study)).params for size in study.ladder.sizes.values()
-    )
+    params = study.question.params or max(size.params for size in study.ladder.sizes.values())
     tokens = study.question.tokens or max(study.ladder.budgets)
     asked = {"params": params, "tokens": tokens}
     laws = _laws_that_answer(fits, params)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from synthlaw.common.numbers import format_count
 from synthlaw.generate.engines.base import Sampling
-from synthlaw.study.grid import planned_vocab
 from synthlaw.study.spec import Study
 
 PAPER_SMALLEST_PARAMS = 27.9e6
@@ -30,8 +29,7 @@ def limits_of(study: Study) -> list[str]:
 def _of_scale(study: Study) -> list[str]:
     """How far the largest run is from the paper's smallest."""
     found = []
-    vocab = planned_vocab(study)
-    params = max(size.shape(vocab).params for size in study.ladder.sizes.values())
+    params = max(size.params for size in study.ladder.sizes.values())
     tokens = max(study.ladder.budgets)
     if params < PAPER_SMALLEST_PARAMS or tokens < PAPER_SMALLEST_TOKENS:
         found.append(

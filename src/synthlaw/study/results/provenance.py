@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
+from synthlaw.study.data.natural import TOKENIZER_FOLDER
 from synthlaw.study.grid import Run, runs_of
 from synthlaw.study.load import load_study
 from synthlaw.study.mixing import mean_shares
@@ -31,10 +31,11 @@ TRAINING, TOKENS, DOMAIN = "training", "tokens", "domain-"
 
 @dataclass(frozen=True)
 class Provenance:
-    """rows: the card's table. tokenizer: the file that the run's tokens were made with."""
+    """rows: the card's table. tokenizer: what the run's tokens were
+    made with, by file or name."""
 
     rows: Mapping[str, Any]
-    tokenizer: Path | None
+    tokenizer: str | None
 
 
 def run_provenance(folder: Path) -> Provenance | None:
@@ -55,7 +56,7 @@ def run_provenance(folder: Path) -> Provenance | None:
             "on cannot be told; export a run of the study as it is, or copy the run's folder to "
             "another place to export it without"
         )
-    return Provenance(_rows(space, run, task, sets), _tokenizer(root, task))
+    return Provenance(_rows(space, run, task, sets), tokenizer_of_run(folder))
 
 
 def _newest_sets(root: Path) -> dict[str, Artifact]:
@@ -83,7 +84,7 @@ def _task(
         for domain in dict.fromkeys([NATURAL, *space.study.evaluation.domains])
         if DOMAIN + domain in sets
     }
-    return runs[0], tasks_of(space, runs, sets, domains, Path())[name]
+    return runs[0], tasks_of(space, runs, sets, domains, "")[name]
 
 
 def _sources(space: Workspace, run: Run) -> dict[str, float]:
@@ -137,10 +138,16 @@ def _origin(space: Workspace, source: str) -> dict[str, Any]:
     }
 
 
-def _tokenizer(root: Path, task: RunTask) -> Path | None:
-    """The tokenizer.json that the study trained, by the digest that the run's token sets name."""
-    wanted = TokenDataset(next(iter(task.sources.values()))).manifest.tokenizer
-    for path in root.glob(f"artifacts/{TOKENS}/tokenizer-*/tokenizer.json"):
-        if file_digest(path) == wanted:
-            return path
-    return None
+def tokenizer_of_run(folder: Path) -> str | None:
+    """The tokenizer of the study whose run lies in `folder`, by file or name; None if unknown."""
+    folder = folder.resolve()
+    if folder.parent.name != TRAINING or len(folder.parents) < 3:
+        return None
+    root = folder.parents[2]
+    files = sorted((root / TOKENIZER_FOLDER).glob("[!.]*"))
+    if files:
+        return str(files[0])
+    try:
+        return load_study(root / "study.yaml").tokenizer.name
+    except UsageError:
+        return None

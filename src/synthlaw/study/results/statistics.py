@@ -64,7 +64,7 @@ def make_statistics(
         with space.store.making(FOLDER, TABLES, key) as aside:
             _write(space, sources, domains, losses, tokenizer, aside / TABLES)
         found = space.store.require(FOLDER, TABLES, key)
-    with atomic_folder(space.root / FOLDER) as aside:
+    with atomic_folder(space.root / FOLDER, "statistics") as aside:
         shutil.copytree(found.file(TABLES), aside, dirs_exist_ok=True)
         # The page is drawn again when this file has changed, so it speaks for all tables.
         write_json(aside / FACTS, read_json(aside / FACTS) | {"content": found.content})

@@ -49,7 +49,7 @@ def tasks_of(
     runs: list[Run],
     sources: Mapping[str, Artifact],
     domains: Mapping[str, Artifact],
-    tokenizer: Path,
+    tokenizer: str,
 ) -> dict[str, RunTask]:
     """The grid as tasks by run name, and one task per size and seed for the untrained models."""
     study = space.study

@@ -49,7 +49,7 @@ class RunTask(BaseModel):
     branch_points: tuple[int, ...] = ()
     milestones: tuple[int, ...] = ()
     downstream: TaskSettings | None = None
-    tokenizer: Path | None = None
+    tokenizer: str | None = None
 
     @property
     def flops(self) -> float:

@@ -27,4 +27,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")]
 class Part(BaseModel):
     """A part of the study file: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A name may look like a number; a number may not be infinite.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False
+    )

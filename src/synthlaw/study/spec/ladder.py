@@ -33,6 +33,11 @@ class SizeSpec(Part):
             self.shape(260)
         return self
 
+    @property
+    def params(self) -> int:
+        """Non-embedding parameters, which no tokenizer changes."""
+        return self.shape(260).params
+
     def shape(self, vocab: int) -> ModelShape:
         """The shape with a vocabulary of `vocab` entries."""
         if self.preset is not None:
@@ -98,6 +103,9 @@ class Training(Part):
     micro_batch: int = Field(0, ge=0, description="rows per forward pass; 0: the whole batch")
     dtype: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
+    recompute: bool = Field(
+        False, description="keep fewer activations and compute them twice: less memory, more time"
+    )
     document_masking: bool = Field(False, description="attention stays inside documents")
     track: list[Literal["tensorboard", "wandb"]] = Field(
         default_factory=list, description="where runs' logs are shown besides; each is an extra"

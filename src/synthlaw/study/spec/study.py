@@ -14,6 +14,7 @@ from synthlaw.study.spec.generation import Generate
 from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec, Training
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.tokens.shares import exact_shares
+from synthlaw.training.config import steps_of
 
 NATURAL = "natural"
 
@@ -147,8 +148,8 @@ class Study(Part):
         return next(iter(self.mixtures))
 
     def steps(self, budget: float) -> int:
-        """Optimizer steps of a run of `budget` tokens: whole batches, at least one."""
-        return max(1, round(budget / self.training.batch_tokens))
+        """Optimizer steps of a run of `budget` tokens."""
+        return steps_of(round(budget), int(self.training.batch_tokens))
 
     def place(self, path: str, base: Path) -> Path:
         """A path of the study file, taken from the file's own folder."""
