@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from synthlaw.common.errors import UsageError
+from synthlaw.evaluation.figures import figure_rows
 from synthlaw.evaluation.scores import (
     METRICS,
     DocumentScores,
@@ -83,3 +87,21 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     path.write_text("no table")
     with pytest.raises(UsageError, match="not a table of evaluation scores"):
         read_scores(path)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e9), st.integers(1, 9)), min_size=1, max_size=5))
+def test_a_perplexity_that_no_double_holds_is_infinite_and_told_as_none(
+    sums: list[tuple[float, int]],
+) -> None:
+    """One 'word' of a language without spaces may be worth thousands of nats."""
+    nll = np.array([value for value, _ in sums])
+    counts = np.array([count for _, count in sums])
+    scores = DocumentScores(nll, counts, counts, counts)
+    domain = DomainScores("zh", scores)
+    rows = figure_rows({"zh": domain, "ja": DomainScores("ja", scores)})
+    for row in rows:
+        figures = [row["value"], row["low"], row["high"]]
+        assert all(figure is None or math.isfinite(figure) for figure in figures)
+    expected = domain.loss < 709
+    assert math.isfinite(domain.word_perplexity) == expected
+    json.dumps(rows, allow_nan=False)

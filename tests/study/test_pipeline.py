@@ -19,6 +19,7 @@ from sandbox import Sandbox, write_texts
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import read_documents
 from synthlaw.generate.recipe import load_recipe
+from synthlaw.study import pipeline
 from synthlaw.study.pipeline import Outcome, run_study
 
 
@@ -274,3 +275,30 @@ def test_text_made_elsewhere_is_a_source_like_any_other(sandbox: Sandbox) -> Non
     sandbox.value["ladder"]["budgets"] = ["12k"]
     with pytest.raises(UsageError, match="theirs text holds"):
         run(sandbox)
+
+
+def test_a_failure_of_the_statistics_keeps_neither_laws_nor_page(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a narrow source")
+
+    monkeypatch.setattr(pipeline, "make_statistics", broken)
+    with pytest.raises(SynthlawError, match=r"statistics: could not be made \(ZeroDivisionError"):
+        run(sandbox)
+    assert (sandbox.out / "laws.json").exists()
+    assert (sandbox.out / "report" / "index.html").exists()
+    assert "make_statistics" in (sandbox.out / "statistics-error.txt").read_text()
+    monkeypatch.undo()
+    outcome = run(sandbox)
+    assert not [name for name in outcome.made if name.startswith(("training", "generate"))]
+    assert not (sandbox.out / "statistics-error.txt").exists()
+    assert (sandbox.out / "statistics" / "statistics.json").exists()
+
+
+def test_a_study_does_not_fill_a_folder_of_others(sandbox: Sandbox) -> None:
+    sandbox.out.mkdir()
+    (sandbox.out / "thesis.tex").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds other files \(thesis.tex\)"):
+        run(sandbox)
+    assert [path.name for path in sandbox.out.iterdir()] == ["thesis.tex"]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer as HuggingFace
 
 from synthlaw.common.errors import MissingExtraError, UsageError
 from synthlaw.tokens import ranks
+from synthlaw.tokens.huggingface import ranks_as_json
 from synthlaw.tokens.tokenizer import Tokenizer
 
 tiktoken = pytest.importorskip("tiktoken")
@@ -41,6 +43,28 @@ def test_patterns_and_special_tokens_are_tiktokens_own(
     wanted = openai_public.ENCODING_CONSTRUCTORS[name]()
     assert ranks.PUBLISHED[name].pattern == wanted["pat_str"]
     assert dict(ranks.PUBLISHED[name].special) == wanted["special_tokens"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+@settings(max_examples=100)
+def test_the_tokenizer_json_gives_the_ids_of_the_ranks(folder: Path, text: str) -> None:
+    text = f"the river {text}12 12345 rivers\n\n <|endoftext|>"
+    for name in ("r50k_base.tiktoken", "o200k_base.tiktoken", "tiny.model"):
+        ours = ranks.by_file(write_ranks(folder / name))
+        special = {"<|a|>": len(ENTRIES), "<|b|>": len(ENTRIES) + 1}
+        pattern = ours._encoding._pat_str
+        table = {entry: rank for rank, entry in enumerate(ENTRIES)}
+        made = HuggingFace.from_str(ranks_as_json(table, pattern, special))
+        made.encode_special_tokens = True
+        (wanted,) = ours.encode([text], "int64")
+        assert made.encode(text, add_special_tokens=False).ids == wanted.tolist()
+        assert [made.token_to_id(token) for token in special] == list(special.values())
+        assert made.decode(wanted.tolist()) == text
+
+
+def test_special_tokens_with_a_gap_cannot_be_written(folder: Path) -> None:
+    with pytest.raises(UsageError, match="do not follow its entries"):
+        ranks.by_file(write_ranks(folder / "cl100k_base.tiktoken")).as_json()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))

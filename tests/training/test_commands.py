@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     texts = [" ".join(random.Random(seed).choices(words, k=200)) for seed in range(20)]
     train_bpe(texts, 300, tmp_path / "tokenizer.json")
     write_dataset(tmp_path / "a", texts, Tokenizer(tmp_path / "tokenizer.json"))
+    shutil.copy(tmp_path / "tokenizer.json", tmp_path / "a")
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: str) -> tuple[int, Any, str]:
@@ -93,6 +95,62 @@ def test_tune_finds_the_rate_that_trains_best(run: Any, tmp_path: Path) -> None:
 def test_tune_says_when_a_better_rate_may_lie_beyond(run: Any) -> None:
     status, value, _ = run("tune", *RUN, "--rate", "1e-5", "--rate", "1e-3", "--out", "rates")
     assert (status, value["best"], value["at_the_edge"]) == (0, 1e-3, True)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_an_export_replaces_nothing_but_an_export(run: Any, tmp_path: Path) -> None:
+    status, _, said = run("train", *RUN, "--out", "first")
+    assert status == 0, said
+    before = everything(tmp_path / "first")
+    clone = tmp_path / "clone"
+    (clone / ".git").mkdir(parents=True)
+    for name in (".git/HEAD", "model.safetensors", "config.json"):
+        (clone / name).write_text("theirs")
+    theirs = everything(clone)
+    for out in ("clone", "first", "first/model"):
+        status, _, said = run("export", "--model", "first", "--out", out)
+        assert status == 2 and "holds other files" in said, (out, said)
+    assert everything(clone) == theirs and everything(tmp_path / "first") == before
+    for _ in range(2):
+        status, _, said = run("export", "--model", "first", "--out", "hf")
+        assert status == 0, said
+        (tmp_path / "hf" / "notes.txt").write_text("mine")
+    assert (tmp_path / "hf" / "notes.txt").read_text() == "mine"
+
+
+def test_an_export_takes_the_tokenizer_of_what_was_trained_on(run: Any, tmp_path: Path) -> None:
+    status, _, said = run("train", *RUN, "--out", "first")
+    assert status == 0, said
+    status, _, said = run("export", "--model", "first", "--out", "hf")
+    assert status == 0 and "no tokenizer" not in said, said
+    kept = (tmp_path / "first" / "tokenizer.json").read_bytes()
+    assert (tmp_path / "hf" / "tokenizer.json").read_bytes() == kept
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    own = Tokenizer(tmp_path / "hf" / "tokenizer.json")
+    assert (config["bos_token_id"], config["eos_token_id"]) == (own.bos, own.eos)
+    # A run whose tokenizer nobody knows any more says so, and makes no ids up.
+    (tmp_path / "first" / "tokenizer.json").unlink()
+    status, _, said = run("export", "--model", "first", "--out", "bare")
+    assert status == 0 and "no tokenizer is known" in said
+    config = json.loads((tmp_path / "bare" / "config.json").read_text())
+    assert (config["bos_token_id"], config["eos_token_id"]) == (None, None)
+
+
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_a_command_does_not_fill_a_folder_of_others(run: Any, tmp_path: Path, command: str) -> None:
+    (tmp_path / "thesis" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "thesis" / "checkpoints" / "mine").write_text("years of work")
+    before = everything(tmp_path / "thesis")
+    status, _, said = run(command, *RUN, "--out", "thesis")
+    assert status == 2 and "holds other files (checkpoints)" in said
+    assert everything(tmp_path / "thesis") == before
 
 
 @pytest.mark.parametrize("rates", [["1e-3"], ["1e-3", "0.001"], ["1e-3", "-1"]])

@@ -15,6 +15,8 @@ from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.ownership import claimed
 from synthlaw.common.progress import Meter, meter, say
+from synthlaw.corpus.documents import DOCUMENTS_FOLDER
+from synthlaw.corpus.readers.sources import find_files
 
 if TYPE_CHECKING:
     from synthlaw.generate.mixing import RecipeMix
@@ -58,7 +60,7 @@ def generate(
         state = folder_status(out)
         answer(state, status_lines(state), as_json)
         return
-    files = [*inputs, *more_inputs]
+    files = _files((*inputs, *more_inputs))
     if not named or not files:
         raise UsageError("generate needs --recipe and --input; see synthlaw generate --help")
     with claimed(out, "generate"):
@@ -124,6 +126,16 @@ def _reporting(options: dict[str, Any]) -> Reporting:
             )
     evaluation = {str(path): path for path in files}
     return Reporting(Prices(*prices, options["gpus"]), evaluation, options["overlap_words"])
+
+
+def _files(places: tuple[Path, ...]) -> list[Path]:
+    """Files of documents that the places name: files themselves, patterns, folders such as
+    `prepare` fills (its `documents`)."""
+    found = []
+    for place in places:
+        inner = place / DOCUMENTS_FOLDER
+        found += find_files(str(inner if inner.is_dir() else place), Path.cwd())
+    return found
 
 
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:

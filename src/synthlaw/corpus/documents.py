@@ -19,6 +19,9 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path
 from synthlaw.common.streams import open_binary
 
+DOCUMENTS_FOLDER = "documents"
+"""Inside what `prepare` or `generate` filled: its documents."""
+
 JSONL_ENDINGS = tuple(
     kind + packed for kind in (".jsonl", ".json", ".ndjson") for packed in ("", ".gz", ".zst")
 )
