@@ -31,8 +31,9 @@ def read_yaml(text: str, name: str) -> tuple[Any, yaml.Node | None]:
         raise UsageError(
             f"{name}: found {len(text):,} characters; expected at most {MOST_CHARACTERS:,}"
         )
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         tree = loader.get_single_node()
         if tree is None:
             return None, None
@@ -43,7 +44,8 @@ def read_yaml(text: str, name: str) -> tuple[Any, yaml.Node | None]:
     except RecursionError:
         raise UsageError(f"{name}: not YAML that can be read: nested too deeply") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):

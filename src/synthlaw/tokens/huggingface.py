@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Mapping
 
-_POSSESSIVE = re.compile(r"(?<=[+*?}])\+")
+_POSSESSIVE = re.compile(r"([+*?]|\{\d+(?:,\d*)?\})\+")
 
 
 def ranks_as_json(ranks: Mapping[bytes, int], pattern: str, special: Mapping[str, int]) -> str:
@@ -74,7 +74,7 @@ def _for_oniguruma(pattern: str) -> str:
 
     None of the published patterns needs its possessive signs: they only save backtracking.
     """
-    return _POSSESSIVE.sub("", pattern).replace("$", r"\z")
+    return _POSSESSIVE.sub(r"\1", pattern).replace("$", r"\z")
 
 
 def _letters_of_bytes() -> list[str]:
