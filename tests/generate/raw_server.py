@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-TEXT = " ".join(f"Sentence {n} tells of the town and of the river by the mill." for n in range(12))
+_DRAW = random.Random(7)
+_COMMON = "the of and to in is that it by with town river mill stone bridge water old long"
+TEXT = " ".join(
+    " ".join(_DRAW.choices(_COMMON.split(), k=10)).capitalize() + "." for _ in range(16)
+)
+"""Varied enough to pass every rule."""
 
 
 @dataclass(frozen=True)

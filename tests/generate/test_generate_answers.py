@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from raw_server import TEXT, completion
 
+from synthlaw.common.errors import SynthlawError
 from synthlaw.generate.engines.address import ServerAddress
 from synthlaw.generate.engines.answers import (
     Answer,
@@ -391,6 +392,43 @@ def test_cleaned_text_can_be_written(text: str) -> None:
 def test_half_a_surrogate_costs_that_character_alone() -> None:
     body = b'{"choices": [{"message": {"content": "a \\ud83d b \\ud83d\\ude00"}}]}'
     assert read_answer(body).text == "a \ufffd b 😀"
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+NAMES = ["choices", "message", "content", "text", "delta", "error", "code", "type", "detail"]
+NAMES += ["usage", "completion_tokens", "finish_reason"]
+SHAPED = st.recursive(
+    JUNK | st.just(TEXT),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner),
+    max_leaves=20,
+)
+
+
+@given(
+    SHAPED.map(lambda value: json.dumps(value).encode())
+    | st.binary(max_size=200)
+    | SHAPED.map(lambda value: b"data: " + json.dumps(value).encode() + b"\n\ndata: [DONE]"),
+    st.sampled_from([200, 201, 204, 304, 400, 402, 404, 429, 500, 501, 599]),
+    st.dictionaries(st.sampled_from(["Retry-After", "Retry-After-Ms"]), st.text(max_size=12)),
+)
+def test_any_answer_of_a_server_is_read_or_told(
+    body: bytes, status: int, headers: dict[str, str]
+) -> None:
+    try:
+        answer = answer_of(Response(status, headers, body), PLACE)
+    except (TryAgainError, RefusedError, SynthlawError) as error:
+        assert str(error).isprintable()
+        return
+    assert status < 300
+    assert isinstance(answer.finish_reason, str)
+    (answer.text + answer.finish_reason + answer.aside).encode()
+    tokens = reported_completion(answer)
+    assert tokens is None or 0 < tokens <= len(answer.text.encode()) + 2
+    answer_alone(answer.text)
 
 
 def test_words_of_bodies_of_every_kind() -> None:
