@@ -1,6 +1,6 @@
 """What generation promises, shown at scale through the command, each process a real one.
 
-    python benchmarks/generation_acceptance.py overhead [--requests 20000] [--concurrency 256]
+    python benchmarks/generation_acceptance.py overhead [--requests 20000] [--tokenize 1]
     python benchmarks/generation_acceptance.py memory   [--documents 1000000] [--seconds 900]
     python benchmarks/generation_acceptance.py faults   [--documents 2000]
     python benchmarks/generation_acceptance.py kills    [--documents 2000] [--kills 20]
@@ -80,12 +80,12 @@ def rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def stand_in(folder: Path) -> Iterator[tuple[str, Path]]:
+def stand_in(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
     """The lean server in a process of its own: its URL, and where its figures will be."""
     stats = folder / "stats.json"
     script = Path(__file__).with_name("stand_in_server.py")
     program = [sys.executable, str(script), "--stats", str(stats)]
-    program += ["--delay", str(IDEAL_DELAY), "--slots", str(IDEAL_SLOTS)]
+    program += ["--delay", str(IDEAL_DELAY), "--slots", str(IDEAL_SLOTS), *more]
     server = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
@@ -95,11 +95,14 @@ def stand_in(folder: Path) -> Iterator[tuple[str, Path]]:
         server.wait()
 
 
-def overhead(folder: Path, requests: int, concurrency: int) -> dict[str, Any]:
-    """Requests per second, between the server's first request and its last answer."""
+def overhead(folder: Path, requests: int, concurrency: int, tokenize: int) -> dict[str, Any]:
+    """Requests per second, between the server's first request and its last answer.
+
+    tokenize: 1 for a server that counts each document's tokens before it is asked, as vLLM does.
+    """
     source = write_documents(folder / "in.jsonl", requests, SOURCE_WORDS)
     began = time.monotonic()
-    with stand_in(folder) as (url, stats):
+    with stand_in(folder, *["--tokenizes"] * tokenize) as (url, stats):
         process = start(url, source, folder / "out", "--concurrency", str(concurrency))
         status, answer, usage = finish(process)
     seen = json.loads(stats.read_text())
@@ -107,6 +110,7 @@ def overhead(folder: Path, requests: int, concurrency: int) -> dict[str, Any]:
     return {
         "exit_status": status,
         "documents": answer["documents"],
+        "questions_of_tokens": seen["tokenized"],
         "requests_per_second": round(rate, 1),
         "share_of_ideal": round(rate / ideal, 4),
         "seconds_with_start_survey_and_report": round(time.monotonic() - began, 1),
@@ -261,7 +265,7 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     flags = {
-        overhead: {"requests": 20_000, "concurrency": IDEAL_SLOTS},
+        overhead: {"requests": 20_000, "concurrency": IDEAL_SLOTS, "tokenize": 0},
         memory: {"documents": 1_000_000, "requests": 200_000, "words": 400, "seconds": 900},
         faults: {"documents": 2000},
         kills: {"documents": 2000, "kills": 20},

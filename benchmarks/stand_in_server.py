@@ -80,8 +80,9 @@ def _responses() -> list[bytes]:
 class Slots:
     """Places that are taken for a fixed time, with a queue before them."""
 
-    def __init__(self, delay: float, slots: int) -> None:
-        self.delay, self.slots = delay, slots
+    def __init__(self, delay: float, slots: int, tokenizes: bool = False) -> None:
+        self.delay, self.slots, self.tokenizes = delay, slots, tokenizes
+        self.tokenized = 0
         self.responses = _responses()
         self.waiting: deque[Connection] = deque()
         self.taken = self.most = self.answered = 0
@@ -132,19 +133,39 @@ class Connection(asyncio.Protocol):
             self._size = end + 4 + int(length or 0)
         if len(self._held) < self._size:
             return
-        posted = self._held.startswith(b"POST /v1/chat")
+        path = self._held.split(b" ", 2)[1]
+        content = self._held[self._held.find(b"\r\n\r\n") + 4 :]
         self._held, self._size = b"", 0
-        if posted:
+        if path.startswith(b"/v1/chat"):
             self._slots.ask(self)
+        elif path == b"/v1/models":
+            self._send(200, b'{"data": [{"id": "stand-in"}]}')
+        elif path in (b"/tokenize", b"/detokenize") and self._slots.tokenizes:
+            self._slots.tokenized += 1
+            self._send(200, _tokens_or_text(path, content))
         else:
-            body = b'{"data": [{"id": "stand-in"}]}'
-            head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
-            self.transport.write(head + body)
+            self._send(404, b"{}")
+
+    def _send(self, status: int, body: bytes) -> None:
+        head = b"HTTP/1.1 %d X\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+        self.transport.write(head + body)
 
 
-async def serve(delay: float, slots: int, stats: Path | None) -> None:
+def _tokens_or_text(path: bytes, content: bytes) -> bytes:
+    """A tokenizer whose tokens are four characters each, spelled as numbers."""
+    asked = json.loads(content)
+    if path == b"/tokenize":
+        data = asked["prompt"].encode("utf-32-le")
+        whole = data + bytes(-len(data) % 16)
+        ids = [int.from_bytes(whole[at : at + 16 : 4], "little") for at in range(0, len(whole), 16)]
+        return json.dumps({"tokens": ids, "count": len(ids)}).encode()
+    text = b"".join(one.to_bytes(4, "little") for one in asked["tokens"]).rstrip(b"\0")
+    return json.dumps({"prompt": text.decode("latin-1")}).encode()
+
+
+async def serve(delay: float, slots: int, stats: Path | None, tokenizes: bool = False) -> None:
     """Serve on a free port until SIGTERM."""
-    loop, places, stop = asyncio.get_running_loop(), Slots(delay, slots), asyncio.Event()
+    loop, places, stop = asyncio.get_running_loop(), Slots(delay, slots, tokenizes), asyncio.Event()
     server = await loop.create_server(lambda: Connection(places), "127.0.0.1", 0, backlog=4096)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     print(server.sockets[0].getsockname()[1], flush=True)
@@ -152,6 +173,7 @@ async def serve(delay: float, slots: int, stats: Path | None) -> None:
     if stats is not None:
         found: dict[str, Any] = {"answered": places.answered, "most_at_once": places.most}
         found |= {"first": places.first, "last": places.last, "cpu_s": time.process_time()}
+        found |= {"tokenized": places.tokenized}
         stats.write_text(json.dumps(found))
 
 
@@ -161,8 +183,9 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--slots", type=int, default=256)
     parser.add_argument("--stats", type=Path)
+    parser.add_argument("--tokenizes", action="store_true", help="answer /tokenize, as vLLM does")
     options = parser.parse_args()
-    asyncio.run(serve(options.delay, options.slots, options.stats))
+    asyncio.run(serve(options.delay, options.slots, options.stats, options.tokenizes))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def server_address(text: str, key: str | None = None) -> ServerAddress:
     UsageError, which shows no password, when it is no http or https URL.
     """
     bare = text.strip().strip(_QUOTES).strip()
-    shown = re.sub(r"//.*@", "//[secret]@", bare).partition("?")[0][:200]
+    shown = re.sub(r"^(\w+://)?.*@", r"\1[secret]@", bare, flags=re.S).partition("?")[0][:200]
     wrong = f"base URL: found {shown!r}; expected {_EXAMPLE}"
     if "://" not in bare:
         raise UsageError(f"{wrong} (http:// or https:// is missing)")

@@ -236,7 +236,7 @@ def said(text: str) -> str:
 def said_of(value: Any) -> str:
     """The words for people in an error object."""
     for _ in range(6):
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and isinstance(value[0], dict | str):
             value = value[0]
         elif isinstance(value, dict):
             for name in ("error", "message", "detail", "msg", "errors", "title", "reason"):

@@ -159,7 +159,7 @@ class HttpClient:
         return await self._exchange("GET", path, None, timeout)
 
     def _limit(self, seconds: float) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(total=seconds, sock_connect=self._connect_timeout)
+        return aiohttp.ClientTimeout(total=seconds, connect=self._connect_timeout)
 
     async def _exchange(
         self, method: str, path: str, body: bytes | None, timeout: float

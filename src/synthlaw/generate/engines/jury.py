@@ -29,23 +29,24 @@ class Jury:
 
     def __init__(self, url: str, ask: Callable[[Request], Awaitable[object]]) -> None:
         self._url, self._ask = url, ask
-        self._trusted = False
+        self._trusted = self._condemned = False
         self._refused = 0
         self._trial: asyncio.Task[RefusedError | None] | None = None
 
     def answered(self) -> None:
         """Note that the server answered a request."""
-        self._trusted, self._refused = True, 0
+        self._trusted, self._condemned, self._refused = True, False, 0
 
     async def judge(self, refusal: RefusedError, sampling: Sampling) -> RequestFailedError:
         """The document's failure. Raises SynthlawError when the setup is to blame."""
         self._refused += 1
         suspected = refusal.reason in _ABOUT_NO_DOCUMENT or self._refused >= _MANY_REFUSED
         if suspected or not self._trusted:
-            if self._trial is None or self._trial.done():
+            if self._trial is None or (self._trial.done() and not self._condemned):
                 self._trial = asyncio.create_task(self._try(sampling))
             again = await asyncio.shield(self._trial)
             if again is not None:
+                self._condemned = True
                 raise SynthlawError(
                     f"{self._url}: the server refuses every request ({again.reason}), also one of "
                     f"five words; {meaning_of(again.reason)}: {again.said}"

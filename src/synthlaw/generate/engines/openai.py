@@ -318,8 +318,8 @@ def _tell(what: str, seen: Counter[str]) -> None:
     """How often, and what the servers said most often, if they said it at all."""
     if seen:
         words, times = seen.most_common(1)[0]
-        share = f"the commonest, {times} times" if len(seen) > 1 else "all of them"
-        say(f"  {seen.total()} {what}; {share}: {words}")
+        share = f" (the commonest, {times} times: " if len(seen) > 1 else " ("
+        say(f"  {what}: {seen.total()}{share}{words})")
         seen.clear()
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 _NAMES = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|inner_?monologue)"
 _PREFIX = r"(?:[a-z]{1,12}[:_])?"
 _OPEN = re.compile(
-    rf"(?:<|&lt;)\|?(?:begin_of_|start_)?{_PREFIX}{_NAMES}\|?(?:>|&gt;)|\[THINK\]|◁think▷|"
+    rf"(?:<|&lt;)\|?(?!end_)(?:begin_of_|start_)?{_PREFIX}{_NAMES}\|?(?:>|&gt;)|\[THINK\]|◁think▷|"
     r"<unused94>thought|<\|channel>thought",
     re.IGNORECASE,
 )
