@@ -51,7 +51,7 @@ def generate(
           --base-url http://b:8000 --concurrency 600 --input web.parquet --out qa
       synthlaw generate --status --out qa
     """
-    from synthlaw.generate.run.folder import folder_status
+    from synthlaw.generate.run.status import folder_status
 
     if only_status:
         state = folder_status(out)
