@@ -18,7 +18,8 @@ from synthlaw.common.progress import Meter, meter, say
 if TYPE_CHECKING:
     from synthlaw.generate.mixing import RecipeMix
     from synthlaw.generate.run.card import Reporting
-    from synthlaw.generate.run.workers import FolderOutcome, FolderProgress
+    from synthlaw.generate.run.work import RunProgress
+    from synthlaw.generate.run.workers import FolderOutcome
 
 
 @click.command(cls=SectionedCommand)
@@ -134,14 +135,14 @@ def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) 
     with ExitStack() as stack:
         drawn: list[Meter] = []
 
-        def draw(progress: FolderProgress) -> None:
+        def draw(progress: RunProgress) -> None:
             if not drawn:
                 if progress.finished:
                     say(f"  {progress.finished} of {progress.total} were there already")
                 label = f"generate {' and '.join(mix.recipes)}"
                 bar = meter(label, progress.total, "doc", done=progress.finished)
                 drawn.append(stack.enter_context(bar))
-            drawn[0].update(progress.done, _note(progress))
+            drawn[0].update(progress.done, _note(progress), progress.total)
 
         return run_folder(
             mix,
@@ -155,12 +156,12 @@ def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) 
         )
 
 
-def _note(progress: FolderProgress) -> str:
+def _note(progress: RunProgress) -> str:
     """What stands beside the bar."""
     return (
         f"{format_count(progress.tokens_per_second)} tokens/s, "
         f"{sum(progress.in_flight.values())} in flight, {progress.waiting} waiting, "
-        f"{progress.session.requests} answers, {progress.session.failed} failed"
+        f"{progress.own.requests} answers, {progress.own.failed} failed"
     )
 
 
@@ -201,6 +202,7 @@ def status_lines(state: dict[str, Any]) -> list[str]:
         f"{state['blocks_done']} of {state['blocks']} blocks of "
         f"{state['source_documents']} source documents are finished"
         + (f"; {format_seconds(left)} left" if left else ""),
+        *_kept(state),
         f"{state['documents']} documents, {format_count(state['document_tokens'])} tokens",
         f"{sum(state['dropped'].values())} dropped{_by_reason(state['dropped'])}",
         f"{state['failed']} failed{_by_reason(state['failed_by_reason'])}",
@@ -214,6 +216,19 @@ def status_lines(state: dict[str, Any]) -> list[str]:
             f"{worker['tokens_per_second']} tokens/s, {queue}, {worker['waiting']} waiting, "
             f"{worker['failed']} failed"
         )
+    return lines
+
+
+def _kept(state: dict[str, Any]) -> list[str]:
+    """What lies in journals, and what is still needed."""
+    lines = []
+    if state["answers_kept"]:
+        lines.append(
+            f"{state['answers_kept']:,} answers of unfinished blocks are kept and will not be "
+            "asked for again"
+        )
+    if state["tokens_needed"] is not None:
+        lines.append(f"{state['tokens']:,} of {state['tokens_needed']:,} tokens needed")
     return lines
 
 

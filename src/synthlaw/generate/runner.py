@@ -1,4 +1,4 @@
-"""Generation from Python: a few documents through a recipe, by the same run folder as all others."""
+"""Generation from Python: some documents through a recipe, by a run folder as all others."""
 
 from __future__ import annotations
 

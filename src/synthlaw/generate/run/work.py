@@ -100,8 +100,9 @@ class RunWork:
         retry_failed: bool = False,
         verify: bool = False,
     ) -> None:
-        """name: for messages. counter: of the target's tokens, by its tokenizer. pool: of the input's keywords, asked for when a recipe needs it. retry_failed:
-        finished blocks with failures are made again. verify: compare finished files by SHA-256.
+        """name: for messages. counter: of the target's tokens, by its tokenizer. pool: of the
+        input's keywords, asked for when a recipe needs it. retry_failed: finished blocks with
+        failures are made again. verify: compare finished files by SHA-256.
         """
         self.name, self.folder, self.target = name, folder, target
         self._mix, self._engine, self._counter = mix, engine, counter
@@ -174,7 +175,8 @@ class RunWork:
         # Between the last look and the claim another worker may have finished it.
         marker = self.folder.marker(block)
         if marker is not None and self.standing.matches(block, marker):
-            if not (block in self._retry and marker.counts["failed"]):
+            again = block in self._retry and marker.counts["failed"]
+            if not again:
                 self.claims.release(block)
                 self._retry.discard(block)
                 self.look()

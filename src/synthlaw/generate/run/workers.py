@@ -1,9 +1,9 @@
 """A worker: keeps one engine full with the blocks of any number of runs.
 
 Any number of workers, on one machine or many, may serve the same runs: blocks are claimed. The
-worker never waits for a block to finish before it begins the next, of the run that is furthest from
-its end, so the engine stays full over the borders of blocks and runs. At most a few blocks are open,
-and of these only what is out of turn is in memory, which so does not grow with the input.
+worker never waits for a block to finish before it begins the next, of the run that is furthest
+from its end, so the engine stays full over the borders of blocks and runs. At most a few blocks are
+open, and of these only what is out of turn is in memory, which does not grow with the input.
 """
 
 from __future__ import annotations
