@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,10 @@ from synthlaw.cli.generate_options import SectionedCommand, generate_options
 from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
-from synthlaw.common.progress import Meter, meter, say
 
 if TYPE_CHECKING:
     from synthlaw.generate.mixing import RecipeMix
     from synthlaw.generate.run.card import Reporting
-    from synthlaw.generate.run.work import RunProgress
     from synthlaw.generate.run.workers import FolderOutcome
 
 
@@ -127,23 +124,13 @@ def _reporting(options: dict[str, Any]) -> Reporting:
 
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
     from synthlaw.generate.engines.registry import make_engine
+    from synthlaw.generate.run.meter import drawn
     from synthlaw.generate.run.workers import run_folder
 
     names = ("model", "base_urls", "concurrency", "tokenizer", "threads", "api", "fold_system")
     engine = make_engine(options["kind"], **{name: options[name] for name in names})
     reporting = _reporting(options)
-    with ExitStack() as stack:
-        drawn: list[Meter] = []
-
-        def draw(progress: RunProgress) -> None:
-            if not drawn:
-                if progress.finished:
-                    say(f"  {progress.finished} of {progress.total} were there already")
-                label = f"generate {' and '.join(mix.recipes)}"
-                bar = meter(label, progress.total, "doc", done=progress.finished)
-                drawn.append(stack.enter_context(bar))
-            drawn[0].update(progress.done, _note(progress), progress.total)
-
+    with drawn(f"generate {' and '.join(mix.recipes)}") as show:
         return run_folder(
             mix,
             engine,
@@ -152,17 +139,8 @@ def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) 
             block_size=options["shard_size"],
             retry_failed=options["retry_failed"],
             reporting=reporting,
-            on_progress=draw,
+            on_progress=show,
         )
-
-
-def _note(progress: RunProgress) -> str:
-    """What stands beside the bar."""
-    return (
-        f"{format_count(progress.tokens_per_second)} tokens/s, "
-        f"{sum(progress.in_flight.values())} in flight, {progress.waiting} waiting, "
-        f"{progress.own.requests} answers, {progress.own.failed} failed"
-    )
 
 
 def _summary(outcome: FolderOutcome, out: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from synthlaw.common.digest import digest_of
@@ -15,8 +15,8 @@ from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.recipe import Recipe
 from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.target import Target
-from synthlaw.generate.run.work import RunProgress, RunWork
-from synthlaw.generate.run.workers import BLOCK_SIZE, keyword_pool, serve
+from synthlaw.generate.run.work import RunWork
+from synthlaw.generate.run.workers import BLOCK_SIZE, OnProgress, keyword_pool, serve
 from synthlaw.generate.settings import INPUT_TOKENS, Settings
 
 
@@ -45,7 +45,7 @@ def generate_shard(
     input_tokens: int = INPUT_TOKENS,
     rollouts: int = 1,
     out: Path | None = None,
-    on_progress: Callable[[RunProgress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Generated:
     """Run a recipe over documents and wait for the whole. The order of results is the input's.
 
@@ -73,8 +73,7 @@ def generate_shard(
     folder_of_run = RunFolder(out, mix, engine, inputs, BLOCK_SIZE, target)
     pool = keyword_pool(inputs, seed)
     run = RunWork(recipe.name, mix, engine, folder_of_run, target, pool=pool)
-    show = on_progress or (lambda progress: None)
-    asyncio.run(serve([run], engine, lambda runs: show(runs[0].progress)))
+    asyncio.run(serve([run], engine, on_progress or (lambda runs: None)))
     made = Generated()
     for kind, listed in made.lists():
         listed.extend(folder_of_run.documents(kind))

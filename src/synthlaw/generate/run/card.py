@@ -17,7 +17,7 @@ from synthlaw.corpus.documents import read_documents
 from synthlaw.generate.cost import Prices
 from synthlaw.generate.quality import describe, evaluation_overlap
 from synthlaw.generate.recipe import Recipe
-from synthlaw.generate.run.claims import busy_seconds, workers_of
+from synthlaw.generate.run.claims import busy_seconds, sessions_in
 from synthlaw.generate.run.folder import RunFolder
 
 MOST_DOCUMENTS = 2000
@@ -41,7 +41,7 @@ def write_card(folder: RunFolder, recipes: Mapping[str, Recipe], asked: Reportin
     counts = folder.counts()
     stride = -(-max(counts["documents"], 1) // MOST_DOCUMENTS)
     sample = list(islice(folder.documents(), 0, None, stride))
-    seconds = busy_seconds(workers_of(folder.root))
+    seconds = busy_seconds(sessions_in(folder.root))
     speed = counts["completion_tokens"] / seconds if seconds else None
     report = {
         "run": folder.key,

@@ -27,12 +27,12 @@ class Claims:
     """The claims of one worker in a folder shared with others."""
 
     def __init__(self, folder: Path, *, stale_seconds: float = STALE_SECONDS) -> None:
-        """folder: holds `claims/`, `workers/` and `left/`; they are made."""
+        """folder: holds `claims/`, `workers/` and `sessions/`; they are made."""
         self.worker = uuid.uuid4().hex[:12]
         self._claims, self._workers = folder / "claims", folder / "workers"
-        self._left = folder / "left"
+        self._sessions = folder / "sessions"
         self._stale_seconds = stale_seconds
-        for place in (self._claims, self._workers, self._left):
+        for place in (self._claims, self._workers, self._sessions):
             place.mkdir(parents=True, exist_ok=True)
         self._started, self._began = time.time(), time.monotonic()
         self.beat({})
@@ -48,12 +48,12 @@ class Claims:
         write_json(self._heartbeat, {"worker": self.worker, **here, "seconds": seconds, **news})
 
     def leave(self, news: dict[str, Any] | None = None) -> None:
-        """Say a last word; claims that are still held become free for others.
+        """Stop living, with some last news; claims that are still held become free for others.
 
-        What this worker did stays on record in `left/`, since its time may have a price.
+        What this worker did stays in `sessions/`: time is money.
         """
         self.beat(news or {})
-        self._heartbeat.replace(self._left / self._heartbeat.name)
+        self._heartbeat.replace(self._sessions / self._heartbeat.name)
 
     def _path(self, block: int) -> Path:
         return self._claims / f"{block:06d}.json"
@@ -115,12 +115,12 @@ class Claims:
         return self._heartbeat.stat().st_mtime - theirs < self._stale_seconds
 
 
-def workers_of(folder: Path) -> list[dict[str, Any]]:
+def sessions_in(folder: Path) -> list[dict[str, Any]]:
     """The last news of every worker that ever worked in `folder`; `alive` says whether it does.
 
     Ages are taken from this machine's clock.
     """
-    found = [read_json(path) | {"alive": False} for path in (folder / "left").glob("*.json")]
+    found = [read_json(path) | {"alive": False} for path in (folder / "sessions").glob("*.json")]
     for path in (folder / "workers").glob("*.json"):
         with contextlib.suppress(FileNotFoundError):
             state, age = read_json(path), time.time() - path.stat().st_mtime
@@ -128,10 +128,10 @@ def workers_of(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: (one["started"], one["worker"]))
 
 
-def busy_seconds(workers: Iterable[dict[str, Any]]) -> float:
-    """Seconds in which at least one worker was asking: what the servers were taken for."""
+def busy_seconds(sessions: Iterable[dict[str, Any]]) -> float:
+    """Seconds in which at least one session was asking: what the servers were taken for."""
     spans = sorted(
-        (one["started"], one["started"] + one["seconds"]) for one in workers if one.get("requests")
+        (one["started"], one["started"] + one["seconds"]) for one in sessions if one.get("requests")
     )
     total, until = 0.0, 0.0
     for start, end in spans:

@@ -8,7 +8,7 @@
                  writing/                    such files before they are whole
                  journal/                    completions of blocks that are not finished
                  claims/, workers/           who works on what, and is alive
-                 left/                       what workers that have left did
+                 sessions/                   what workers that have left did
                  done/000000.json            a block's marker, written after its data
                  README.md, report.json      the dataset card, when all blocks are finished
 

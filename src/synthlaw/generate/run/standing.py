@@ -117,4 +117,5 @@ class Standing:
 
     def _not_enough(self, asked: int, have: int, blocks: list[Marker]) -> NotEnoughError:
         counts = sum_counts(marker.counts for marker in blocks)
-        return NotEnoughError(self.name, asked, self.blocks.documents, have, counts)
+        need = self.target.tokens or 0
+        return NotEnoughError(self.name, asked, self.blocks.documents, have, need, counts)

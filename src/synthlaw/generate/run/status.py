@@ -9,7 +9,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.generate.generated import sum_counts
 from synthlaw.generate.run.blocks import Blocks
-from synthlaw.generate.run.claims import busy_seconds, workers_of
+from synthlaw.generate.run.claims import busy_seconds, sessions_in
 from synthlaw.generate.run.folder import marked_in, read_marker
 from synthlaw.generate.run.journal import held_by
 from synthlaw.generate.run.standing import Standing
@@ -32,7 +32,7 @@ def folder_status(out: Path) -> dict[str, Any]:
     root = (out / "documents").resolve().parent
     run, standing = read_json(root / "run.json"), _standing(out.name, root)
     rollouts, kept = _in_journals(root, standing)
-    workers = workers_of(root)
+    workers = sessions_in(root)
     alive = [one for one in workers if one["alive"]]
     wanted = [block for _, block in standing.wanted()]
     awaited = sum(standing.blocks.length(block) for block in wanted)

@@ -47,10 +47,15 @@ class Target:
 class NotEnoughError(SynthlawError):
     """The source documents do not give the tokens that are needed.
 
-    asked: source documents whose text was counted, of `documents` that may be asked about.
+    asked: source documents whose text was counted, of `documents` that may be asked about. have,
+    need: tokens. counts: of what came of them.
     """
 
-    def __init__(self, name: str, asked: int, documents: int, have: int, counts: Counts) -> None:
-        super().__init__(f"{name}: {asked:,} of {documents:,} documents gave {have:,} tokens")
+    def __init__(
+        self, name: str, asked: int, documents: int, have: int, need: int, counts: Counts
+    ) -> None:
+        super().__init__(
+            f"{name}: {asked:,} of {documents:,} documents gave {have:,} tokens of {need:,} needed"
+        )
         self.name, self.asked, self.documents = name, asked, documents
-        self.have, self.counts = have, counts
+        self.have, self.need, self.counts = have, need, counts

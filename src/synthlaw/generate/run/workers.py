@@ -27,7 +27,7 @@ from synthlaw.generate.run.claims import HEARTBEAT_SECONDS
 from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.inputs import Inputs, survey
 from synthlaw.generate.run.target import Target
-from synthlaw.generate.run.work import OpenBlock, RunProgress, RunWork, in_pieces
+from synthlaw.generate.run.work import OpenBlock, RunWork, in_pieces
 
 BLOCK_SIZE = 500
 """Documents per output file, to begin with."""
@@ -37,6 +37,10 @@ SHOW_SECONDS = 0.2
 
 LOOK_SECONDS = 0.2
 """Between two looks at what others have finished, when nothing is left to begin."""
+
+
+OnProgress = Callable[[Sequence[RunWork]], None]
+"""Called with the runs that a worker serves, several times a second."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def run_folder(
     block_size: int = BLOCK_SIZE,
     retry_failed: bool = False,
     reporting: Reporting | None = None,
-    on_progress: Callable[[RunProgress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> FolderOutcome:
     """Generate from all documents of `inputs` into `out`; what is there already is not redone.
 
@@ -75,9 +79,8 @@ def run_folder(
     run = RunWork(
         " and ".join(mix.recipes), mix, engine, folder, target, pool=pool, retry_failed=retry_failed
     )
-    show = on_progress or (lambda progress: None)
     began = time.monotonic()
-    asyncio.run(serve([run], engine, lambda runs: show(runs[0].progress)))
+    asyncio.run(serve([run], engine, on_progress or (lambda runs: None)))
     seconds = time.monotonic() - began
     folder.finish(run.standing.result())
     write_card(folder, mix.recipes, reporting or Reporting())
@@ -94,9 +97,6 @@ def run_folder(
 def keyword_pool(inputs: Inputs, seed: int) -> Callable[[], KeywordPool]:
     """The pool of an input's keywords, made when it is first asked for."""
     return cache(lambda: KeywordPool(inputs.scan(), seed))
-
-
-OnProgress = Callable[[Sequence[RunWork]], None]
 
 
 async def serve(runs: Sequence[RunWork], engine: Engine, on_progress: OnProgress) -> None:
