@@ -93,8 +93,8 @@ class Orders:
     def make_engine(self, **other: Any) -> Engine:
         """The engine; `other` are keywords of make_engine that are particular to this machine."""
         given = {name: value for name, value in other.items() if value}
-        kind = str(self.engine["kind"])
-        return make_engine(kind, **{**self.engine, **given, "kind": kind})
+        options = {**self.engine, **given}
+        return make_engine(str(options.pop("kind")), **options)
 
     def open_runs(self, engine: Engine, *, verify: bool = False) -> list[RunWork]:
         """Every run, opened in its folder."""
