@@ -107,7 +107,9 @@ def test_an_error_in_the_function_sets_its_document_aside(tmp_path: Path) -> Non
 
 def test_rules_apply_to_what_a_function_returns(tmp_path: Path) -> None:
     with fault_server() as server:
-        made = generate(recipe(tmp_path, "story", rules="[pairs]"), server.url, tmp_path / "out", "tea")
+        made = generate(
+            recipe(tmp_path, "story", rules="[pairs]"), server.url, tmp_path / "out", "tea"
+        )
     assert [doc.fields["reason"] for doc in made.dropped] == ["pairs"]
 
 

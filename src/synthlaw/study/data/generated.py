@@ -27,7 +27,7 @@ from synthlaw.generate.run.work import RunWork
 from synthlaw.generate.run.workers import serve
 from synthlaw.generate.settings import Settings
 from synthlaw.study.data.orders import Orders, read_orders
-from synthlaw.study.data.recipes import settings_of, target_of
+from synthlaw.study.data.recipes import engine_settings, settings_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -104,16 +104,7 @@ def _orders(
         name: (settings_of(space, name), target_of(space, name, tokens, tokenizer.digest))
         for name, tokens in wanted.items()
     }
-    spec = study.generate.engine
-    engine = {
-        "kind": spec.kind,
-        "model": spec.model,
-        "base_urls": list(spec.base_url),
-        "concurrency": spec.concurrency,
-        "tokenizer": spec.tokenizer,
-        "api": spec.api,
-        "fold_system": spec.fold_system,
-    }
+    engine = engine_settings(study)
     size = study.generate.shard_documents
     place = tokenizer.place
     return Orders(space.root, engine, documents.folder, study.seed, size, place, runs)
