@@ -2,86 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from synthlaw.common.errors import SynthlawError
-from synthlaw.corpus.documents import Document, read_documents
+from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.mixing import RecipeMix
-from synthlaw.generate.requests import Progress, ProgressCallback
+from synthlaw.generate.requests import ProgressCallback
 from synthlaw.generate.rollouts import RolloutMaker
+from synthlaw.generate.run.block import OpenBlock, tokens_in
 from synthlaw.generate.run.claims import Claims
-from synthlaw.generate.run.folder import Marker, RunFolder, part_name
-from synthlaw.generate.run.journal import BlockJournal
+from synthlaw.generate.run.folder import Marker, RunFolder
+from synthlaw.generate.run.progress import RunProgress
 from synthlaw.generate.run.standing import Standing
 from synthlaw.generate.run.target import Target, TokenCounter
-from synthlaw.generate.run.writing import BlockWriter
-
-READ_AT_ONCE = 64
-COUNTED_AT_ONCE = 256
-
-
-@dataclass
-class RunProgress:
-    """What a worker can say of a run.
-
-    total, finished: rollouts that are expected to be needed, and those in finished blocks, whoever
-    made them. open: those done in this worker's open blocks. own: counts of this worker since its
-    start. in_flight: requests by server. waiting: those that wait for a place, or for their next
-    try. blocks, blocks_left: finished ones, and ones that are expected to be needed.
-    """
-
-    name: str
-    total: int = 0
-    finished: int = 0
-    open: int = 0
-    own: Progress = field(default_factory=Progress)
-    in_flight: dict[str, int] = field(default_factory=dict)
-    waiting: int = 0
-    blocks: int = 0
-    blocks_left: int = 0
-
-    @property
-    def done(self) -> int:
-        """Rollouts in finished blocks, and so far in this worker's open ones."""
-        return self.finished + self.open
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Completion tokens per second of this worker since its start."""
-        seconds = max(time.monotonic() - self.own.started, 1e-9)
-        return self.own.completion_tokens / seconds
-
-    def news(self) -> dict[str, Any]:
-        """For the heartbeat: counts and rates of this worker alone."""
-        return {
-            "documents": self.own.documents,
-            "requests": self.own.requests,
-            "failed": self.own.failed,
-            "completion_tokens": self.own.completion_tokens,
-            "tokens_per_second": round(self.tokens_per_second, 1),
-            "open": self.open,
-            "in_flight": self.in_flight,
-            "waiting": self.waiting,
-        }
-
-
-@dataclass
-class OpenBlock:
-    """A block that this worker has claimed. left: rollouts that are not done."""
-
-    number: int
-    start: int
-    stop: int
-    journal: BlockJournal
-    writer: BlockWriter
-    left: int
 
 
 class RunWork:
@@ -144,17 +80,10 @@ class RunWork:
         """The marker with the tokens of our counter."""
         if self._counter is None or self.target.tokenizer in marker.tokens:
             return marker
-        tokens = self._count_tokens(self.folder.part("documents", block))
+        tokens = tokens_in(self.folder.part("documents", block), self._counter)
         counted = replace(marker, tokens=marker.tokens | {self.target.tokenizer: tokens})
         self.folder.note_tokens(block, counted)
         return counted
-
-    def _count_tokens(self, path: Path) -> int:
-        assert self._counter is not None
-        total, texts = 0, (document.text for document in read_documents(path))
-        while some := list(islice(texts, COUNTED_AT_ONCE)):
-            total += self._counter.count(some)
-        return total
 
     def _count(self) -> None:
         progress, standing = self.progress, self.standing
@@ -173,7 +102,7 @@ class RunWork:
         if not self.claims.take(block):
             return False
         # Between the last look and the claim another worker may have finished it.
-        marker = self.folder.marker(block)
+        marker = self.folder.marker(block, verify=self._verify)
         if marker is not None and self.standing.matches(block, marker):
             again = block in self._retry and marker.counts["failed"]
             if not again:
@@ -188,13 +117,7 @@ class RunWork:
         """Begin a claimed block, or go on with it."""
         if not self._makers:
             self._makers = self._make_makers()
-        start, stop = self.standing.blocks.bounds(block)
-        worker = self.claims.worker
-        earlier = self.folder.journals(block)
-        journal = BlockJournal(self.folder.journal(block, worker), earlier)
-        writer = self.folder.writer(block, worker)
-        left = (stop - start) * self.rollouts
-        return OpenBlock(block, start, stop, journal, writer, left)
+        return OpenBlock(self.folder, block, self.rollouts, self.claims.worker)
 
     def _make_makers(self) -> list[RolloutMaker]:
         keyed = any(one.recipe.seeds == "keywords" for one in self._mix.settings)
@@ -213,48 +136,23 @@ class RunWork:
         number = place % self.rollouts
         choice = self._mix.choice(document.id, number)
         result = await self._makers[choice].make(document, number, block.journal)
-        block.writer.add(place, self._mix.settings[choice].recipe.name, result)
-        block.journal.finish(place)
-        block.left -= 1
         self.progress.open += 1
-        return block.left == 0
+        return block.add(place, self._mix.settings[choice].recipe.name, result)
 
     def finish(self, block: OpenBlock) -> Marker:
         """Commit a block whose rollouts are all done.
 
         Raises SynthlawError when too many failed, or when another worker has taken it over.
         """
-        block.journal.close()
-        parts = block.writer.finish(part_name(block.number))
-        tokens = {}
-        if self._counter is not None:
-            path = block.writer.parts["documents"].path
-            tokens = {self.target.tokenizer: self._count_tokens(path)}
-        counts, recipes = block.writer.counts, block.writer.by_recipe
-        recipes = {name: recipes[name] for name in sorted(recipes)}
-        marker = Marker(block.start, block.stop, parts, counts, recipes, tokens)
+        marker = block.close(self._counter)
         if not self.claims.holds(block.number):
             raise SynthlawError(
                 f"block {block.number} was taken over by another worker while this one stood "
                 "still; run again to go on"
             )
-        self._check_failures(block, marker)
-        self.folder.commit(block.number, block.writer, marker)
+        block.check_failures(self.name, marker, self.target.max_failed)
+        block.commit(marker)
         return marker
-
-    def _check_failures(self, block: OpenBlock, marker: Marker) -> None:
-        """A block with too many failures is not kept; what was completed stays in its journal."""
-        allowed, documents = self.target.max_failed, marker.source_documents
-        failed = marker.counts["failed"]
-        if allowed is None or failed <= allowed * documents * self.rollouts:
-            return
-        reasons = marker.counts["failed_by_reason"].items()
-        listed = ", ".join(f"{count} with {why}" for why, count in reasons)
-        raise SynthlawError(
-            f"{self.name}: {failed} requests failed for block {block.number} of {documents} "
-            f"documents ({listed}). What was answered is kept: run again to try the failed ones "
-            "once more, or allow a share of failures with generate.max_failed"
-        )
 
     def finished(self, block: OpenBlock, marker: Marker) -> None:
         """Take up a block that this worker has committed."""
@@ -263,7 +161,7 @@ class RunWork:
         self._retry.discard(block.number)
         self.standing.add(block.number, marker)
         self.made.append(block.number)
-        self.progress.open -= (block.stop - block.start) * self.rollouts
+        self.progress.open -= block.size
         self._count()
 
     def leave(self) -> None:
@@ -276,12 +174,3 @@ class RunWork:
         """Raises SynthlawError when rules broke on more completions than is tolerable."""
         for maker in self._makers:
             maker.check_rules()
-
-
-async def in_pieces(
-    documents: Iterator[Document], run: Callable[..., Any]
-) -> AsyncIterator[Document]:
-    """Documents, read some at a time by `run` (asyncio.to_thread), off the event loop."""
-    while some := await run(list, islice(documents, READ_AT_ONCE)):
-        for document in some:
-            yield document

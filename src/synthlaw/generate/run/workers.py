@@ -14,26 +14,32 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.requests import Progress
+from synthlaw.generate.run.block import OpenBlock
 from synthlaw.generate.run.card import Reporting, write_card
 from synthlaw.generate.run.claims import HEARTBEAT_SECONDS
 from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.inputs import Inputs, survey
 from synthlaw.generate.run.target import Target
-from synthlaw.generate.run.work import OpenBlock, RunWork, in_pieces
+from synthlaw.generate.run.work import RunWork
 
 BLOCK_SIZE = 500
 """Documents per output file, to begin with."""
 
 SHOW_SECONDS = 0.2
 """Between two calls of `on_progress`: thousands of completions a second need not all be drawn."""
+
+READ_AT_ONCE = 64
+"""Documents read from the input at a time."""
 
 LOOK_SECONDS = 0.2
 """Between two looks at what others have finished, when nothing is left to begin."""
@@ -159,11 +165,18 @@ class _Worker:
                 continue
             run, number = claimed
             block = await asyncio.to_thread(run.open, number)
-            place, rollouts = 0, range(run.rollouts)
-            async for document in in_pieces(run.documents(block), asyncio.to_thread):
-                for _ in rollouts:
-                    yield run, block, place, document
-                    place += 1
+            place, documents = 0, run.documents(block)
+            # Reading is done off the loop, some documents at a time.
+            while some := await asyncio.to_thread(list, islice(documents, READ_AT_ONCE)):
+                for document in some:
+                    for _ in range(run.rollouts):
+                        yield run, block, place, document
+                        place += 1
+            if place != block.size:
+                raise SynthlawError(
+                    f"{run.name}: the input ends at document {block.start + place:,} and had "
+                    f"{run.folder.inputs.documents:,}; it was changed while it was read"
+                )
 
     def _claim(self) -> tuple[RunWork, int] | None:
         """A block of the run that is furthest from its end, so that all end together."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
@@ -73,7 +74,7 @@ class Orders:
         """Let workers know."""
         value = {
             "format": FORMAT,
-            "engine": dict(self.engine),
+            "engine": {**self.engine, "base_urls": _without_passwords(self.engine["base_urls"])},
             "documents": self._relative(self.documents),
             "seed": self.seed,
             "block_size": self.block_size,
@@ -113,6 +114,12 @@ class Orders:
                 )
             )
         return runs
+
+
+def _without_passwords(urls: Sequence[str]) -> list[str]:
+    """URLs as they may stand in a file; whoever needs a password gives a URL of its own."""
+    parts = [urlsplit(url) for url in urls]
+    return [urlunsplit(one._replace(netloc=one.netloc.rpartition("@")[2])) for one in parts]
 
 
 def _run_record(settings: Settings, target: Target) -> dict[str, Any]:

@@ -89,9 +89,11 @@ class Generate(Part):
     input_tokens: int | None = Field(
         None, gt=0, description="documents are cut to so many tokens; default: the engine's"
     )
-    shard_documents: int = Field(64, gt=0, description="source documents per shard")
+    shard_documents: int = Field(
+        64, gt=0, description="source documents in the first blocks; later ones grow"
+    )
     max_failed: float = Field(
-        0.02, ge=0, le=1, description="share of a shard's documents that may fail for good"
+        0.02, ge=0, le=1, description="share of a block's documents that may fail for good"
     )
     recipes: dict[Name, RecipeUse] = Field(default_factory=dict)
 
