@@ -34,7 +34,7 @@ def test_blocks_cover_all_documents_once_and_grow_with_what_precedes_them(
     assert (bounds[-1][1] if bounds else 0) == documents
     for number, (start, _) in enumerate(bounds[:-1]):
         assert blocks.length(number) == max(size, min(LARGEST, start // SHARE))
-    for documents_wanted in (0, 1, documents // 2, documents):
+    for documents_wanted in (0, min(1, documents), documents // 2, documents):
         count = blocks.covering(documents_wanted)
         assert (bounds[count - 1][1] if count else 0) >= documents_wanted
         assert count == 0 or bounds[count - 1][0] < documents_wanted

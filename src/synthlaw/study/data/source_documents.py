@@ -20,6 +20,9 @@ that is left out does not move the others; the order of more is a permutation th
 memory."""
 
 _AT_ONCE = 1 << 11
+"""Documents fetched at a time, fewer where they are long: see _BYTES_AT_ONCE."""
+
+_BYTES_AT_ONCE = 1 << 25
 
 
 class SourceDocuments:
@@ -48,8 +51,10 @@ class SourceDocuments:
     def range(self, start: int, stop: int) -> Iterator[Document]:
         """Documents number `start` to `stop` of the order, the latter not included."""
         stop = min(stop, self.documents)
-        for first in range(start, stop, _AT_ONCE):
-            yield from documents_at(self.dataset, self._numbers(first, min(first + _AT_ONCE, stop)))
+        mean = max(1, self.dataset.text_bytes // max(1, self.documents))
+        step = max(1, min(_AT_ONCE, _BYTES_AT_ONCE // mean))
+        for first in range(start, stop, step):
+            yield from documents_at(self.dataset, self._numbers(first, min(first + step, stop)))
 
     def scan(self) -> Iterator[Document]:
         """Every document, as they lie in the parts."""
