@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -23,19 +24,20 @@ class Filing:
 
     def __init__(self, settings: Settings, engine: Engine, progress: Progress) -> None:
         self._recipe, self._label = settings.recipe, engine.label
-        self._sampling = settings.sampling.as_json()
+        self._sampling, self._sampling_json = settings.sampling, settings.sampling.as_json()
         self._progress = progress
         self._rule_errors: Counter[str] = Counter()
         self._judged = 0
 
     def provenance(self, rollout: Rollout, name: str, request: Request) -> dict[str, Any]:
         """Fields of everything that the request `name` leads to."""
+        usual = request.sampling is self._sampling
         return {
             "source_id": rollout.document.id,
             "recipe": self._recipe.name,
             "recipe_version": self._recipe.version,
             "generator": self._label,
-            "sampling": self._sampling,
+            "sampling": self._sampling_json if usual else request.sampling.as_json(),
             "seed": request.seed,
             "step": name,
             "rollout": rollout.number,
@@ -79,6 +81,11 @@ class Filing:
             "prompt_tokens": completion.prompt_tokens,
             "completion_tokens": completion.completion_tokens,
         }
+        if completion.aside:
+            fields["aside"] = completion.aside
+        if completion.unsent:
+            sent = json.loads(fields["sampling"]) | {"unsent": completion.unsent.split()}
+            fields["sampling"] = json.dumps(sent, sort_keys=True)
         drop = self._judge(rules, candidate)
         if drop is None:
             kept.append(Document(identity, completion.text, fields))

@@ -21,16 +21,15 @@ from typing import Any
 
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.generate.engines.base import Completion, Request, RequestFailedError, Sampling
+from synthlaw.generate.engines.answers import clean
+from synthlaw.generate.engines.base import Completion, Request, RequestFailedError
 from synthlaw.generate.filing import Filing
 from synthlaw.generate.filters import Candidate
 from synthlaw.generate.generated import Generated
-from synthlaw.generate.requests import Requests, Rollout
+from synthlaw.generate.requests import NOTHING_ASKED, Requests, Rollout
 
 SAMPLING_KEYS = ("temperature", "top_p", "top_k", "repetition_penalty", "frequency_penalty")
 """Payload keys that override the run's sampling for one request; so does `max_tokens`."""
-
-_NOTHING_ASKED = Request("", "", Sampling(), 0)
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,8 @@ class FunctionRecipe:
         identity = f"{recipe.name}-{digest[:24]}"
         given = RolloutDocument(document.id, rollout.text, dict(document.fields))
         try:
-            texts = texts_of(await self._function(given, self._generate(rollout, asked)))
+            returned = await self._function(given, self._generate(rollout, asked))
+            texts = [clean(text) for text in texts_of(returned)]
         except Exception as error:
             # Somebody else's code: whatever it raises concerns this document alone, except what
             # the engine itself raises to stop the run.
@@ -166,12 +166,11 @@ class FunctionRecipe:
                 raise
             request, reason = asked.failed[-1] if asked.failed else (None, None)
             shown = reason or RequestFailedError("rollout-error", repr(error))
-            fields = self._filing.provenance(rollout, "rollout", request or _NOTHING_ASKED)
+            fields = self._filing.provenance(rollout, "rollout", request or NOTHING_ASKED)
             self._filing.fail(identity, fields, document, request, shown, whole)
             return
         for number, text in enumerate(texts, start=1):
-            clean = text.encode("utf-8", "replace").decode("utf-8")
-            origin, completion = await self._origin(clean, asked)
+            origin, completion = await self._origin(text, asked)
             name = "rollout" if len(texts) == 1 else f"rollout-{number}"
             fields = self._filing.provenance(rollout, name, origin)
             candidate = Candidate(completion, rollout.text, (), recipe.target_tokens)
@@ -208,7 +207,7 @@ class FunctionRecipe:
                 return request, completion
         tokens = await self._engine.count_tokens(text)
         if not completed:
-            return _NOTHING_ASKED, Completion(text, "stop", 0, tokens)
+            return NOTHING_ASKED, Completion(text, "stop", 0, tokens)
         request, completion = completed[max(completed)]
         return request, replace(completion, text=text, completion_tokens=tokens)
 

@@ -10,8 +10,18 @@ from typing import Protocol
 from synthlaw.common.digest import digest_of
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engines.base import Completion, Engine, Request, RequestFailedError
+from synthlaw.generate.engines.base import (
+    Completion,
+    Engine,
+    Request,
+    RequestFailedError,
+    Sampling,
+)
+from synthlaw.generate.engines.reasoning import answer_alone
 from synthlaw.generate.settings import Settings
+
+NOTHING_ASKED = Request("", "", Sampling(), 0)
+"""Stands where a text comes of no request."""
 
 
 class Journal(Protocol):
@@ -77,26 +87,35 @@ class Requests:
     async def ask(
         self, rollout: Rollout, key: str, request: Request
     ) -> Completion | RequestFailedError:
-        """The journal's completion, or the engine's, which the journal then keeps."""
-        result = rollout.journal.find(key)
+        """The journal's completion, or the engine's, which the journal then keeps as it came.
+
+        Its text is the answer alone: see reasoning.py.
+        """
+        result: Completion | RequestFailedError | None = rollout.journal.find(key)
         if result is None:
             try:
-                result = _writable(await self.engine.complete(request))
+                result = await self.engine.complete(request)
             except RequestFailedError as error:
                 result = error
             rollout.journal.keep(key, result)
             self.progress.requests += 1
         if isinstance(result, Completion):
             self.progress.completion_tokens += result.completion_tokens
+            result = await self._parted(result, rollout.text)
         self.report()
         return result
+
+    async def _parted(self, completion: Completion, source: str) -> Completion:
+        """The completion without the model's reasoning, or with a doubt where that is not clear."""
+        parted = answer_alone(completion.text, source)
+        if parted.doubt:
+            return replace(completion, doubt=parted.doubt)
+        if not parted.cut:
+            return completion
+        tokens = await self.engine.count_tokens(parted.text)
+        aside = f"{parted.cut} cut off"
+        return replace(completion, text=parted.text, aside=aside, completion_tokens=tokens)
 
     def report(self) -> None:
         """Hand the progress on."""
         self._report(self.progress)
-
-
-def _writable(completion: Completion) -> Completion:
-    """The completion without lone surrogates, which JSON can carry and no file can hold."""
-    clean = completion.text.encode("utf-8", "replace").decode("utf-8")
-    return completion if clean == completion.text else replace(completion, text=clean)

@@ -15,7 +15,14 @@ from synthlaw.generate.functions import FunctionRecipe, load_function
 from synthlaw.generate.generated import Generated
 from synthlaw.generate.keywords import KeywordPool, key_phrases
 from synthlaw.generate.recipe import Step
-from synthlaw.generate.requests import Journal, Progress, ProgressCallback, Requests, Rollout
+from synthlaw.generate.requests import (
+    NOTHING_ASKED,
+    Journal,
+    Progress,
+    ProgressCallback,
+    Requests,
+    Rollout,
+)
 from synthlaw.generate.settings import Settings
 
 
@@ -50,19 +57,30 @@ class RolloutMaker:
     async def make(self, document: Document, number: int, journal: Journal) -> Generated:
         """One rollout of one document; asks only what `journal` lacks."""
         whole = Generated()
-        text = self._seed_text(document, number).encode("utf-8", "replace").decode("utf-8")
-        text = await self._engine.truncate(self._engine.plain(text), self._settings.input_tokens)
-        if not any(map(str.isalnum, text)):
-            self._filing.empty(document, number, whole)
+        try:
+            text = await self._prompt_text(document, number)
+        except RequestFailedError as error:
+            rollout = Rollout(document, number, "", journal)
+            fields = self._filing.provenance(rollout, "", NOTHING_ASKED)
+            self._filing.fail(f"{document.id}/{number}", fields, document, None, error, whole)
         else:
-            rollout = Rollout(document, number, text, journal)
-            if self._function is None:
-                await self._steps(rollout, whole)
-            else:
-                await self._function.make(rollout, whole)
+            await self._recipe(Rollout(document, number, text, journal), whole)
         self._progress.documents += 1
         self._requests.report()
         return whole
+
+    async def _prompt_text(self, document: Document, number: int) -> str:
+        """What of the document goes into prompts. Raises RequestFailedError."""
+        text = self._seed_text(document, number).encode("utf-8", "replace").decode("utf-8")
+        return await self._engine.truncate(self._engine.plain(text), self._settings.input_tokens)
+
+    async def _recipe(self, rollout: Rollout, whole: Generated) -> None:
+        if not any(map(str.isalnum, rollout.text)):
+            self._filing.empty(rollout.document, rollout.number, whole)
+        elif self._function is None:
+            await self._steps(rollout, whole)
+        else:
+            await self._function.make(rollout, whole)
 
     def check_rules(self) -> None:
         """Raises SynthlawError when rules broke on more completions than is tolerable."""
