@@ -33,6 +33,7 @@ import errno
 import importlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -256,10 +257,12 @@ def map_parts(
         if len(todo) == 1:  # no worker would be any faster
             results[waiting[0]] = run_job(todo[0], bar.advance)
             todo = []
-        for place, result in executor.map(JOB, todo, on_progress=bar.advance) if todo else ():
-            if not isinstance(result, dict):
-                raise result.error()
-            results[waiting[place]] = result
+        done: Any = executor.map(JOB, todo, on_progress=bar.advance)
+        with closing(done):  # which ends the jobs under way when one fails
+            for place, result in done:
+                if not isinstance(result, dict):
+                    raise result.error()
+                results[waiting[place]] = result
     return [result for result in results if result is not None]
 
 
