@@ -11,7 +11,8 @@ from tokenizers import Tokenizer, models
 
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import PACKAGED_MODEL, Sampling
-from synthlaw.study.data.synthetic import engine_of, settings_of
+from synthlaw.generate.engines.registry import make_engine
+from synthlaw.study.data.recipes import engine_settings, settings_of
 from synthlaw.study.load import parse_study
 from synthlaw.study.results.caveats import limits_of
 from synthlaw.study.store import Store
@@ -131,7 +132,7 @@ def test_other_generators_take_the_papers_defaults(engine: str) -> None:
     assert "sampled at" not in " ".join(limits_of(study))
 
 
-def test_engine_and_sampling_are_part_of_a_shards_identity(tmp_path: Path) -> None:
+def test_engine_and_sampling_are_part_of_a_runs_identity(tmp_path: Path) -> None:
     tokenizer = tmp_path / "tokenizer.json"
 
     Tokenizer(models.BPE()).save(str(tokenizer))
@@ -144,7 +145,7 @@ def test_engine_and_sampling_are_part_of_a_shards_identity(tmp_path: Path) -> No
         "}, sampling: {frequency_penalty: 1}",
     ):
         space = Workspace(parse_study(generating(base + rest), "s"), tmp_path, Store(tmp_path))
-        digests.add(settings_of(space, "hq").digest(engine_of(space)))
+        digests.add(settings_of(space, "hq").digest(make_engine(**engine_settings(space.study))))
     assert len(digests) == 4
 
 

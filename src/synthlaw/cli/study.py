@@ -166,7 +166,7 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       synthlaw status results
     """
-    from synthlaw.generate.run.folder import folder_status, is_generation
+    from synthlaw.generate.run.status import folder_status, is_generation
 
     if is_generation(folder):
         from synthlaw.cli.generate import status_lines as generation_lines

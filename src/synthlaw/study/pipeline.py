@@ -17,10 +17,11 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_json, write_text
 from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import say
-from synthlaw.corpus.documents import read_documents
+from synthlaw.corpus.documents import read_dataset
 from synthlaw.evaluation.tasks import check_tasks
 from synthlaw.study.data.contamination import Decontamination
 from synthlaw.study.data.domains import make_domain, make_domain_tokens
+from synthlaw.study.data.generated import Generation, make_generated
 from synthlaw.study.data.given import make_given
 from synthlaw.study.data.natural import (
     check_sources,
@@ -32,8 +33,9 @@ from synthlaw.study.data.natural import (
     read_source,
     texts_of,
 )
-from synthlaw.study.data.shards import KEPT
-from synthlaw.study.data.synthetic import Synthetic, check_recipes, make_synthetic
+from synthlaw.study.data.orders import FOLDER, SOURCES
+from synthlaw.study.data.recipes import check_recipes
+from synthlaw.study.data.source_documents import as_dataset
 from synthlaw.study.grid import Run, runs_of, tokens_needed
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
@@ -129,7 +131,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         _check_supply(data, needed)
         if last < STAGES.index("generate"):
             return None
-        synthetic = _generate(space, data, needed)
+        generated = _generate(space, data, needed)
         if last < STAGES.index("tokens"):
             return None
         uses = check_budgets(space, runs, data.sources)
@@ -142,7 +144,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
-    write_runs(space, finished, synthetic.engine.label)
+    write_runs(space, finished, generated.engine.label)
     write_curves(space, finished)
     write_mixtures(space, finished, uses)
     write_evaluation(space, finished, untrained, documents)
@@ -223,25 +225,24 @@ def _check_supply(data: _Data, needed: dict[str, int]) -> None:
             )
 
 
-def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Synthetic:
+def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Generation:
     wanted = {name: needed[name] for name in space.study.generate.recipes if name in needed}
     listed = ", ".join(f"{name} {format_count(count)}" for name, count in wanted.items())
     with space.stage("generate", f"{listed or 'nothing'} tokens wanted"):
-        documents = list(read_documents(data.corpus.file("training.parquet")))
-        synthetic = make_synthetic(space, wanted, documents, data.tokenizer)
-        write_generation(space, synthetic, {document.id: document for document in documents})
+        path = data.corpus.file("training.parquet")
+        documents = as_dataset(path, space.root / FOLDER / SOURCES)
+        generated = make_generated(space, wanted, documents, data.tokenizer)
+        write_generation(space, generated)
     with space.stage("tokens", "token sets of every source"):
-        for name, shards in synthetic.sources.items():
-            texts = (text for shard in shards for text in texts_of(shard.file(KEPT)))
-            content = [shard.content for shard in shards]
-            data.sources[name] = make_tokens(space, name, texts, content, data.tokenizer)
-            kept = (doc for shard in shards for doc in read_documents(shard.file(KEPT)))
-            data.check.report(name, kept, content)
+        for name, source in generated.sources.items():
+            content = source.dataset.identity
+            data.sources[name] = make_tokens(space, name, source.texts(), content, data.tokenizer)
+            data.check.report(name, read_dataset(source.dataset), content)
         data.check.write()
         for name, artifact in data.sources.items():
             manifest = TokenDataset(artifact.path).manifest
             say(f"  {name}: {manifest.tokens:,} tokens in {manifest.documents:,} documents")
-    return synthetic
+    return generated
 
 
 def _timed(

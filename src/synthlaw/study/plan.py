@@ -12,6 +12,7 @@ from typing import Any
 
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.study.generation_plan import expected_generation, generation_lines
 from synthlaw.study.grid import (
     Run,
     planned_vocab,
@@ -50,7 +51,9 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     workers = default_workers(study.execution.workers, study.execution.threads)
     training_seconds = flops / (speeds["flops_per_second"] * workers)
     memory = _memory(study, runs)
-    generation_seconds = sum(synthetic.values()) / speeds["generated_tokens_per_second"]
+    generation = expected_generation(study, need, folder)
+    written = sum(one["completion_tokens"] for one in generation.values())
+    generation_seconds = written / speeds["generated_tokens_per_second"]
     return {
         "study": study.name,
         "runs": len(runs),
@@ -71,6 +74,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
         "natural_tokens_needed": need.get(NATURAL, 0),
         "source_tokens_needed": {n: need[n] for n in study.sources if n in need},
         "tokens_to_generate": synthetic,
+        "generation": generation,
         "generation_seconds": generation_seconds,
         "disk_bytes": _disk(runs, need),
         "memory_bytes_per_worker": memory["bytes"],
@@ -185,6 +189,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
         *_given_lines(plan),
         f"to generate   {generated or 'nothing'} tokens",
+        *generation_lines(plan["generation"]),
         f"time          generation {format_seconds(plan['generation_seconds'])}, training "
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
         f"{basis}: {format_count(plan['speeds']['flops_per_second'])} FLOP/s a worker, "

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
+from synthlaw.common.numbers import format_seconds
+from synthlaw.generate.run.status import folder_status, is_generation
+from synthlaw.study.data.orders import FOLDER
 from synthlaw.study.grid import planned_vocab, runs_of
 from synthlaw.study.load import load_study
 from synthlaw.study.run.ladder import FAILURES
@@ -40,12 +44,40 @@ def study_status(folder: Path) -> dict[str, Any]:
             "interrupted_or_running": sorted(started & set(left)),
             "left": len(left),
         },
-        "shards": len(_names(folder, "generate")),
+        "generated": _generated(folder, study.generate.recipes),
         "artifacts": {s.name: len(_names(folder, s.name)) for s in _stages(folder)},
         "page": str(folder / "report" / "index.html")
         if (folder / "report" / "index.html").exists()
         else None,
     }
+
+
+def _generated(folder: Path, recipes: Iterable[str]) -> dict[str, Any]:
+    """The state of every generated source that was begun, as `generate` has it."""
+    places = {name: folder / FOLDER / name for name in recipes}
+    return {name: folder_status(place) for name, place in places.items() if is_generation(place)}
+
+
+def _generated_lines(sources: dict[str, Any]) -> list[str]:
+    if not sources:
+        return ["generated  nothing yet"]
+    return [f"generated  {name}: {_generated_line(state)}" for name, state in sources.items()]
+
+
+def _generated_line(state: dict[str, Any]) -> str:
+    left, workers = state["seconds_left"], len(state["workers"])
+    said = [
+        f"{state['tokens']:,} of {state['tokens_needed']:,} tokens",
+        f"{state['blocks_done']} of {state['blocks']} blocks",
+        f"{state['units_done']:,} of {state['units']:,} documents asked about",
+    ]
+    if state["answers_kept"]:
+        said.append(f"{state['answers_kept']:,} answers of unfinished blocks kept")
+    if workers:
+        said.append(f"{workers} worker{'s' if workers > 1 else ''}")
+    if left:
+        said.append(f"{format_seconds(left)} left")
+    return ", ".join(said)
 
 
 def _failures(folder: Path) -> dict[str, str]:
@@ -99,7 +131,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
             else ""
         ),
         *(f"failed     {name}: {why}" for name, why in runs["failed"].items()),
-        f"shards     {status['shards']} of synthetic text",
+        *_generated_lines(status["generated"]),
         f"page       {status['page'] or 'not drawn yet'}",
     ]
     return lines

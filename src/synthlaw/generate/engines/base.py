@@ -2,7 +2,7 @@
 
 Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol),
 `vllm` (such a server, started by us).
-A new one implements `Engine` and joins `registry.make_engine`.
+A new one implements `Engine` and is made by a module of `kinds/`; see registry.py.
 """
 
 from __future__ import annotations
@@ -126,12 +126,17 @@ class Completion:
     """What the model wrote. Token counts are the engine's own; the end token is not counted.
 
     finish_reason: `stop` (the model ended) or `length` (max_tokens reached), or the server's word.
+    aside: what was cut off the text, or came instead of one. doubt: why the answer cannot be told
+    from reasoning around it. unsent: names of sampling values that the server does not take.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    aside: str = ""
+    doubt: str = ""
+    unsent: str = ""
 
 
 class RequestFailedError(SynthlawError):

@@ -20,7 +20,7 @@ from typing import Any, Self
 from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
 from synthlaw.common.numbers import format_seconds
 from synthlaw.common.progress import say
-from synthlaw.generate.engines.counting import ServerCounter
+from synthlaw.generate.engines.address import server_address
 from synthlaw.generate.engines.http import ConnectError, ExchangeError, HttpClient
 from synthlaw.generate.engines.openai import OpenAIEngine
 
@@ -53,9 +53,12 @@ class VLLMEngine(OpenAIEngine):
             port = probe.getsockname()[1]
         root = f"http://127.0.0.1:{port}"
         super().__init__(
-            base_urls=[root], model=model, concurrency=concurrency, fold_system=fold_system
+            base_urls=[root],
+            model=model,
+            concurrency=concurrency,
+            fold_system=fold_system,
+            own=True,
         )
-        self._counter = ServerCounter(root, model, {})
         program = command or [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
         self._command = [*program, "--model", model, "--host", "127.0.0.1", "--port", str(port)]
         self._command += options
@@ -88,19 +91,17 @@ class VLLMEngine(OpenAIEngine):
     async def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         say(f"  starting vLLM with {self._model}")
         began = time.monotonic()
-        client = HttpClient(self._root, {}, timeout=5, connect_timeout=5)
-        try:
+        address = server_address(self._root)
+        async with HttpClient(address, timeout=5, connect_timeout=5, direct=True) as client:
             while time.monotonic() - began < START_SECONDS:
                 if process.poll() is not None:
                     raise SynthlawError(
                         f"vLLM ended with status {process.returncode}: {self._last_line()}"
                     )
                 with contextlib.suppress(ConnectError, ExchangeError):
-                    if (await client.get("/v1/models", timeout=5)).status == 200:
+                    if (await client.get("/models", timeout=5)).status == 200:
                         return
                 await asyncio.sleep(0.2)
-        finally:
-            client.close()
         raise SynthlawError(f"vLLM did not answer within {format_seconds(START_SECONDS)}")
 
     def _last_line(self) -> str:

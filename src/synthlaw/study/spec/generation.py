@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from synthlaw.generate.engines.base import EngineDefaults, defaults_of
 from synthlaw.generate.engines.base import Sampling as EngineSampling
+from synthlaw.generate.engines.registry import engine_kinds
 from synthlaw.study.spec.fields import Name, Part
 
 
@@ -25,13 +26,20 @@ class Sampling(Part):
 class EngineSpec(Part):
     """The generator: the embedded model, an OpenAI-compatible server by URL, or vLLM run here."""
 
-    kind: Literal["embedded", "openai", "vllm"] = "embedded"
+    kind: str = Field("embedded", description="embedded, openai, vllm, or a kind added to them")
     base_url: list[str] = Field(default_factory=list)
     model: str | None = None
     tokenizer: str | None = Field(None, description="tokenizer.json that counts for the server")
     concurrency: int | None = Field(None, gt=0, description="default: the engine's own")
     api: Literal["chat", "completions"] = Field("chat", description="of openai")
     fold_system: bool = Field(False, description="system prompt into the user's turn, on servers")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in engine_kinds():
+            raise ValueError(f"found {value!r}; expected one of {', '.join(engine_kinds())}")
+        return value
 
     @field_validator("base_url", mode="before")
     @classmethod
@@ -46,7 +54,7 @@ class EngineSpec(Part):
             raise ValueError(
                 "kind 'vllm' needs 'model', a name on the Hugging Face hub or a folder"
             )
-        if self.kind != "openai":
+        if self.kind in ("embedded", "vllm"):
             given = {"base_url": self.base_url, "tokenizer": self.tokenizer}
             given["api"] = self.api if self.api != "chat" else None
             if wrong := [f"'{name}'" for name, value in given.items() if value]:
@@ -81,9 +89,11 @@ class Generate(Part):
     input_tokens: int | None = Field(
         None, gt=0, description="documents are cut to so many tokens; default: the engine's"
     )
-    shard_documents: int = Field(64, gt=0, description="source documents per shard")
+    shard_documents: int = Field(
+        64, gt=0, description="source documents in the first blocks; later ones grow"
+    )
     max_failed: float = Field(
-        0.02, ge=0, le=1, description="share of a shard's documents that may fail for good"
+        0.02, ge=0, le=1, description="share of a block's documents that may fail for good"
     )
     recipes: dict[Name, RecipeUse] = Field(default_factory=dict)
 
