@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.claims import busy_seconds, sessions_in
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import ASIDE, move_synced, read_json, write_json
@@ -31,7 +32,6 @@ from synthlaw.corpus.documents import Document, read_documents, write_documents
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.filters import FILTERS_VERSION
 from synthlaw.generate.mixing import RecipeMix
-from synthlaw.generate.run.claims import busy_seconds, sessions_in
 from synthlaw.generate.settings import Generated
 
 KINDS = ("documents", "dropped", "failed", "aside")

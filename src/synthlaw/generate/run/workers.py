@@ -14,13 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.claims import HEARTBEAT_SECONDS, Claims
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.run.card import Reporting, write_card
-from synthlaw.generate.run.claims import HEARTBEAT_SECONDS, Claims
 from synthlaw.generate.run.folder import RunFolder, survey
 from synthlaw.generate.run.journal import BlockJournal
 from synthlaw.generate.runner import run_workers
