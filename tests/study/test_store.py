@@ -91,9 +91,9 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_was_writing_is_swept_away(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from synthlaw.study.store import Store\n"
-        "with Store(__import__('pathlib').Path(sys.argv[1])).making('tokens', 'x', 'k' * 64) as a:\n"
-        "    (a / 'half').write_text('x'); os._exit(9)\n"
+        "import os, pathlib, sys; from synthlaw.study.store import Store\n"
+        "with Store(pathlib.Path(sys.argv[1])).making('tokens', 'x', 'k' * 64) as aside:\n"
+        "    (aside / 'half').write_text('x'); os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
     [aside] = (tmp_path / "artifacts" / "tokens").iterdir()
