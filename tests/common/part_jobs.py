@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from synthlaw.common.files import atomic_path
 from synthlaw.common.parts import describe
 
 
-def copy(task: dict[str, Any], out: Path) -> dict[str, Any]:
+def copy(task: dict[str, Any], out: Path, report: Callable[[float], None]) -> dict[str, Any]:
     """Write the task's text to a part; count the call beside it."""
     with (out / "calls").open("a") as stream:
         stream.write(task["name"] + "\n")
@@ -23,4 +24,5 @@ def copy(task: dict[str, Any], out: Path) -> dict[str, Any]:
     path = out / task["name"]
     with atomic_path(path) as aside:
         aside.write_text(task["text"])
+    report(1)
     return {"parts": [describe(path, 1, len(task["text"])).as_json()]}

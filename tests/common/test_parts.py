@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from synthlaw.common import parts
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.parts import Dataset, Part, finish, group, map_parts
-from synthlaw.common.pool import ProcessPool
+from synthlaw.execute.registry import here
 
 COPY = "part_jobs:copy"
 
@@ -27,8 +27,9 @@ def tasks(count: int = 6, fault: dict[int, str] | None = None) -> list[dict[str,
 
 
 def stage(out: Path, work: list[dict[str, Any]], workers: int = 1) -> Dataset:
-    with ProcessPool(workers) as pool:
-        results = map_parts(COPY, work, out, pool, label="copying")
+    sizes = [1.0] * len(work)
+    with here(workers, len(work)) as executor:
+        results = map_parts(COPY, work, out, executor, label="copying", sizes=sizes)
     return finish(out, [Part(**part) for result in results for part in result["parts"]])
 
 
@@ -53,7 +54,8 @@ def test_a_stage_makes_a_dataset_whatever_the_workers(tmp_path: Path, workers: i
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"), [("bad", "part-3.txt: found nothing good"), ("killed", "ended before")]
+    ("fault", "error"),
+    [("bad", "part-3.txt: found nothing good"), ("killed", "killed by signal 9")],
 )
 def test_what_is_done_when_a_job_fails_is_not_done_again(
     tmp_path: Path, fault: str, error: str
@@ -67,18 +69,19 @@ def test_what_is_done_when_a_job_fails_is_not_done_again(
     (tmp_path / "calls").write_text("")
     stage(tmp_path, tasks(fault={3: fault}), workers=2)
     assert len(calls(tmp_path)) == 6 - len(done)
+    assert done
     assert "part-3.txt" in calls(tmp_path)
 
 
 def test_jobs_of_other_tasks_and_damaged_parts_are_done_again(tmp_path: Path) -> None:
-    with ProcessPool(1) as pool:
-        map_parts(COPY, tasks(), tmp_path, pool, label="copying")
+    with here(1, 6) as executor:
+        map_parts(COPY, tasks(), tmp_path, executor, label="copying", sizes=[1] * 6)
         (tmp_path / "calls").write_text("")
         (tmp_path / "part-1.txt").unlink()
         (tmp_path / "part-2.txt").write_text("torn")
         changed = tasks()
         changed[4]["text"] = "another"
-        map_parts(COPY, changed, tmp_path, pool, label="copying")
+        map_parts(COPY, changed, tmp_path, executor, label="copying", sizes=[1] * 6)
     assert calls(tmp_path) == ["part-1.txt", "part-2.txt", "part-4.txt"]
     assert (tmp_path / "part-4.txt").read_text() == "another"
 

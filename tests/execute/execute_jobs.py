@@ -65,3 +65,25 @@ def _dear(name: str) -> list[int]:
 def warm(payload: Any, report: Report) -> list[int]:
     """What was made for the first job of this process."""
     return _dear("tokenizer")
+
+
+def wait(payload: Any, report: Report) -> int:
+    """Note that the job began; wait for the file "go"; `payload` is [folder, number]."""
+    folder, number = Path(payload[0]), int(payload[1])
+    with (folder / f"began-{number}").open("a") as stream:
+        stream.write("x")
+    while not (folder / "go").exists():
+        time.sleep(0.1)
+    return number
+
+
+def long_at_first(payload: Any, report: Report) -> str:
+    """Sleep two minutes; after an interruption, go on from what it saved."""
+    saved = Path(payload) / "saved"
+    if not saved.exists():
+        try:
+            time.sleep(120)
+        except InterruptedWorkError:
+            saved.write_text("after SIGTERM")
+            raise
+    return f"went on {saved.read_text()}"

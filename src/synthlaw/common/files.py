@@ -6,13 +6,46 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.liveness import host_tag, process_exists
+
 ASIDE = ".aside-"
-"""Prefix of names under which unfinished work is written; such names are never read."""
+"""Prefix of names under which unfinished work is written; such names are never read.
+The machine and the process that writes follow."""
+
+ABANDONED_SECONDS = 86400.0
+"""Unfinished work of another machine is abandoned when nothing in it changed for so long."""
+
+
+def _aside_prefix() -> str:
+    return f"{ASIDE}{host_tag()}-{os.getpid()}-"
+
+
+def remove_abandoned(paths: Iterable[Path]) -> None:
+    """Remove unfinished work, named by ASIDE, whose process is gone; what others write stays."""
+    for path in paths:
+        if _is_abandoned(path):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    host, _, rest = path.name.removeprefix(ASIDE).partition("-")
+    pid = rest.partition("-")[0]
+    if host == host_tag() and pid.isdecimal():
+        return not process_exists(int(pid))
+    try:
+        last = max(one.stat().st_mtime for one in [path, *path.rglob("*")])
+    except FileNotFoundError:
+        return False  # somebody is at work on it
+    return time.time() - last > ABANDONED_SECONDS
 
 
 def _sync(path: Path) -> None:
@@ -28,7 +61,7 @@ def _sync(path: Path) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a name to write to; on success it is synced and renamed to `path`, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_aside_prefix(), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     aside = Path(name)
     try:
@@ -52,7 +85,7 @@ def move_synced(source: Path, target: Path) -> None:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill; on success it is synced and replaces `path`, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=_aside_prefix(), dir=path.parent))
     try:
         yield aside
         for entry in sorted(aside.rglob("*")):
@@ -61,7 +94,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         aside.chmod(0o755)
         if path.exists():
             # The old folder goes away only after the new one has its name.
-            old = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
+            old = Path(tempfile.mkdtemp(prefix=_aside_prefix(), dir=path.parent))
             path.replace(old / path.name)
             aside.replace(path)
             shutil.rmtree(old, ignore_errors=True)

@@ -20,10 +20,11 @@ here depends on what the files hold; for documents see corpus/documents.py: `Doc
 to bounded parts), `read_dataset` (in order), `documents_at` (any rows), `permuted_documents` (in a
 seeded order).
 
-A job is `function(task, out)`: `function` is named "package.module:name", `task` is a JSON value,
-`out` the folder that the stage fills. It writes its files there under names of its own, each by one
-rename, and returns a JSON value; with "parts" in it, a list of `Part.as_json()`, the parts must
-still be there for the job to count as done. A job that is done twice must give the same bytes.
+A job is `function(task, out, report)`: `function` is named "package.module:name", `task` is a JSON
+value, `out` the folder that the stage fills, `report(amount)` tells how much is done, in the unit
+of the stage's `sizes`. It writes its files there under names of its own, each by one rename, and
+returns a JSON object; with "parts" in it, a list of `Part.as_json()`, the parts must still be there
+for the job to count as done. A job that is done twice must give the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from __future__ import annotations
 import errno
 import importlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -202,24 +204,24 @@ def group(
     return [*groups, range(first, len(sizes))] if len(sizes) else []
 
 
+Report = Callable[[float], None]
+
+
 class Failed(Protocol):
-    """What an executor says of a job that failed: the message, and the exit status it means."""
+    """What an executor says of a job that failed."""
 
-    @property
-    def message(self) -> str: ...
-
-    @property
-    def exit_status(self) -> int: ...
+    def error(self) -> SynthlawError:
+        """The failure as an exception."""
+        ...
 
 
 class Executor(Protocol):
-    """Carries out jobs. A job is a function "package.module:name" and its payload, a JSON value;
-    it returns a JSON value. Other jobs go on when one fails."""
+    """Carries out jobs: what `map_parts` asks of the executors of the room execute."""
 
     def map(
-        self, function: str, payloads: Sequence[Any]
-    ) -> Iterator[tuple[int, dict[str, Any] | Failed]]:
-        """(index of the payload, what its job returned or why it failed), as jobs end."""
+        self, function: str, payloads: Iterable[Any], *, on_progress: Report | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """(index of the payload, its job's result or a `Failed`), as jobs end."""
         ...
 
 
@@ -230,17 +232,17 @@ def map_parts(
     executor: Executor,
     *,
     label: str,
-    sizes: Sequence[float] | None = None,
+    sizes: Sequence[float],
     unit: str = "B",
 ) -> list[dict[str, Any]]:
-    """Carry out `function(task, out)` for every task, those of an earlier call left out.
+    """Carry out `function(task, out, report)` for every task, those of an earlier call left out.
 
-    label, unit: of the progress; sizes: what each task counts in it. Returns what the jobs
-    returned, in the tasks' order. A job leaves a note in `out` when it is done, keyed by its
-    function and task: put into the task all that determines what it makes.
-    Raises what a job raised: UsageError for a bad input, else SynthlawError; finished jobs stay.
+    label, unit: of the progress. sizes: what each task counts in it; its job reports so much.
+    Returns what the jobs returned, in the tasks' order. A job leaves a note in `out` when it is
+    done, keyed by its function and task: put into the task all that determines what it makes.
+    A single job is done in this process. Raises the error of the first job that fails; finished
+    jobs stay.
     """
-    sizes = [1.0] * len(tasks) if sizes is None else sizes
     (out / NOTES).mkdir(parents=True, exist_ok=True)
     sweep(out)
     payloads = [
@@ -252,15 +254,22 @@ def map_parts(
     before = sum(size for size, result in zip(sizes, results, strict=True) if result is not None)
     with meter(label, sum(sizes), unit, done=before) as bar:
         todo = [payloads[number] for number in waiting]
-        for place, result in executor.map(f"{__name__}:run_job", todo):
-            if not isinstance(result, dict):
-                raise (UsageError if result.exit_status == 2 else SynthlawError)(result.message)
-            results[waiting[place]] = result
-            bar.advance(sizes[waiting[place]])
+        if len(todo) == 1:  # no worker would be any faster
+            results[waiting[0]] = run_job(todo[0], bar.advance)
+            todo = []
+        done: Any = executor.map(JOB, todo, on_progress=bar.advance)
+        with closing(done):  # which ends the jobs under way when one fails
+            for place, result in done:
+                if not isinstance(result, dict):
+                    raise result.error()
+                results[waiting[place]] = result
     return [result for result in results if result is not None]
 
 
-def run_job(payload: Mapping[str, Any]) -> dict[str, Any]:
+JOB = f"{__name__}:run_job"
+
+
+def run_job(payload: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """One job of `map_parts`: carry out its function, then leave the note that it is done.
 
     Raises SynthlawError when the disk is full.
@@ -269,7 +278,8 @@ def run_job(payload: Mapping[str, Any]) -> dict[str, Any]:
     if found is not None:
         return found
     try:
-        result = function_named(payload["function"])(payload["task"], Path(payload["out"]))
+        function = function_named(payload["function"])
+        result = function(payload["task"], Path(payload["out"]), report)
         write_json(_note(payload), {"key": _key(payload), "result": result})
     except OSError as error:
         if error.errno not in DISK_FULL:

@@ -4,6 +4,7 @@
     feed.py        payloads out and results back: order, bounds, attempts
     inline.py      jobs in this process
     registry.py    executors by name; one file of `executors/` each
+    machine.py     what this machine can carry
 
-Other rooms import `base`, `inline` and `registry`.
+Other rooms import `base`, `inline`, `machine` and `registry`.
 """

@@ -86,7 +86,7 @@ class Feed:
         """A worker died under the job: it is tried again, or it failed."""
         job.deaths += 1
         if job.deaths < ATTEMPTS:
-            self._return(job)
+            self.put_back(job)
         else:
             self.settle(job, Failure(f"{why} ({job.deaths} attempts)"))
 
@@ -94,7 +94,7 @@ class Feed:
         """The job was asked to stop and saved its state: it goes on from there."""
         job.interruptions += 1
         if job.interruptions < INTERRUPTIONS:
-            self._return(job)
+            self.put_back(job)
         else:
             self.settle(job, Failure(f"{why} ({job.interruptions} times)"))
 
@@ -119,12 +119,9 @@ class Feed:
                 self._awaited += 1
                 yield self._awaited - 1, result
 
-    def _return(self, job: Job) -> None:
+    def put_back(self, job: Job) -> None:
+        """The job is to be given out again; it did nothing wrong."""
         self.out -= 1
-        self.forget(job)
-        self._again.append(job)
-
-    def forget(self, job: Job) -> None:
-        """Take back what a job reported, since it will report it again."""
         if job.reported:
             self.progress(job, -job.reported)
+        self._again.append(job)

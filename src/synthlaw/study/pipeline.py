@@ -19,6 +19,8 @@ from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_dataset
 from synthlaw.evaluation.tasks import check_tasks
+from synthlaw.execute.base import Executor, ExecutorSettings
+from synthlaw.execute.registry import make_executor
 from synthlaw.study.data.contamination import Decontamination
 from synthlaw.study.data.domains import make_domain, make_domain_tokens
 from synthlaw.study.data.generated import Generation, make_generated
@@ -53,7 +55,6 @@ from synthlaw.study.results.tables import (
 from synthlaw.study.run.downstream import task_settings
 from synthlaw.study.run.execute import find_finished
 from synthlaw.study.run.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
-from synthlaw.study.run.local import Executor, LocalExecutor
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.run.trunks import trunk_states
 from synthlaw.study.spec import NATURAL
@@ -63,7 +64,6 @@ from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
 
 STUDY_FILE = "study.yaml"
-EXECUTORS = ("local", "ray", "slurm")
 
 
 @dataclass
@@ -98,9 +98,9 @@ def run_study(
 ) -> Outcome:
     """Run the study whose file holds `text`, or what is left of it, in the folder `out`.
 
-    name: what errors call the file. base: where its relative paths start. executor: one of
-    EXECUTORS. until: the last stage to do. verify: compare every kept file with its SHA-256, not
-    only its size.
+    name: what errors call the file. base: where its relative paths start. executor: a name that
+    `execute.registry` knows. until: the last stage to do. verify: compare every kept file with its
+    SHA-256, not only its size.
     Raises UsageError for a mistake in the study (nothing half-made is left that a rerun would
     trust) and SynthlawError when work failed.
     """
@@ -112,6 +112,9 @@ def run_study(
         wanted = task_settings(space)
         if wanted is not None:
             check_tasks(wanted)
+        carried_out_by = _executor(space, executor)
+        if STAGES.index(until) >= STAGES.index("training"):
+            carried_out_by.check()
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     with space.store.locked():
@@ -119,11 +122,11 @@ def run_study(
         # Memory that happens to be free is no fact of the study: the same study, the same file.
         plan = {name: part for name, part in plan_study(study).items() if name != "memory"}
         write_json(out / "plan.json", plan)
-        page = _run_stages(space, name, executor, STAGES.index(until))
+        page = _run_stages(space, name, carried_out_by, STAGES.index(until))
     return Outcome(space.store.made, len(space.store.kept), page)
 
 
-def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:
+def _run_stages(space: Workspace, name: str, executor: Executor, last: int) -> Path | None:
     try:
         data = _natural(space)
         runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
@@ -140,8 +143,11 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
     if last < STAGES.index("training"):
         return None
     tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.path.resolve())
-    with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
-        space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
+    with (
+        space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"),
+        executor,
+    ):
+        space.store.made += train_and_score(space, runs, tasks, executor)
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
     write_runs(space, finished, generated.engine.label)
@@ -176,13 +182,14 @@ def _conclude(
 
 def _executor(space: Workspace, name: str) -> Executor:
     execution = space.study.execution
-    if name == "local":
-        return LocalExecutor(execution.workers, execution.threads, execution.gpus_per_run)
-    from synthlaw.study.run.cluster import RayExecutor, SlurmExecutor
-
-    if name == "ray":
-        return RayExecutor(execution.threads, execution.gpus_per_run)
-    return SlurmExecutor(execution.threads, execution.slurm, gpus=execution.gpus_per_run)
+    settings = ExecutorSettings(
+        workers=execution.workers,
+        threads=execution.threads,
+        gpus=execution.gpus_per_run,
+        folder=space.root.absolute() / name,
+        options=execution.options(name),
+    )
+    return make_executor(name, settings)
 
 
 def _natural(space: Workspace) -> _Data:

@@ -12,6 +12,7 @@ from typing import Any
 
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.execute.machine import default_workers
 from synthlaw.study.generation_plan import expected_generation, generation_lines
 from synthlaw.study.grid import (
     Run,
@@ -22,7 +23,6 @@ from synthlaw.study.grid import (
     tokens_needed,
 )
 from synthlaw.study.mixing import mean_shares
-from synthlaw.study.run.local import default_workers
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
 
@@ -43,7 +43,7 @@ def plan_study(study: Study, folder: Path | None = None) -> dict[str, Any]:
     vocab = planned_vocab(study)
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
-    speeds = _speeds(folder)
+    speeds = speeds_of(folder)
     alone = sum(run.config.flops for run in runs)
     taken = steps_to_take(runs)
     flops = sum(run.config.flops * taken[run.name] / run.config.steps for run in runs)
@@ -127,7 +127,7 @@ def _memory(study: Study, runs: list[Run]) -> dict[str, Any]:
     return {"bytes": need, "found": found, "device": device, "fits": fits, "advice": advice}
 
 
-def _speeds(folder: Path | None) -> dict[str, Any]:
+def speeds_of(folder: Path | None) -> dict[str, Any]:
     """Speeds measured in `folder` by an earlier run of it, else the assumed ones."""
     measured: dict[str, Any] = {}
     if folder is not None and (folder / "speeds.json").exists():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
+from synthlaw.common.locks import holder_of
 from synthlaw.common.numbers import format_seconds
 from synthlaw.generate.run.status import folder_status, is_generation
 from synthlaw.study.data.orders import FOLDER
@@ -30,12 +30,14 @@ def study_status(folder: Path) -> dict[str, Any]:
     runs = runs_of(study, planned_vocab(study))
     trained, scored = _names(folder, "training"), _names(folder, "evaluation")
     results = _results(folder)
+    holder = holder_of(folder)
     diverged = sorted(name for name, status in results.items() if status == "diverged")
     started = {p.name.rpartition("-")[0] for p in folder.glob("work/training/*")}
     left = [run.name for run in runs if run.name not in trained]
     return {
         "study": study.name,
-        "running": _locked(folder),
+        "running": holder is not None,
+        "holder": holder,
         "runs": {
             "planned": len(runs),
             "done": sum(run.name in trained and run.name in scored for run in runs),
@@ -104,24 +106,12 @@ def _results(folder: Path) -> dict[str, str]:
     return found
 
 
-def _locked(folder: Path) -> bool:
-    lock = folder / ".lock"
-    if not lock.exists():
-        return False
-    with lock.open("r") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        fcntl.flock(stream, fcntl.LOCK_UN)
-    return False
-
-
 def status_lines(status: dict[str, Any]) -> list[str]:
     """The state for people."""
     runs = status["runs"]
+    running = f"running now, {status['holder']}" if status["running"] else "not running"
     lines = [
-        f"study      {status['study']}: {'running now' if status['running'] else 'not running'}",
+        f"study      {status['study']}: {running}",
         f"runs       {runs['done']} of {runs['planned']} done, {runs['left']} left"
         + (f", {len(runs['diverged'])} diverged" if runs["diverged"] else "")
         + (f", {len(runs['failed'])} failed" if runs["failed"] else "")

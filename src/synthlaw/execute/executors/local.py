@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from synthlaw.common.errors import UsageError
 from synthlaw.execute.base import ClosingExecutor, ExecutorSettings, Failure, Json, Report, as_json
 from synthlaw.execute.feed import Feed, Job
+from synthlaw.execute.machine import default_workers, visible_gpus
 
 SAVE_SECONDS = 20.0
 """What interrupted workers are given to finish a step and save."""
@@ -55,23 +55,6 @@ class _Worker:
 
 _Event = tuple[_Worker, dict[str, Json] | None]
 """What a worker said; None: its output has ended."""
-
-
-def default_workers(workers: int | None, threads: int) -> int:
-    """Jobs at once: as asked, else as many as the cores that this process may use carry."""
-    return workers or max(1, len(os.sched_getaffinity(0)) // threads)
-
-
-def visible_gpus() -> list[str]:
-    """Names of this machine's GPUs that we may use, as CUDA_VISIBLE_DEVICES writes them."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name.strip()]
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, "--query-gpu=index", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)
-    return done.stdout.split() if done.returncode == 0 else []
 
 
 def make(settings: ExecutorSettings) -> LocalExecutor:

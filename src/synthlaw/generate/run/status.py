@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.claims import busy_seconds, sessions_in
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.generate.generated import sum_counts
 from synthlaw.generate.run.blocks import Blocks
-from synthlaw.generate.run.claims import busy_seconds, sessions_in
 from synthlaw.generate.run.folder import marked_in, read_marker
 from synthlaw.generate.run.journal import held_by
 from synthlaw.generate.run.standing import Standing

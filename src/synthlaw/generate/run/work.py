@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from synthlaw.common.claims import Claims
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
@@ -13,7 +14,6 @@ from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.requests import ProgressCallback
 from synthlaw.generate.rollouts import RolloutMaker
 from synthlaw.generate.run.block import OpenBlock, tokens_in
-from synthlaw.generate.run.claims import Claims
 from synthlaw.generate.run.folder import Marker, RunFolder
 from synthlaw.generate.run.progress import RunProgress
 from synthlaw.generate.run.standing import Standing

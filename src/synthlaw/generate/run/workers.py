@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.claims import HEARTBEAT_SECONDS
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
@@ -26,7 +27,6 @@ from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.requests import Progress
 from synthlaw.generate.run.block import OpenBlock
 from synthlaw.generate.run.card import Reporting, write_card
-from synthlaw.generate.run.claims import HEARTBEAT_SECONDS
 from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.inputs import Inputs, survey
 from synthlaw.generate.run.target import Target
