@@ -28,7 +28,7 @@ from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.requests import Progress
 from synthlaw.generate.run.block import OpenBlock
 from synthlaw.generate.run.card import Reporting, write_card
-from synthlaw.generate.run.folder import RunFolder
+from synthlaw.generate.run.folder import Marker, RunFolder
 from synthlaw.generate.run.inputs import Inputs, survey
 from synthlaw.generate.run.target import Target
 from synthlaw.generate.run.work import RunWork
@@ -125,6 +125,7 @@ class _Worker:
         self._runs, self._engine, self._on_progress = runs, engine, on_progress
         self._shown = 0.0
         self._left = asyncio.Event()
+        self._finishing: set[asyncio.Future[Marker]] = set()
         for run in runs:
             run.report = self._report
 
@@ -145,6 +146,7 @@ class _Worker:
         try:
             await side_by_side(self._engine.concurrency, one_after_another)
         finally:
+            await asyncio.gather(*self._finishing, return_exceptions=True)
             # Waited for: a beat after the last word would be one of the dead.
             self._left.set()
             await pulse
@@ -158,7 +160,11 @@ class _Worker:
         """One rollout; whoever makes a block's last commits the block."""
         if await run.make(block, place, document):
             # Off the loop: counting, writing and syncing would hold up every request in flight.
-            run.finished(block, await asyncio.to_thread(run.finish, block))
+            # Shielded: a whole block is committed even when the worker is stopped.
+            finishing = asyncio.ensure_future(asyncio.to_thread(run.finish, block))
+            self._finishing.add(finishing)
+            run.finished(block, await asyncio.shield(finishing))
+            self._finishing.discard(finishing)
 
     async def _feed(self) -> AsyncGenerator[tuple[RunWork, OpenBlock, int, Document], None]:
         """Rollouts of one claimed block after another, until every run is complete."""
