@@ -21,12 +21,15 @@ from synthlaw.common.parts import Dataset
 from synthlaw.corpus.documents import read_dataset, read_documents
 from synthlaw.study.data import source_documents
 from synthlaw.study.data.generated import help_generate
-from synthlaw.study.data.orders import read_orders
+from synthlaw.study.data.orders import Orders, read_orders
+from synthlaw.study.data.recipes import engine_settings, settings_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments, as_dataset
 from synthlaw.study.generation_plan import expected_generation
 from synthlaw.study.load import parse_study
 from synthlaw.study.pipeline import Outcome, run_study
 from synthlaw.study.status import status_lines, study_status
+from synthlaw.study.store import Store
+from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer
 
 HELPER = """\
@@ -147,6 +150,42 @@ def test_workers_go_on_without_the_study_and_it_takes_what_they_made(larger: San
 def test_a_worker_without_a_study_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no generated text is asked for"):
         read_orders(tmp_path)
+
+
+def test_orders_are_read_as_they_were_written_without_passwords(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    code = "async def rollout(document, generate):\n    return 'text'\n"
+    (sandbox.folder / "mine.py").write_text(code)
+    (sandbox.folder / "mine.yaml").write_text("name: mine\nversion: '1'\npython: mine.py:rollout\n")
+    url = "http://user:secret@10.0.0.1:8000/v1"
+    sandbox.value["generate"]["engine"]["base_url"] = [url, "http://[::1]:9/v1"]
+    sandbox.value["generate"]["recipes"] = {
+        "hq": {"max_tokens": 77},
+        "books": {"recipe": "textbook", "chapters": 2, "seeds": "keywords", "documents": 5},
+        "own": {"recipe": "mine.yaml"},
+    }
+    study = parse_study(sandbox.write().read_text(), "s")
+    space = Workspace(study, sandbox.folder, Store(sandbox.out))
+    wanted = {
+        name: (settings_of(space, name), target_of(space, name, 900, "digest"))
+        for name in study.generate.recipes
+    }
+    engine, documents = engine_settings(study), sandbox.out / "artifacts" / "corpus"
+    orders = Orders(sandbox.out, engine, documents, 7, 64, "llama3", wanted)
+    orders.write()
+    text = (sandbox.out / "generated" / ".orders.json").read_text()
+    assert "secret" not in text
+    moved = tmp_path / "mounted-elsewhere"
+    sandbox.out.rename(moved)
+    read = read_orders(moved)
+    assert read.runs == wanted
+    assert read.engine["base_urls"] == ["http://10.0.0.1:8000/v1", "http://[::1]:9/v1"]
+    assert (read.seed, read.block_size, read.tokenizer) == (7, 64, "llama3")
+    assert read.documents == moved / "artifacts" / "corpus"
+    (sandbox.folder / "mine.py").write_text(code + "\n# changed\n")
+    with pytest.raises(UsageError, match=r"generate\.recipes\.own: .*mine\.py is not there or not"):
+        read_orders(moved)
 
 
 def test_a_source_is_the_shortest_prefix_and_its_tokens_are_counted_once(
