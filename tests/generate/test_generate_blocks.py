@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
-from itertools import pairwise
+from collections.abc import Iterator
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document, read_documents
-from synthlaw.generate.engines.base import Completion, RequestFailedError
+from synthlaw.generate.engines.base import Completion, Request, RequestFailedError, Sampling
 from synthlaw.generate.generated import Generated, no_counts
+from synthlaw.generate.mixing import RecipeMix
+from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.run import blocks as blocks_module
 from synthlaw.generate.run.blocks import LARGEST, SHARE, Blocks
-from synthlaw.generate.run.folder import Marker
-from synthlaw.generate.run.inputs import survey
+from synthlaw.generate.run.folder import Marker, RunFolder
+from synthlaw.generate.run.inputs import InputFiles, survey
 from synthlaw.generate.run.journal import BlockJournal, held_by
 from synthlaw.generate.run.standing import Standing
+from synthlaw.generate.run.status import folder_status
 from synthlaw.generate.run.target import NotEnoughError, Target
+from synthlaw.generate.run.work import RunWork
+from synthlaw.generate.run.workers import serve
 from synthlaw.generate.run.writing import BlockWriter
+from synthlaw.generate.settings import Settings
 
 
 @given(st.integers(0, 200_000), st.integers(1, 3_000))
@@ -166,9 +176,10 @@ def test_part_files_do_not_depend_on_which_rollout_ends_first(
             writer.add(number, "hq" if number % 2 else "qa", result(number))
         parts = writer.finish("part")
         texts = {kind: writer.parts[kind].path.read_bytes() for kind in parts}
-        files.append((parts, texts, writer.counts, sorted(writer.by_recipe.items())))
+        files.append((parts, texts, sorted(writer.by_recipe.items())))
         kept = list(read_documents(writer.parts["documents"].path))
-        assert parts["documents"].documents == len(kept) == writer.counts["documents"]
+        assert parts["documents"].documents == len(kept)
+        assert len(kept) == sum(counts["documents"] for counts in writer.by_recipe.values())
         assert parts["documents"].text_bytes == sum(len(d.text.encode()) for d in kept)
         assert parts["documents"].bytes == len(texts["documents"])
     assert files[0] == files[1]
@@ -191,3 +202,100 @@ def test_blocks_are_bounded_however_long_the_input(monkeypatch: pytest.MonkeyPat
     lengths = [blocks.length(number) for number in range(len(blocks))]
     assert max(lengths) == 40
     assert all(before <= after for before, after in pairwise(lengths[:-1]))
+
+
+class Stub:
+    """An engine that fails on some documents, by a word of theirs."""
+
+    written, concurrency, waiting, label = 0, 3, 0, "stub"
+    in_flight: dict[str, int] = {}  # noqa: RUF012
+
+    def __init__(self, bad: str = "") -> None:
+        self.bad, self.asked = bad, 0
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "stub"}
+
+    def plain(self, text: str) -> str:
+        return text
+
+    async def truncate(self, text: str, tokens: int) -> str:
+        return text
+
+    async def count_tokens(self, text: str) -> int:
+        return len(text.split())
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked += 1
+        if self.bad and self.bad in request.prompt:
+            raise RequestFailedError("http-400", "no")
+        return Completion(f"On {request.seed}.", "stop", 9, 60)
+
+    async def __aenter__(self) -> Stub:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
+
+
+def serve_one(out: Path, engine: Stub, target: Target, rollouts: int = 1) -> RunWork:
+    """Twelve documents in blocks of five, through a recipe without rules."""
+    lines = (json.dumps({"id": str(n), "text": f"text word{n}."}) for n in range(12))
+    (out.parent / "in.jsonl").write_text("\n".join(lines))
+    recipe = load_recipe("hq")
+    recipe = recipe.without_rules(tuple(recipe.all_rules))
+    mix = RecipeMix.of([Settings(recipe, Sampling(), 1, rollouts=rollouts)])
+    inputs = survey([out.parent / "in.jsonl"])
+    folder = RunFolder(out, mix, engine, inputs, 5, target)
+    run = RunWork("hq", mix, engine, folder, target)
+    asyncio.run(serve([run], engine, lambda runs: None))
+    return run
+
+
+def test_a_block_with_too_many_failures_is_not_kept_and_its_answers_are(tmp_path: Path) -> None:
+    engine = Stub(bad="word7.")
+    with pytest.raises(SynthlawError, match=r"hq: 1 requests failed for block 1 of 5 .*http-400"):
+        serve_one(tmp_path / "out", engine, Target(max_failed=0.1))
+    asked = engine.asked
+    healed = Stub()
+    run = serve_one(tmp_path / "out", healed, Target(max_failed=0.1))
+    assert run.standing.complete
+    assert healed.asked + asked - 1 == 12
+    texts = [document.fields["source_id"] for document in run.folder.documents()]
+    assert texts == [str(number) for number in range(12)]
+    allowed = serve_one(tmp_path / "other", Stub(bad="word7."), Target(max_failed=0.2))
+    assert allowed.folder.counts()["failed"] == 1
+
+
+@pytest.mark.parametrize("rollouts", [1, 3])
+def test_another_worker_finishes_what_one_has_left(tmp_path: Path, rollouts: int) -> None:
+    class Stopping(Stub):
+        async def complete(self, request: Request) -> Completion:
+            if self.asked >= 8:
+                raise SynthlawError("stopped")
+            return await super().complete(request)
+
+    first = Stopping()
+    with pytest.raises(SynthlawError, match="stopped"):
+        serve_one(tmp_path / "out", first, Target(), rollouts)
+    state = folder_status(tmp_path / "out")
+    assert state["units"] == 12 * rollouts
+    assert 0 < state["units_done"] <= 8
+    assert state["answers_kept"] + state["blocks_done"] * 5 * rollouts >= state["units_done"]
+    second = Stub()
+    run = serve_one(tmp_path / "out", second, Target(), rollouts)
+    assert first.asked + second.asked == 12 * rollouts
+    calm = serve_one(tmp_path / "calm", Stub(), Target(), rollouts)
+    assert list(run.folder.documents()) == list(calm.folder.documents())
+    assert folder_status(tmp_path / "out")["answers_kept"] == 0
+
+
+def test_an_input_that_shrinks_while_it_is_read_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shorter(inputs: InputFiles) -> Iterator[Document]:
+        return (document for path in inputs.paths for document in islice(read_documents(path), 7))
+
+    monkeypatch.setattr(InputFiles, "scan", shorter)
+    with pytest.raises(SynthlawError, match="ends at document 7 and had 12; it was changed"):
+        serve_one(tmp_path / "out", Stub(), Target())

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +19,6 @@ from synthlaw.generate.engines.base import Completion, Request, RequestFailedErr
 from synthlaw.generate.engines.openai import OpenAIEngine
 from synthlaw.generate.engines.registry import make_engine
 from synthlaw.generate.engines.retries import RetryPolicy
-from synthlaw.generate.engines.vllm import VLLMEngine
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.runner import generate_shard
 
@@ -268,35 +265,3 @@ def test_the_document_is_cut_by_the_models_tokenizer_never_the_prompt(
     assert sent.endswith("Rephrased article:")
     other = engine_for(server)
     assert engine.identity()["tokenizer"] != other.identity()["tokenizer"]
-
-
-STAND_IN = """
-import sys, time
-sys.path.insert(0, {folder!r})
-from fault_server import FaultServer
-arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-if arguments["--model"] == "too-large":
-    print("no memory for this model")
-    sys.exit(3)
-FaultServer(port=int(arguments["--port"])).start()
-time.sleep(60)
-"""
-
-
-def test_a_server_of_our_own_is_started_and_stopped(tmp_path: Path) -> None:
-    script = tmp_path / "server.py"
-    script.write_text(STAND_IN.format(folder=str(Path(__file__).parent)))
-    command = [sys.executable, str(script)]
-    engine = VLLMEngine(model="small", command=command)
-
-    async def run() -> Completion:
-        async with engine:
-            return await engine.complete(Request("tea", "", SAMPLING, 1))
-
-    assert len(asyncio.run(run()).text) > 100
-    assert engine._process is None
-    engine = VLLMEngine(model="too-large", command=command)
-    with pytest.raises(SynthlawError, match="status 3: no memory for this model"):
-        asyncio.run(run())
-    with pytest.raises(UsageError, match="no model"):
-        make_engine("vllm")

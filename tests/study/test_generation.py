@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sandbox import Sandbox, write_texts
+from sandbox import Sandbox, article, write_texts
 
-from synthlaw.common.errors import UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.parts import Dataset, describe, finish
 from synthlaw.corpus.documents import read_dataset, read_documents
 from synthlaw.study.data import source_documents
@@ -46,7 +47,8 @@ def run(sandbox: Sandbox, until: str = "tokens") -> Outcome:
 @pytest.fixture
 def larger(sandbox: Sandbox) -> Sandbox:
     """Some 36 source documents of each of two recipes, in blocks of two."""
-    sandbox.value["generate"] |= {"shard_documents": 2, "recipes": {"hq": {}, "faq": {}}}
+    recipes = {"hq": {}, "faq": {"without_filters": ["pairs"]}}
+    sandbox.value["generate"] |= {"shard_documents": 2, "recipes": recipes}
     sandbox.value["generate"]["engine"]["concurrency"] = 4
     sandbox.value["mixtures"] = {
         "A": {"natural": 0.5, "hq": 0.5},
@@ -85,20 +87,9 @@ def test_a_study_by_one_two_and_four_workers_with_kills_has_the_same_bytes(
     for workers in (2, 4):
         shutil.rmtree(larger.out)
         larger.server.answered.clear()
+        gates = Gates(larger)
         helpers = [helper(larger.out) for _ in range(workers - 1)]
-
-        def kill_one(victim: subprocess.Popen[bytes] = helpers[0]) -> None:
-            # Once it has claimed a block: its heartbeat tells its process.
-            until, mark = time.monotonic() + 60, f'"pid": {victim.pid}'
-            while time.monotonic() < until:
-                beats = larger.out.glob("generated/*/runs/*/workers/*.json")
-                if any(mark in path.read_text() for path in beats):
-                    break
-                time.sleep(0.01)
-            time.sleep(0.1)
-            victim.kill()
-
-        killer = threading.Thread(target=kill_one)
+        killer = threading.Thread(target=gates.kill, args=(helpers[0],))
         killer.start()
         run(larger)
         killer.join()
@@ -109,15 +100,44 @@ def test_a_study_by_one_two_and_four_workers_with_kills_has_the_same_bytes(
         assert sum(count - 1 for count in larger.server.answered.values()) <= 4
 
 
+class Gates:
+    """Holds the server's answers back until a worker is alive, and again until it is killed."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._calls = sandbox, iter(range(10_000))
+        self._alive, self._held, self._killed = (threading.Event() for _ in range(3))
+        sandbox.server.answer = self._answer
+
+    def _answer(self, asked: dict[str, Any]) -> str:
+        assert self._alive.wait(60)
+        if next(self._calls) == 12:
+            self._held.set()
+            assert self._killed.wait(60)
+        return article(asked)
+
+    def kill(self, victim: subprocess.Popen[bytes]) -> None:
+        """SIGKILL in the midst of its work."""
+        mark, until = f'"pid": {victim.pid}', time.monotonic() + 60
+        while time.monotonic() < until:
+            beats = self._sandbox.out.glob("generated/*/runs/*/workers/*.json")
+            if any(mark in path.read_text() for path in beats):
+                break
+            time.sleep(0.01)
+        self._alive.set()
+        assert self._held.wait(60)
+        victim.kill()
+        victim.wait()
+        self._killed.set()
+
+
 def test_workers_go_on_without_the_study_and_it_takes_what_they_made(larger: Sandbox) -> None:
     larger.server.status = 400
-    larger.value["generate"]["max_failed"] = 0
-    with pytest.raises(Exception, match="requests failed for block"):
+    with pytest.raises(SynthlawError, match="refuses every request"):
         run(larger)
     larger.server.status = 200
     done = help_generate(larger.out)
-    assert done["requests"] == sum(larger.server.answered.values()) > 60
-    assert sum(done["blocks"].values()) >= 30
+    assert done["requests"] == sum(larger.server.answered.values()) > 50
+    assert sum(done["blocks"].values()) > 25
     asked = len(larger.server.received)
     run(larger)
     assert len(larger.server.received) == asked
@@ -182,8 +202,8 @@ def test_a_changed_number_of_documents_asks_only_for_those_that_are_new(sandbox:
 
 
 def test_status_and_plan_count_whole_blocks_and_what_is_kept(larger: Sandbox) -> None:
-    refused = iter(range(10_000))
-    whole = larger.server.answer
+    larger.value["generate"]["shard_documents"] = 30
+    refused, whole = iter(range(10_000)), larger.server.answer
 
     def failing(asked: dict[str, object]) -> str:
         if next(refused) == 45:
@@ -191,7 +211,7 @@ def test_status_and_plan_count_whole_blocks_and_what_is_kept(larger: Sandbox) ->
         return whole(asked)
 
     larger.server.answer = failing
-    with pytest.raises(Exception, match="401"):
+    with pytest.raises(SynthlawError, match="401"):
         run(larger)
     state = study_status(larger.out)["generated"]
     answered = len(larger.server.answered)
@@ -199,7 +219,7 @@ def test_status_and_plan_count_whole_blocks_and_what_is_kept(larger: Sandbox) ->
     assert answered - 8 <= done <= answered  # of what was in flight some answers never came
     assert sum(one["answers_kept"] for one in state.values()) > 0
     for one in state.values():
-        assert one["units"] % 2 == 0  # whole blocks
+        assert one["units"] in (30, 54)  # whole blocks of 54 documents
         assert one["units"] * 340 > one["tokens_needed"]
     assert "answers of unfinished blocks kept" in " ".join(status_lines(study_status(larger.out)))
     larger.server.status, larger.server.answer = 200, whole
@@ -207,11 +227,12 @@ def test_status_and_plan_count_whole_blocks_and_what_is_kept(larger: Sandbox) ->
     study = parse_study(larger.write().read_text(), "s")
     need = {"hq": 10_000}
     guessed = expected_generation(study, need, None)["hq"]
-    assert guessed["source_documents"] == guessed["blocks"] * 2 == 50  # 200 tokens a document
+    # 200 tokens a document
+    assert guessed["source_documents"] == guessed["blocks"] * 30 == 60
     measured = expected_generation(study, need, larger.out)["hq"]
     report = json.loads((larger.out / "generation.json").read_text())["recipes"][0]
     assert measured["measured"] and not guessed["measured"]
-    assert measured["kept_tokens"] >= 10_000 > measured["kept_tokens"] * 0.9
+    assert measured["kept_tokens"] >= 10_000 > measured["kept_tokens"] * 0.5
     each = report["completion_tokens"] / report["source_documents"]
     assert measured["completion_tokens"] == pytest.approx(measured["source_documents"] * each, 0.01)
 

@@ -205,7 +205,7 @@ def test_a_server_that_refuses_everything_fails_the_work_and_keeps_what_is_done(
     sandbox: Sandbox,
 ) -> None:
     sandbox.server.status = 400
-    with pytest.raises(SynthlawError, match="requests failed for block"):
+    with pytest.raises(SynthlawError, match="refuses every request"):
         run(sandbox)
     assert not list(sandbox.out.glob("generated/hq/runs/*/done/*"))
     sandbox.server.status = 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,15 +36,13 @@ class Generated:
     def counts(self) -> Counts:
         """Documents; drops, failures and ends of completions by reason; tokens of each kind."""
         completed = [*self.documents, *self.dropped, *self.aside]
-        reasons = Counter(doc.fields.get("finish_reason") for doc in completed)
-        del reasons[None]  # of what was never asked
         return {
             "documents": len(self.documents),
-            "dropped": dict(Counter(str(doc.fields["reason"]) for doc in self.dropped)),
+            "dropped": _by(self.dropped, "reason"),
             "failed": len(self.failed),
-            "failed_by_reason": dict(Counter(str(doc.fields["reason"]) for doc in self.failed)),
+            "failed_by_reason": _by(self.failed, "reason"),
             "intermediate": len(self.aside),
-            "finish_reasons": dict(reasons),
+            "finish_reasons": _by(completed, "finish_reason"),
             "document_tokens": _total(self.documents, "completion_tokens"),
             "prompt_tokens": _total(completed, "prompt_tokens"),
             "completion_tokens": _total(completed, "completion_tokens"),
@@ -61,6 +58,16 @@ def _total(documents: Iterable[Document], column: str) -> int:
     return sum(int(document.fields.get(column) or 0) for document in documents)
 
 
+def _by(documents: Iterable[Document], column: str) -> dict[str, int]:
+    """Documents by what a column says, without those that lack it."""
+    found: dict[str, int] = {}
+    for document in documents:
+        value = document.fields.get(column)
+        if value is not None:
+            found[str(value)] = found.get(str(value), 0) + 1
+    return found
+
+
 def no_counts() -> Counts:
     """Counts of nothing."""
     return Generated().counts
@@ -70,9 +77,10 @@ def add_counts(total: Counts, more: Counts) -> None:
     """Add to `total` in place, by reason where counts have reasons."""
     for name, value in more.items():
         if isinstance(value, dict):
-            total[name] = dict(Counter(total.get(name, {})) + Counter(value))
+            for reason, count in value.items():
+                total[name][reason] = total[name].get(reason, 0) + count
         else:
-            total[name] = total.get(name, 0) + value
+            total[name] += value
 
 
 def sum_counts(counts: Iterable[Counts]) -> Counts:

@@ -161,7 +161,10 @@ class Engine(Protocol):
     server, and `waiting`, those that the engine holds back.
     """
 
-    written: int
+    @property
+    def written(self) -> int:
+        """Tokens written so far, for showing progress."""
+        ...
 
     @property
     def concurrency(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import read_documents
-from synthlaw.generate.generated import Generated
+from synthlaw.generate.generated import Generated, sum_counts
 from synthlaw.generate.run.folder import Marker, RunFolder, part_name
 from synthlaw.generate.run.journal import BlockJournal
 from synthlaw.generate.run.target import TokenCounter
@@ -47,7 +47,8 @@ class OpenBlock:
             path = self._writer.parts["documents"].path
             tokens = {counter.digest: tokens_in(path, counter)}
         recipes = {name: self._writer.by_recipe[name] for name in sorted(self._writer.by_recipe)}
-        return Marker(self.start, self.stop, parts, self._writer.counts, recipes, tokens)
+        counts = sum_counts(recipes.values())
+        return Marker(self.start, self.stop, parts, counts, recipes, tokens)
 
     def check_failures(self, name: str, marker: Marker, allowed: float | None) -> None:
         """Raises SynthlawError when more than this share of the rollouts failed.

@@ -56,11 +56,14 @@ class RunWork:
             self._retry = {n for n, marker in folder.markers() if marker.counts["failed"]}
         self.look()
 
+    def join(self) -> None:
+        """Be alive from now on, for other workers to see."""
+        self._claims = Claims(self.folder.root)
+
     @property
     def claims(self) -> Claims:
-        """This worker's claims; it is alive from the first use on."""
-        if self._claims is None:
-            self._claims = Claims(self.folder.root)
+        """This worker's claims, once it has joined."""
+        assert self._claims is not None, "join comes first"
         return self._claims
 
     @property

@@ -9,6 +9,7 @@ open, and of these only what is out of turn is in memory, which does not grow wi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -123,10 +124,13 @@ class _Worker:
     def __init__(self, runs: Sequence[RunWork], engine: Engine, on_progress: OnProgress) -> None:
         self._runs, self._engine, self._on_progress = runs, engine, on_progress
         self._shown = 0.0
+        self._left = asyncio.Event()
         for run in runs:
             run.report = self._report
 
     async def work(self) -> None:
+        for run in self._runs:
+            run.join()
         pulse = asyncio.create_task(self._beat())
         feed, lock = self._feed(), asyncio.Lock()
 
@@ -141,7 +145,9 @@ class _Worker:
         try:
             await side_by_side(self._engine.concurrency, one_after_another)
         finally:
-            pulse.cancel()
+            # Waited for: a beat after the last word would be one of the dead.
+            self._left.set()
+            await pulse
             await feed.aclose()
             for run in self._runs:
                 run.leave()
@@ -216,11 +222,12 @@ class _Worker:
 
     async def _beat(self) -> None:
         """Say every few seconds that this worker lives and how it goes."""
-        while True:
+        while not self._left.is_set():
             self._look_at_queue()
             for run in self._runs:
                 await asyncio.to_thread(run.claims.beat, run.progress.news())
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), HEARTBEAT_SECONDS)
 
 
 async def side_by_side(count: int, work: Callable[[], Awaitable[None]]) -> None:

@@ -57,7 +57,6 @@ class BlockWriter:
         self.parts = {"documents": self._part("documents")}
         self._early: dict[int, tuple[str, Generated]] = {}
         self.written = 0
-        self.counts: Counts = no_counts()
         self.by_recipe: dict[str, Counts] = {}
 
     def _part(self, kind: str) -> PartWriter:
@@ -71,9 +70,9 @@ class BlockWriter:
             self.written += 1
 
     def _write(self, recipe: str, result: Generated) -> None:
-        counts = result.counts
-        add_counts(self.counts, counts)
-        add_counts(self.by_recipe.setdefault(recipe, no_counts()), counts)
+        if recipe not in self.by_recipe:
+            self.by_recipe[recipe] = no_counts()
+        add_counts(self.by_recipe[recipe], result.counts)
         for kind, documents in result.lists():
             for document in documents:
                 if kind not in self.parts:

@@ -9,6 +9,8 @@ shortest sequence of blocks, from the first on, whose kept text holds the tokens
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -145,7 +147,7 @@ def help_generate(root: Path, **engine: Any) -> dict[str, Any]:
     when nothing is asked for there, and what a worker raises.
     """
     orders = read_orders(root)
-    made = orders.make_engine(**engine)
+    made = orders.make_engine(f"vllm-{socket.gethostname()}-{os.getpid()}.log", **engine)
     runs = orders.open_runs(made)
     began = time.monotonic()
     with drawn("generating") as show:

@@ -20,6 +20,7 @@ from synthlaw.common.files import read_json, write_json
 from synthlaw.common.parts import Dataset
 from synthlaw.generate.engines.base import Engine, Sampling
 from synthlaw.generate.engines.registry import make_engine
+from synthlaw.generate.engines.vllm_options import OwnServer
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.recipe import Recipe
 from synthlaw.generate.run.folder import RunFolder
@@ -51,7 +52,7 @@ class StudyTokens:
 class Orders:
     """All runs that a study asks for.
 
-    root: the study folder. engine: keywords of make_engine. documents: folder of the dataset of
+    root: the study folder. engine: see recipes.engine_settings. documents: folder of the dataset of
     source documents. tokenizer: its place, see Tokenizer. runs: settings and target by the
     recipe's name in the study.
     """
@@ -90,11 +91,15 @@ class Orders:
         inside = path.resolve().is_relative_to(self.root.resolve())
         return os.path.relpath(path.resolve(), self.root.resolve()) if inside else str(path)
 
-    def make_engine(self, **other: Any) -> Engine:
-        """The engine; `other` are keywords of make_engine that are particular to this machine."""
+    def make_engine(self, log: str = "vllm.log", **other: Any) -> Engine:
+        """The engine; `other` are keywords of make_engine that are particular to this machine.
+
+        log: file in the study folder for what a server says that is started here.
+        """
         given = {name: value for name, value in other.items() if value}
         options = {**self.engine, **given}
-        return make_engine(str(options.pop("kind")), **options)
+        server = OwnServer(options.pop("command"), options.pop("options"), self.root / log)
+        return make_engine(str(options.pop("kind")), server=server, **options)
 
     def open_runs(self, engine: Engine, *, verify: bool = False) -> list[RunWork]:
         """Every run, opened in its folder."""

@@ -50,7 +50,7 @@ def _recipe(space: Workspace, name: str) -> Recipe:
 
 
 def engine_settings(study: Study) -> dict[str, Any]:
-    """The study's generator as keywords of make_engine."""
+    """The study's generator: keywords of make_engine, and of OwnServer its command and options."""
     spec = study.generate.engine
     return {
         "kind": spec.kind,
@@ -60,6 +60,8 @@ def engine_settings(study: Study) -> dict[str, Any]:
         "tokenizer": spec.tokenizer,
         "api": spec.api,
         "fold_system": spec.fold_system,
+        "command": spec.command,
+        "options": dict(spec.options),
     }
 
 

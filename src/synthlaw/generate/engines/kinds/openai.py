@@ -5,6 +5,8 @@ from __future__ import annotations
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.engines.registry import EngineOptions
 
+TAKES = ("base_url", "tokenizer", "api", "fold_system")
+
 
 def make(options: EngineOptions) -> Engine:
     """A client of the servers at `base_urls`. Raises UsageError for settings that do not exist."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.engines.registry import EngineOptions
 
+TAKES = ("tokenizer", "api", "fold_system", "options", "command")
+
 
 def make(options: EngineOptions) -> Engine:
-    """A server of `model`. Raises UsageError for a base URL."""
+    """A server of `model`. Raises UsageError for settings that do not exist."""
     from synthlaw.generate.engines.vllm import VLLMEngine
 
-    if options.base_urls:
-        raise UsageError("engine 'vllm': found a base URL; use the engine 'openai' for it")
     return VLLMEngine(
         model=options.model,
+        server=options.server,
         concurrency=options.concurrency or 256,
+        tokenizer=options.tokenizer,
+        api=options.api,
         fold_system=options.fold_system,
     )
