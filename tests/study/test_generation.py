@@ -17,13 +17,13 @@ import pytest
 from sandbox import Sandbox, article, write_texts
 
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.parts import Dataset
+from synthlaw.common.parts import Dataset, describe, finish
 from synthlaw.corpus.documents import read_dataset, read_documents
 from synthlaw.study.data import source_documents
 from synthlaw.study.data.generated import help_generate
 from synthlaw.study.data.orders import Orders, read_orders
 from synthlaw.study.data.recipes import engine_settings, settings_of, target_of
-from synthlaw.study.data.source_documents import SourceDocuments, as_dataset
+from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.generation_plan import expected_generation
 from synthlaw.study.load import parse_study
 from synthlaw.study.pipeline import Outcome, run_study
@@ -280,7 +280,8 @@ def test_source_documents_are_in_one_order_however_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_texts(tmp_path / "a.jsonl", 50, seed=3)
-    dataset = as_dataset(tmp_path / "a.jsonl", tmp_path / "set")
+    size = (tmp_path / "a.jsonl").stat().st_size
+    dataset = finish(tmp_path, [describe(tmp_path / "a.jsonl", 50, size)])
     ids = [document.id for document in read_documents(tmp_path / "a.jsonl")]
     orders = []
     for ranked in (1 << 20, 0):
@@ -299,4 +300,3 @@ def test_source_documents_are_in_one_order_however_they_are_read(
         assert [one.id for one in SourceDocuments(dataset, 6, 8).range(0, 50)] != whole
         orders.append(whole)
     assert orders[0] != orders[1]
-    assert as_dataset(tmp_path / "a.jsonl", tmp_path / "set").identity == dataset.identity

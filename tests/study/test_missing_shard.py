@@ -22,7 +22,7 @@ def run(sandbox: Sandbox, until: str) -> Outcome:
 
 
 def shard(sandbox: Sandbox) -> Path:
-    return next(sandbox.out.glob("artifacts/tokens/natural-*/00000.bin"))
+    return next(sandbox.out.glob("artifacts/tokens/natural-*/00000-000.bin"))
 
 
 def test_a_missing_shard_is_made_again_or_marks_the_run(
@@ -48,7 +48,7 @@ def test_a_missing_shard_is_made_again_or_marks_the_run(
         return execute(self, *given, **more)
 
     monkeypatch.setattr(LocalExecutor, "map", without)
-    with pytest.raises(SynthlawError, match=r"CC-a-512-s0: .*00000\.bin") as caught:
+    with pytest.raises(SynthlawError, match=r"CC-a-512-s0: .*00000-000\.bin") as caught:
         run(sandbox, "training")
     assert "Traceback" not in str(caught.value)
     assert "CC-a-512-s0" in json.loads((sandbox.out / "failures.json").read_text())

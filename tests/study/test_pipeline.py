@@ -77,7 +77,7 @@ def test_every_synthetic_document_carries_the_template_around_its_source(sandbox
     run(sandbox, until="generate")
     natural = {
         doc.id: doc.text
-        for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+        for path in sandbox.out.glob("artifacts/corpus/natural-*/documents/*.parquet")
         for doc in read_documents(path)
     }
     step = load_recipe("hq").steps[0]
@@ -260,7 +260,7 @@ def test_a_recipe_whose_answers_are_dropped_is_given_up_before_the_corpus_is_spe
         run(sandbox)
     documents = sum(
         len(list(read_documents(path)))
-        for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+        for path in sandbox.out.glob("artifacts/corpus/natural-*/documents/*.parquet")
     )
     assert len(sandbox.server.received) < documents / 2
 

@@ -10,6 +10,7 @@ The interface, which other rooms build on:
     Dataset(folder)       an opened dataset: parts, paths, totals, identity, locate(numbers), order
     describe(path, …)     the Part of a file that was just written
     finish(folder, parts) write the manifest, which makes the folder a dataset
+    link_parts(…)         a dataset of what the jobs of a stage left
     group(sizes)          consecutive items in groups that each make one bounded part
     map_parts(…)          a stage: one job for each task, by an executor, resumable
     sweep(folder)         remove what a killed process was writing
@@ -31,10 +32,11 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,7 +46,7 @@ from numpy.typing import NDArray
 
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.files import ASIDE, read_json, write_json
+from synthlaw.common.files import ASIDE, atomic_folder, read_json, write_json
 from synthlaw.common.permutation import Permutation
 from synthlaw.common.progress import meter
 
@@ -182,6 +184,25 @@ def finish(folder: Path, parts: Sequence[Part]) -> Dataset:
     write_json(folder / MANIFEST, {"format": FORMAT, "parts": [part.as_json() for part in parts]})
     shutil.rmtree(folder / NOTES, ignore_errors=True)
     return Dataset(folder)
+
+
+def link_parts(folder: Path, parts: Sequence[Part], out: Path) -> Dataset:
+    """A dataset in `out` of parts that jobs left in `folder`, under names of their own order.
+
+    The files are hard links, so `out` is on the same file system.
+    """
+    with atomic_folder(out) as aside:
+        named = []
+        for number, part in enumerate(parts):
+            named.append(replace(part, name=f"part-{number:05d}{Path(part.name).suffix}"))
+            os.link(folder / part.name, aside / named[-1].name)
+        finish(aside, named)
+    return Dataset(out)
+
+
+def parts_of(results: Iterable[Mapping[str, Any]]) -> list[Part]:
+    """The parts that jobs returned, in order."""
+    return [Part(**part) for result in results for part in result["parts"]]
 
 
 def group(

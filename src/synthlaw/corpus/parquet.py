@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,27 +67,41 @@ class PartWriter:
     """Writes rows to Parquet files of bounded size, `folder`/`prefix`-000.parquet and so on.
 
     The files lie in a folder that takes its name when all is written, so they are not written
-    aside. Borders depend on the rows alone.
+    aside. Borders depend on the rows alone. most: bytes of text of a part. on_part: told the
+    number of every finished part.
     """
 
-    def __init__(self, folder: Path, prefix: str, schema: pa.Schema, level: int = 3) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        prefix: str,
+        schema: pa.Schema,
+        *,
+        level: int = 3,
+        most: int = parts.PART_BYTES,
+        on_part: Callable[[int], object] = lambda number: None,
+    ) -> None:
         self._folder, self._prefix = folder, prefix
-        self._schema, self._level = schema, level
+        self._schema, self._level, self._most = schema, level, most
+        self._on_part = on_part
         self._writer: TableWriter | None = None
         self._documents = self._bytes = 0
         self.parts: list[Part] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one row, in a new part when the one at hand has all that it may hold."""
-        size = len(row["text"].encode())
-        full = self._bytes + size > parts.PART_BYTES or self._documents >= parts.PART_DOCUMENTS
-        if self._documents and full:
-            self.close()
+        self.make_room(row["text"])
         if self._writer is None:
             self._writer = TableWriter(self.path, self._schema, self._level)
         self._writer.add(row)
         self._documents += 1
-        self._bytes += size
+        self._bytes += len(row["text"].encode())
+
+    def make_room(self, text: str) -> None:
+        """Finish the part at hand when it cannot hold `text` too."""
+        size = self._bytes + len(text.encode())
+        if self._documents and (size > self._most or self._documents >= parts.PART_DOCUMENTS):
+            self.close()
 
     @property
     def path(self) -> Path:
@@ -99,6 +113,7 @@ class PartWriter:
         if self._writer is not None:
             self._writer.close()
             self.parts.append(parts.describe(self.path, self._documents, self._bytes))
+            self._on_part(len(self.parts) - 1)
         self._writer, self._documents, self._bytes = None, 0, 0
         return self.parts
 
@@ -129,17 +144,6 @@ def write_parquet(path: Path, documents: Iterable[tuple[str, str, Mapping[str, A
     finally:
         between.unlink(missing_ok=True)
     return count
-
-
-def join_tables(files: Sequence[Path], path: Path) -> None:
-    """One file of all parts' rows, row group by row group; without parts, a file of no document."""
-    nothing = pa.schema([("id", pa.string()), ("text", pa.string())])
-    schema = pq.read_schema(files[0]) if files else nothing
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for part in files:
-            with pq.ParquetFile(part) as file:
-                for group in range(file.num_row_groups):
-                    writer.write_table(file.read_row_group(group))
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,6 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_json, write_text
 from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import say
-from synthlaw.corpus.documents import read_dataset
 from synthlaw.evaluation.tasks import check_tasks
 from synthlaw.execute.base import Executor, ExecutorSettings
 from synthlaw.execute.registry import make_executor
@@ -28,16 +27,12 @@ from synthlaw.study.data.given import make_given
 from synthlaw.study.data.natural import (
     check_sources,
     corpus_counts,
-    inputs_of,
+    documents_of,
     make_corpus,
     make_tokenizer,
     make_tokens,
-    read_source,
-    texts_of,
 )
-from synthlaw.study.data.orders import FOLDER, SOURCES
 from synthlaw.study.data.recipes import check_recipes
-from synthlaw.study.data.source_documents import as_dataset
 from synthlaw.study.grid import Run, runs_of, tokens_needed
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
@@ -113,6 +108,7 @@ def run_study(
         if wanted is not None:
             check_tasks(wanted)
         carried_out_by = _executor(space, executor)
+        space.executor = _executor_of_parts(space, executor)
         if STAGES.index(until) >= STAGES.index("training"):
             carried_out_by.check()
     except UsageError as error:
@@ -128,13 +124,14 @@ def run_study(
 
 def _run_stages(space: Workspace, name: str, executor: Executor, last: int) -> Path | None:
     try:
-        data = _natural(space)
-        runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
-        needed = tokens_needed(space.study, runs)
-        _check_supply(data, needed)
-        if last < STAGES.index("generate"):
-            return None
-        generated = _generate(space, data, needed)
+        with space.executor:
+            data = _natural(space)
+            runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
+            needed = tokens_needed(space.study, runs)
+            _check_supply(data, needed)
+            if last < STAGES.index("generate"):
+                return None
+            generated = _generate(space, data, needed)
         if last < STAGES.index("tokens"):
             return None
         uses = check_budgets(space, runs, data.sources)
@@ -192,13 +189,24 @@ def _executor(space: Workspace, name: str) -> Executor:
     return make_executor(name, settings)
 
 
+def _executor_of_parts(space: Workspace, name: str) -> Executor:
+    """What carries out the jobs that prepare data: one thread each, and no GPU."""
+    execution = space.study.execution
+    settings = ExecutorSettings(
+        workers=execution.workers,
+        folder=space.root.absolute() / name,
+        options=execution.options(name),
+    )
+    return make_executor(name, settings)
+
+
 def _natural(space: Workspace) -> _Data:
     study = space.study
     with space.stage("corpus", "natural documents and held-out domains"):
         corpus = make_corpus(space)
         counts = corpus_counts(corpus)
         say(
-            f"  {counts['training']:,} documents to train on ({format_count(counts['words'])} "
+            f"  {counts['documents']:,} documents to train on ({format_count(counts['words'])} "
             f"words), {counts['held_out']:,} held out"
             + "".join(f", {n:,} left out: {why}" for why, n in counts["left_out"].items())
         )
@@ -211,12 +219,13 @@ def _natural(space: Workspace) -> _Data:
         check = Decontamination(space, documents)
         corpus = check.natural(corpus)
     tokenizer = make_tokenizer(space, corpus)
-    path = corpus.file("training.parquet")
-    natural = make_tokens(space, NATURAL, texts_of(path), corpus.content, tokenizer)
+    natural = make_tokens(space, NATURAL, documents_of(corpus), tokenizer)
     domains = {n: make_domain_tokens(space, n, d, tokenizer) for n, d in documents.items()}
-    given = {name: make_given(space, name, tokenizer) for name in study.sources}
-    for name, source in study.sources.items():
-        check.report(name, read_source(space, source), inputs_of(space, source))
+    given = {}
+    for name in study.sources:
+        found = make_given(space, name)
+        given[name] = make_tokens(space, name, found, tokenizer)
+        check.report(name, found)
     return _Data(tokenizer, corpus, {NATURAL: natural, **given}, domains, check)
 
 
@@ -236,15 +245,12 @@ def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Generati
     wanted = {name: needed[name] for name in space.study.generate.recipes if name in needed}
     listed = ", ".join(f"{name} {format_count(count)}" for name, count in wanted.items())
     with space.stage("generate", f"{listed or 'nothing'} tokens wanted"):
-        path = data.corpus.file("training.parquet")
-        documents = as_dataset(path, space.root / FOLDER / SOURCES)
-        generated = make_generated(space, wanted, documents, data.tokenizer)
+        generated = make_generated(space, wanted, documents_of(data.corpus), data.tokenizer)
         write_generation(space, generated)
     with space.stage("tokens", "token sets of every source"):
         for name, source in generated.sources.items():
-            content = source.dataset.identity
-            data.sources[name] = make_tokens(space, name, source.texts(), content, data.tokenizer)
-            data.check.report(name, read_dataset(source.dataset), content)
+            data.sources[name] = make_tokens(space, name, source.dataset, data.tokenizer)
+            data.check.report(name, source.dataset)
         data.check.write()
         for name, artifact in data.sources.items():
             manifest = TokenDataset(artifact.path).manifest

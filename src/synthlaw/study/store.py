@@ -22,6 +22,10 @@ from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import SynthlawError
 from synthlaw.common.files import ASIDE, atomic_folder, read_json, remove_abandoned, write_json
 from synthlaw.common.locks import exclusive
+from synthlaw.common.parts import MANIFEST as DATASET
+from synthlaw.common.parts import Dataset
+from synthlaw.tokens.dataset import MANIFEST as TOKENS
+from synthlaw.tokens.dataset import read_manifest
 
 MARKER = "artifact.json"
 KEY_DIGITS = 16
@@ -148,10 +152,11 @@ class Store:
         return self._place("work", stage, name, key)
 
     def _sign(self, folder: Path, stage: str, name: str, key: str, seconds: float) -> None:
+        known = _known_digests(folder)
         files = {
             str(path.relative_to(folder)): {
                 "size": path.stat().st_size,
-                "sha256": file_digest(path),
+                "sha256": known.get(path) or file_digest(path),
             }
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.name != MARKER
@@ -168,3 +173,16 @@ class Store:
 
 def _digests(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {name: str(facts["sha256"]) for name, facts in files.items()}
+
+
+def _known_digests(folder: Path) -> dict[Path, str]:
+    """SHA-256 of the files that the manifests in a folder name: nothing is read twice."""
+    known: dict[Path, str] = {}
+    for path in folder.rglob(DATASET):
+        known |= {path.parent / part.name: part.sha256 for part in Dataset(path.parent).parts}
+    for path in folder.rglob(TOKENS):
+        manifest = read_manifest(path.parent)
+        for shard in manifest.shards:
+            for file, _, digest in shard.files(path.parent, manifest.dtype):
+                known[file] = digest
+    return known

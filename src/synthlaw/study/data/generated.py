@@ -19,7 +19,7 @@ from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.parts import Dataset
-from synthlaw.corpus.documents import Document, read_dataset, read_documents
+from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.generated import Counts, sum_counts
 from synthlaw.generate.run.folder import RunFolder
@@ -44,10 +44,6 @@ class GeneratedSource:
     counts: Counts
     documents: int
     folder: RunFolder
-
-    def texts(self) -> Iterator[str]:
-        """The texts that were kept, in order."""
-        return (document.text for document in read_dataset(self.dataset))
 
     def first(self, kind: str) -> Iterator[Document]:
         """What came of the first block, of one kind."""

@@ -33,7 +33,6 @@ from synthlaw.tokens.tokenizer import Tokenizer, is_named
 
 FOLDER = "generated"
 FILE = ".orders.json"
-SOURCES = ".documents"
 FORMAT = 1
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from synthlaw.common.parts import Dataset, Numbers, describe, finish, is_dataset
+from synthlaw.common.parts import Dataset, Numbers
 from synthlaw.common.seeds import derive_seed
-from synthlaw.corpus.documents import Document, documents_at, read_dataset, read_documents
+from synthlaw.corpus.documents import Document, documents_at, read_dataset
 
 RANKED_DOCUMENTS = 1 << 20
 """Up to so many documents are put in order by a number drawn for each identity, so that a document
@@ -59,19 +56,3 @@ class SourceDocuments:
     def scan(self) -> Iterator[Document]:
         """Every document, as they lie in the parts."""
         return read_dataset(self.dataset)
-
-
-def as_dataset(path: Path, folder: Path) -> Dataset:
-    """One file of documents as a dataset, whose manifest is in `folder`."""
-    part = Path(os.path.relpath(path, folder))
-    if is_dataset(folder):
-        known = Dataset(folder)
-        if [one.name for one in known.parts] == [str(part)] and not known.problems():
-            return known
-    count = size = 0
-    for document in read_documents(path):
-        count += 1
-        size += len(document.text.encode())
-    made = describe(path, count, size)
-    folder.mkdir(parents=True, exist_ok=True)
-    return finish(folder, [replace(made, name=str(part))])
