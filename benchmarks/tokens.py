@@ -3,7 +3,7 @@
     python benchmarks/tokens.py tokenize TEXTS.jsonl.gz... [--tokenizer llama3] [--repeat 5]
     python benchmarks/tokens.py sample [--context 4096] [--rows 256]
 
-`tokenize`: texts in memory to a token set on disk (`write_dataset`, one process per core, starting
+`tokenize`: texts in memory to a token set on disk (`write_texts`, one process per core, starting
 them included) against the tokenizer's own batch call on all cores, which only returns ids. Without
 --tokenizer a BPE of 8,192 entries is trained on the texts. `sample`: batches of a mixture of three
 sources against copying as many windows of the same size from one memory-mapped file at random
@@ -32,7 +32,7 @@ from synthlaw.tokens.dataset import FORMAT, MANIFEST, Manifest, TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler
 from synthlaw.tokens.shards import EncodedBlock, write_shard
 from synthlaw.tokens.tokenizer import LLAMA3, Tokenizer, train_bpe
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_texts
 
 CORES = os.cpu_count() or 1
 
@@ -90,12 +90,12 @@ def tokenize(arguments: argparse.Namespace) -> dict[str, object]:
         size = sum(len(text.encode()) for text in texts) / 1e6
 
         def ours(number: int) -> None:
-            write_dataset(Path(folder) / f"set{number}", texts, tokenizer, workers=CORES)
+            write_texts(Path(folder) / f"set{number}", texts, tokenizer)
 
         def theirs(number: int) -> None:
             raw(texts)
 
-        taken = interleaved({"write_dataset": ours, "batch call": theirs}, arguments.rounds)
+        taken = interleaved({"write_texts": ours, "batch call": theirs}, arguments.rounds)
         tokens = TokenDataset(Path(folder) / "set0").manifest.tokens
     return {
         "tokenizer": arguments.tokenizer or "bpe-8192",

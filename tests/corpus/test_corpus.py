@@ -18,11 +18,17 @@ import pytest
 from webarchive import Archive, page
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.parts import Dataset
+from synthlaw.corpus import pipeline
 from synthlaw.corpus.decontamination import index_of
+from synthlaw.corpus.dedup import buckets
 from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.corpus.pipeline import Source, make_corpus
 from synthlaw.corpus.readers.sources import find_input_files
 from synthlaw.corpus.settings import Settings
+from synthlaw.corpus.stages import Only
+from synthlaw.execute.executors.local import LocalExecutor
+from synthlaw.execute.inline import InlineExecutor
 
 SYLLABLES = ["ka", "lo", "mi", "ren", "sto", "vel", "dra", "pon", "tu", "gis"]
 COMMON = ["the", "of", "and", "to", "in", "is", "that", "it", "was", "for", "with"]
@@ -73,9 +79,10 @@ def make(crawl: Path, out: str, workers: int = 1, **options: Any) -> tuple[dict[
     places = ["a.jsonl", "b.jsonl", "c.warc.gz"]
     sources = [Source(find_input_files(place, crawl)) for place in places]
     index = options.pop("index", None)
-    counts = make_corpus(
-        sources, Settings(**options), crawl / out, index=index, evaluation="x", workers=workers
-    )
+    with LocalExecutor(workers) as executor:
+        counts = make_corpus(
+            sources, Settings(**options), crawl / out, executor, index=index, evaluation="x"
+        )
     return counts, crawl / out
 
 
@@ -139,10 +146,83 @@ def test_settings_choose_documents(crawl: Path) -> None:
         Source(find_input_files("de.jsonl", crawl)),
         Source(find_input_files("a.jsonl", crawl)),
     ]
-    make_corpus(sources, Settings(language="de"), crawl / "two", workers=1)
+    make_corpus(sources, Settings(language="de"), crawl / "two", InlineExecutor())
     assert [d.id for d in read(crawl / "two" / "documents")] == ["de"]
     with pytest.raises(UsageError, match="'colour', which no document has"):
         make(crawl, "three", keep="colour == 'red'")
+
+
+def plain(tmp_path: Path, rows: list[dict[str, Any]], **options: Any) -> list[Document]:
+    """The documents of a corpus made of `rows` with no more done to them than `options` ask."""
+    write(tmp_path / "rows.jsonl", rows)
+    chosen = Settings(**{"dedup": ("exact",), "annotate": False, **options})
+    source = Source(find_input_files("rows.jsonl", tmp_path))
+    make_corpus([source], chosen, tmp_path / "plain", InlineExecutor())
+    return read(tmp_path / "plain" / "documents")
+
+
+def test_without_annotations_documents_keep_their_own_columns(tmp_path: Path) -> None:
+    texts = [article(np.random.default_rng(n), 2) for n in range(4)]
+    rows = [{"id": str(n), "text": text, "k": n} for n, text in enumerate(texts)]
+    rows.append({"id": "short", "text": "too short", "k": None})
+    found = plain(tmp_path, rows)
+    assert [(d.id, d.text, d.fields) for d in found] == [
+        (str(n), text, {"k": n}) for n, text in enumerate(texts)
+    ]
+    assert [d.id for d in plain(tmp_path, rows, shortest_words=0)][-1] == "short"
+
+
+def test_identities_are_made_unique(tmp_path: Path) -> None:
+    rows = [{"id": "same", "text": f"text {n} " + "word " * 30} for n in range(3)]
+    assert [d.id for d in plain(tmp_path, rows)] == ["same", "same~1", "same~2"]
+
+
+def test_documents_are_split_whole_before_they_are_cut(tmp_path: Path) -> None:
+    rows = [
+        {"id": f"d{n}", "text": f"document number {n} speaks of " + "things " * 40}
+        for n in range(200)
+    ]
+    training = plain(tmp_path, rows, held_out=0.2, max_words=15)
+    held_out = read(tmp_path / "plain" / "held_out")
+    sides = [{d.id.split("#")[0] for d in side} for side in (training, held_out)]
+    assert not sides[0] & sides[1]
+    assert sides[0] | sides[1] == {f"d{n}" for n in range(200)}
+    assert 20 <= len(sides[1]) <= 60
+
+
+@pytest.mark.parametrize("options", [{"held_out": 0.2, "max_words": 60}, {"dedup": ()}])
+def test_parts_are_bounded_and_their_number_changes_nothing_else(
+    crawl: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    _, whole = make(crawl, "whole", **options)
+    monkeypatch.setattr(pipeline, "READ_BYTES", 1)
+    monkeypatch.setattr(buckets, "AT_ONCE", 5)
+    counts, out = make(crawl, "parted", part_bytes=8000, **options)
+    expected = json.loads((whole / "counts.json").read_text())
+    assert {**counts, "key": None} == {**expected, "key": None}
+    for name in ("documents", "held_out"):
+        assert read(out / name) == read(whole / name)
+        made = Dataset(out / name)
+        assert made.problems(verify=True) == []
+        assert all(part.text_bytes <= 8000 for part in made.parts)
+    assert len(Dataset(out / "documents").parts) > 5
+    tables = [pq.read_table(folder / "duplicates.parquet").to_pylist() for folder in (out, whole)]
+    assert tables[0] == tables[1]
+
+
+def test_documents_of_another_set_are_not_taken(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    sets = ["ArXiv", "FreeLaw", None, "ArXiv"]
+    rows = [
+        {"id": str(n), "text": article(rng), "meta": {"pile_set_name": name} if name else None}
+        for n, name in enumerate(sets)
+    ]
+    write(tmp_path / "pile.jsonl", rows)
+    only = Only("meta.pile_set_name", "ArXiv")
+    source = Source(find_input_files("pile.jsonl", tmp_path), only=only)
+    counts = make_corpus([source], Settings(), tmp_path / "out", InlineExecutor())
+    assert [d.id for d in read(tmp_path / "out" / "documents")] == ["0", "2", "3"]
+    assert counts["others"] == [{"FreeLaw": 1}]
 
 
 def test_a_source_gives_so_many_documents_by_seed(crawl: Path) -> None:
@@ -150,7 +230,7 @@ def test_a_source_gives_so_many_documents_by_seed(crawl: Path) -> None:
     chosen = []
     for seed in (1, 1, 2):
         out = crawl / f"out{len(chosen)}"
-        make_corpus([Source(pieces, documents=7)], Settings(seed=seed), out)
+        make_corpus([Source(pieces, documents=7)], Settings(seed=seed), out, InlineExecutor())
         chosen.append([d.id for d in read(out / "documents")])
     assert len(chosen[0]) == 7
     assert chosen[0] == chosen[1] != chosen[2]

@@ -6,12 +6,22 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthlaw.common.errors import UsageError
-from synthlaw.corpus.documents import Document, read_documents, write_documents
+from synthlaw.common.parts import Dataset, describe, finish
+from synthlaw.corpus import documents as documents_module
+from synthlaw.corpus.documents import (
+    Document,
+    documents_at,
+    permuted_documents,
+    read_dataset,
+    read_documents,
+    write_documents,
+)
 from synthlaw.corpus.readers.read import read_input
 from synthlaw.corpus.readers.sources import find_files, find_input_files
 
@@ -111,3 +121,40 @@ def test_identities_do_not_depend_on_the_folder(tmp_path: Path) -> None:
         path.write_text('{"text": "no id"}\n')
         names += [document.id for document in read_documents(path)]
     assert names[0] == names[1]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """700 documents in three parts, of both formats."""
+    folder = tmp_path_factory.mktemp("dataset")
+    made = []
+    for name, first, last in (
+        ("a.parquet", 0, 600),
+        ("b.jsonl", 600, 650),
+        ("c.parquet", 650, 700),
+    ):
+        documents = [Document(f"d{n}", f"text {n} " * 9, {"n": n}) for n in range(first, last)]
+        write_documents(folder / name, documents)
+        text = sum(len(document.text) for document in documents)
+        made.append(describe(folder / name, len(documents), text))
+    return finish(folder, made)
+
+
+def test_a_dataset_is_read_in_order(dataset: Dataset) -> None:
+    assert [document.fields["n"] for document in read_dataset(dataset)] == list(range(700))
+
+
+@given(st.lists(st.integers(0, 699), max_size=30))
+def test_documents_are_found_by_number(dataset: Dataset, numbers: list[int]) -> None:
+    found = documents_at(dataset, np.array(numbers, np.int64))
+    assert [document.id for document in found] == [f"d{n}" for n in numbers]
+
+
+@pytest.mark.parametrize("at_once", [1, 1000, 1 << 25])
+def test_a_seeded_order_does_not_depend_on_how_much_is_fetched_at_once(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(documents_module, "PERMUTED_BYTES", at_once)
+    found = [document.fields["n"] for document in permuted_documents(dataset, 5, 100, 180)]
+    assert found == dataset.order(5)(np.arange(100, 180)).tolist()
+    assert len(set(found)) == 80

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from fault_server import fault_server
 
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engines.base import Completion, RequestFailedError, Sampling
+from synthlaw.generate.engines.base import Sampling
 from synthlaw.generate.engines.openai import OpenAIEngine
+from synthlaw.generate.generated import Generated
 from synthlaw.generate.recipe import Recipe, load_recipe
-from synthlaw.generate.runner import generate_documents
-from synthlaw.generate.settings import Generated, Settings
+from synthlaw.generate.runner import generate_shard
 
 CODE = """
 import asyncio
@@ -58,39 +57,23 @@ def recipe(folder: Path, function: str, code: str = CODE, rules: str = "[empty]"
     return load_recipe(folder / "mine.yaml")
 
 
-class Kept:
-    """A journal in memory."""
-
-    def __init__(self) -> None:
-        self.results: dict[str, Completion | RequestFailedError] = {}
-
-    def find(self, key: str) -> Completion | RequestFailedError | None:
-        return self.results.get(key)
-
-    def keep(self, key: str, result: Completion | RequestFailedError) -> None:
-        assert key not in self.results
-        self.results[key] = result
-
-
-def generate(made: Recipe, url: str, journal: Kept, *texts: str) -> Generated:
+def generate(made: Recipe, url: str, out: Path, *texts: str) -> Generated:
     documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
-
-    async def run() -> Generated:
-        async with OpenAIEngine(base_urls=[url], model="m") as engine:
-            settings = Settings(made, Sampling(), 1)
-            return await generate_documents(settings, documents, engine, journal=journal)
-
-    return asyncio.run(run())
+    engine = OpenAIEngine(base_urls=[url], model="m")
+    return generate_shard(made, documents, engine, Sampling(), 1, out=out)
 
 
 def test_a_function_asks_as_often_as_it_likes_and_is_resumed(tmp_path: Path) -> None:
-    made, journal = recipe(tmp_path, "story"), Kept()
+    made, out = recipe(tmp_path, "story"), tmp_path / "out"
     with fault_server() as server:
-        first = generate(made, server.url, journal, "tea", "iron")
+        first = generate(made, server.url, out, "tea", "iron")
         assert len(server.received) == 6
         assert len({body["seed"] for body in server.received}) == 6
-        again = generate(made, server.url, journal, "tea", "iron")
+        again = generate(made, server.url, out, "tea", "iron")
         assert len(server.received) == 6
+        next(out.glob("documents/*.jsonl")).unlink()
+        assert generate(made, server.url, out, "tea", "iron") == first
+        assert len(server.received) == 12
     assert again == first
     assert [doc.fields["source_id"] for doc in first.documents] == ["d0", "d1"]
     last: dict[str, Any] = server.received[-1]
@@ -101,7 +84,7 @@ def test_a_function_asks_as_often_as_it_likes_and_is_resumed(tmp_path: Path) -> 
 
 def test_several_texts_are_several_documents(tmp_path: Path) -> None:
     with fault_server() as server:
-        made = generate(recipe(tmp_path, "several"), server.url, Kept(), "tea")
+        made = generate(recipe(tmp_path, "several"), server.url, tmp_path / "out", "tea")
     one, joined, two = made.documents
     assert [doc.fields["step"] for doc in made.documents] == ["rollout-1", "rollout-2", "rollout-3"]
     assert one.text != two.text
@@ -112,19 +95,21 @@ def test_several_texts_are_several_documents(tmp_path: Path) -> None:
 def test_an_error_in_the_function_sets_its_document_aside(tmp_path: Path) -> None:
     with fault_server(poison="worse") as server:
         engine_fails = recipe(tmp_path, "broken")
-        made = generate(engine_fails, server.url, Kept(), "good", "bad")
+        made = generate(engine_fails, server.url, tmp_path / "out", "good", "bad")
     assert [doc.fields["source_id"] for doc in made.documents] == ["d0"]
     (failed,) = made.failed
     assert failed.fields["reason"] == "rollout-error"
     assert "topic" in failed.fields["response"]
     with fault_server() as server:
-        odd = generate(recipe(tmp_path, "odd"), server.url, Kept(), "tea")
+        odd = generate(recipe(tmp_path, "odd"), server.url, tmp_path / "out", "tea")
     assert "expected text" in odd.failed[0].fields["response"]
 
 
 def test_rules_apply_to_what_a_function_returns(tmp_path: Path) -> None:
     with fault_server() as server:
-        made = generate(recipe(tmp_path, "story", rules="[pairs]"), server.url, Kept(), "tea")
+        made = generate(
+            recipe(tmp_path, "story", rules="[pairs]"), server.url, tmp_path / "out", "tea"
+        )
     assert [doc.fields["reason"] for doc in made.dropped] == ["pairs"]
 
 
@@ -146,7 +131,7 @@ def test_wrong_references_are_refused(tmp_path: Path) -> None:
         pytest.raises(UsageError, match="no async function 'stroy'"),
         fault_server() as server,
     ):
-        generate(recipe(tmp_path, "stroy"), server.url, Kept(), "tea")
+        generate(recipe(tmp_path, "stroy"), server.url, tmp_path / "out", "tea")
     with pytest.raises(UsageError, match="either 'steps' or 'python'"):
         (tmp_path / "none.yaml").write_text("name: none\nversion: '1'\n")
         load_recipe(tmp_path / "none.yaml")

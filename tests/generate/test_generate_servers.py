@@ -55,7 +55,7 @@ def test_prompts_arrive_as_the_template_around_the_document(server: FaultServer)
         recipe = load_recipe(name).without_rules(("chapters",) if name == "textbook" else ())
         result = generate_shard(recipe, [document], engine_for(server), SAMPLING, 3)
         assert not result.failed
-        for made in [*result.documents, *result.dropped, *result.intermediate]:
+        for made in [*result.documents, *result.dropped, *result.aside]:
             step = next(s for s in recipe.steps if str(made.fields["step"]).startswith(s.name))
             sent = [r for r in server.received if r["seed"] == made.fields["seed"]]
             assert [m["content"] for m in sent[0]["messages"]] == [
@@ -65,7 +65,7 @@ def test_prompts_arrive_as_the_template_around_the_document(server: FaultServer)
             values = {"document": document.text, "chapters": 10}
             values["audience"] = recipe.audience_of("d", 3)
             if step.name == "chapter":
-                values["outline"] = result.intermediate[0].text
+                values["outline"] = result.aside[0].text
                 values["chapter"] = str(made.fields["step"]).removeprefix("chapter-")
             assert made.fields["prompt"] == step.fill(values)
 

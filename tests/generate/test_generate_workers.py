@@ -27,7 +27,7 @@ from generation_runs import (
 
 from synthlaw.cli.generate import generate
 from synthlaw.cli.study import status
-from synthlaw.generate.run.claims import Claims
+from synthlaw.common.claims import Claims
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from synthlaw.tokens.dataset import TokenDataset
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_texts
 
 VOCAB = 50
 BOS, EOS = 48, 49
@@ -41,7 +41,7 @@ def make_set(tmp_path_factory: pytest.TempPathFactory) -> MakeSet:
         folder: Path = tmp_path_factory.mktemp("set")
         texts = [" ".join(str(int(token)) for token in document) for document in documents]
         # Shards so small that blocks and windows cross their borders.
-        write_dataset(folder, texts, numbers(vocab, digest), shard_characters=500)
+        write_texts(folder, texts, numbers(vocab, digest), shard_characters=500)
         return TokenDataset(folder)
 
     return make

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, models
 
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import PACKAGED_MODEL, Sampling
-from synthlaw.study.data.synthetic import engine_of, settings_of
+from synthlaw.study.data.orders import Orders
+from synthlaw.study.data.recipes import engine_settings, settings_of
 from synthlaw.study.grid import runs_of
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
@@ -140,7 +141,7 @@ def test_other_generators_take_the_papers_defaults(engine: str) -> None:
     assert "sampled at" not in " ".join(limits_of(study))
 
 
-def test_engine_and_sampling_are_part_of_a_shards_identity(tmp_path: Path) -> None:
+def test_engine_and_sampling_are_part_of_a_runs_identity(tmp_path: Path) -> None:
     tokenizer = tmp_path / "tokenizer.json"
 
     Tokenizer(models.BPE()).save(str(tokenizer))
@@ -153,7 +154,8 @@ def test_engine_and_sampling_are_part_of_a_shards_identity(tmp_path: Path) -> No
         "}, sampling: {frequency_penalty: 1}",
     ):
         space = Workspace(parse_study(generating(base + rest), "s"), tmp_path, Store(tmp_path))
-        digests.add(settings_of(space, "hq").digest(engine_of(space)))
+        orders = Orders(tmp_path, engine_settings(space.study), tmp_path, 0, 1, "")
+        digests.add(settings_of(space, "hq").digest(orders.make_engine()))
     assert len(digests) == 4
 
 

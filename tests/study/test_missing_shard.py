@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import pytest
 from sandbox import Sandbox
 
 from synthlaw.common.errors import SynthlawError
+from synthlaw.execute.executors.local import LocalExecutor
 from synthlaw.study.pipeline import Outcome, run_study
-from synthlaw.study.run.local import Failure, LocalExecutor
-from synthlaw.study.run.task import RunTask
 from synthlaw.study.status import study_status
 
 
@@ -23,7 +22,7 @@ def run(sandbox: Sandbox, until: str) -> Outcome:
 
 
 def shard(sandbox: Sandbox) -> Path:
-    return next(sandbox.out.glob("artifacts/tokens/natural-*/00000.bin"))
+    return next(sandbox.out.glob("artifacts/tokens/natural-*/00000-000.bin"))
 
 
 def test_a_missing_shard_is_made_again_or_marks_the_run(
@@ -42,19 +41,19 @@ def test_a_missing_shard_is_made_again_or_marks_the_run(
     assert "tokens/natural" in run(sandbox, "tokens").made
     assert shard(sandbox).read_bytes() == before
 
-    execute = LocalExecutor.run
+    execute = LocalExecutor.map
 
-    def without(self: LocalExecutor, tasks: Iterable[RunTask], *more: Any) -> list[Failure]:
+    def without(self: LocalExecutor, *given: Any, **more: Any) -> Iterator[tuple[int, Any]]:
         shard(sandbox).unlink()
-        return execute(self, tasks, *more)
+        return execute(self, *given, **more)
 
-    monkeypatch.setattr(LocalExecutor, "run", without)
-    with pytest.raises(SynthlawError, match=r"CC-a-512-s0: .*00000\.bin") as caught:
+    monkeypatch.setattr(LocalExecutor, "map", without)
+    with pytest.raises(SynthlawError, match=r"CC-a-512-s0: .*00000-000\.bin") as caught:
         run(sandbox, "training")
     assert "Traceback" not in str(caught.value)
     assert "CC-a-512-s0" in json.loads((sandbox.out / "failures.json").read_text())
     assert list(study_status(sandbox.out)["runs"]["failed"]) == ["CC-a-512-s0"]
 
-    monkeypatch.setattr(LocalExecutor, "run", execute)
+    monkeypatch.setattr(LocalExecutor, "map", execute)
     assert "training/CC-a-512-s0" in run(sandbox, "training").made
     assert shard(sandbox).read_bytes() == before

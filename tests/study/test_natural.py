@@ -12,7 +12,8 @@ import pytest
 from sandbox import Sandbox, prose, write_texts
 
 from synthlaw.common.errors import UsageError
-from synthlaw.corpus.documents import read_documents
+from synthlaw.common.parts import Dataset
+from synthlaw.corpus.documents import read_dataset
 from synthlaw.study.pipeline import run_study
 
 
@@ -60,8 +61,8 @@ def test_a_study_reads_a_crawl_and_chooses_from_it(sandbox: Sandbox) -> None:
     assert counts["bad_records"] == 1
     assert counts["left_out"]["near-duplicate"] == 1
     assert counts["left_out"]["condition not met"] >= 1
-    (path,) = sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
-    document = next(read_documents(path))
+    (folder,) = sandbox.out.glob("artifacts/corpus/natural-*/documents")
+    document = next(read_dataset(Dataset(folder)))
     assert document.fields["url"].startswith("http://example.org/")
     assert not list(sandbox.out.glob("work/corpus/*"))
 
@@ -88,10 +89,10 @@ def test_overlaps_with_a_domain_are_found_in_every_source(sandbox: Sandbox, mode
     assert sets["other"]["evaluation_documents_found"] == 1
     assert sets["other"]["overlapping_words"] == 20
     assert found["sources"]["given"]["contaminated"] == 0
-    cleaned = list(sandbox.out.glob("artifacts/corpus/contamination-natural-*/training.parquet"))
+    cleaned = list(sandbox.out.glob("artifacts/corpus/contamination-natural-*/documents"))
     assert len(cleaned) == (mode == "remove")
-    for path in cleaned:
-        assert not any(leaked in document.text for document in read_documents(path))
+    for folder in cleaned:
+        assert not any(leaked in document.text for document in read_dataset(Dataset(folder)))
 
 
 def test_a_wrong_condition_is_told_with_its_key(sandbox: Sandbox) -> None:

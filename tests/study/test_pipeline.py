@@ -17,7 +17,8 @@ import pytest
 from sandbox import Sandbox, write_texts
 
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.corpus.documents import read_documents
+from synthlaw.common.parts import Dataset
+from synthlaw.corpus.documents import read_dataset, read_documents
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.study import pipeline
 from synthlaw.study.pipeline import Outcome, run_study
@@ -77,13 +78,12 @@ def test_every_synthetic_document_carries_the_template_around_its_source(sandbox
     run(sandbox, until="generate")
     natural = {
         doc.id: doc.text
-        for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+        for path in sandbox.out.glob("artifacts/corpus/natural-*/documents/*.parquet")
         for doc in read_documents(path)
     }
     step = load_recipe("hq").steps[0]
     before, after = step.prompt.split("[xxxx]")
-    shards = list(sandbox.out.glob("artifacts/generate/*/documents.parquet"))
-    documents = [doc for shard in shards for doc in read_documents(shard)]
+    documents = list(read_dataset(Dataset(sandbox.out / "generated" / "hq")))
     assert documents
     asked = {body["messages"][-1]["content"] for body in sandbox.server.received}
     for document in documents:
@@ -102,21 +102,28 @@ def test_a_second_run_makes_nothing_and_asks_nothing(sandbox: Sandbox) -> None:
     assert losses(sandbox.out) == before
 
 
-def test_one_deleted_shard_is_made_again_and_nothing_that_does_not_need_it(
-    sandbox: Sandbox,
+@pytest.mark.parametrize("damage", ["deleted", "cut", "changed"])
+def test_one_damaged_part_is_made_again_and_nothing_that_does_not_need_it(
+    sandbox: Sandbox, damage: str
 ) -> None:
-    run(sandbox)
-    before = losses(sandbox.out)
-    shard = sorted((sandbox.out / "artifacts" / "generate").iterdir())[1]
-    shutil.rmtree(shard)
-    outcome = run(sandbox)
-    # The same answers give the same bytes: what stands on the shard stands.
-    assert outcome.made[0] == "generate/hq-00001"
-    assert set(outcome.made[1:]) <= {"report/page"}  # which tells the speed of generation
-    assert losses(sandbox.out) == before
+    run(sandbox, until="tokens")
+    part = sandbox.out / "generated" / "hq" / "documents" / "part-000001.jsonl"
+    before = part.read_bytes()
+    if damage == "deleted":
+        part.unlink()
+    else:
+        part.write_bytes(before[:-1] + (b"" if damage == "cut" else b" "))
+    path = sandbox.write()
+    text = path.read_text(encoding="utf-8")
+    outcome = run_study(
+        text, "study.yaml", sandbox.folder, sandbox.out, until="tokens", verify=True
+    )
+    # The same answers give the same bytes: what stands on the part stands.
+    assert outcome.made == ["generate/hq-00001"]
+    assert part.read_bytes() == before
 
 
-def test_a_changed_temperature_makes_other_shards_and_leaves_natural_runs_alone(
+def test_a_changed_temperature_makes_other_blocks_and_leaves_natural_runs_alone(
     sandbox: Sandbox,
 ) -> None:
     run(sandbox)
@@ -199,9 +206,9 @@ def test_a_server_that_refuses_everything_fails_the_work_and_keeps_what_is_done(
     sandbox: Sandbox,
 ) -> None:
     sandbox.server.status = 400
-    with pytest.raises(SynthlawError, match="requests failed for shard"):
+    with pytest.raises(SynthlawError, match="refuses every request"):
         run(sandbox)
-    assert not list(sandbox.out.glob("artifacts/generate/*"))
+    assert not list(sandbox.out.glob("generated/hq/runs/*/done/*"))
     sandbox.server.status = 200
     assert run(sandbox).page is not None
 
@@ -254,7 +261,7 @@ def test_a_recipe_whose_answers_are_dropped_is_given_up_before_the_corpus_is_spe
         run(sandbox)
     documents = sum(
         len(list(read_documents(path)))
-        for path in sandbox.out.glob("artifacts/corpus/natural-*/training.parquet")
+        for path in sandbox.out.glob("artifacts/corpus/natural-*/documents/*.parquet")
     )
     assert len(sandbox.server.received) < documents / 2
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -79,18 +83,53 @@ def test_a_changed_byte_is_seen_when_asked_to_verify(tmp_path: Path) -> None:
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with (
         Store(tmp_path).locked(),
-        pytest.raises(UsageError, match="in use by process"),
+        pytest.raises(UsageError, match=f"in use by process {os.getpid()} on "),
         Store(tmp_path).locked(),
     ):
         pass
 
 
 def test_what_a_killed_process_was_writing_is_swept_away(tmp_path: Path) -> None:
-    aside = tmp_path / "artifacts" / "tokens" / ".aside-abc"
-    aside.mkdir(parents=True)
-    (aside / "half").write_text("x")
+    program = (
+        "import os, pathlib, sys; from synthlaw.study.store import Store\n"
+        "with Store(pathlib.Path(sys.argv[1])).making('tokens', 'x', 'k' * 64) as aside:\n"
+        "    (aside / 'half').write_text('x'); os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    [aside] = (tmp_path / "artifacts" / "tokens").iterdir()
     with Store(tmp_path).locked():
         assert not aside.exists()
+
+
+def test_what_live_processes_and_other_machines_write_is_not_swept_away(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    foreign = tmp_path / "artifacts" / "tokens" / ".aside-0123abcd-1-xyz"
+    with store.making("tokens", "x", "k" * 64) as aside:
+        foreign.mkdir()
+        with Store(tmp_path).locked():
+            assert aside.is_dir() and foreign.is_dir()
+        (aside / "file.txt").write_text("data")
+    old = time.time() - 2 * 86400
+    os.utime(foreign, (old, old))
+    with Store(tmp_path).locked():
+        assert not foreign.exists()
+    assert store.find("tokens", "x", "k" * 64) is not None
+
+
+def test_a_finished_artifact_is_never_replaced(tmp_path: Path) -> None:
+    """Neither by a folder that was filled at the same time, nor by a work folder."""
+    slow, key = Store(tmp_path), "k" * 64
+    with slow.making("tokens", "x", key) as aside:
+        (aside / "file.txt").write_text("slow")
+        make(Store(tmp_path), key, "fast")
+    work = slow.work("tokens", "x", key)
+    work.mkdir(parents=True)
+    (work / "file.txt").write_text("slower")
+    assert slow.adopt("tokens", "x", key, 1.0).file("file.txt").read_text() == "fast"
+    assert not work.exists() and slow.made == []
+    assert [path.name for path in (tmp_path / "artifacts" / "tokens").iterdir()] == [
+        "x-" + key[:16]
+    ]
 
 
 def test_an_error_of_the_filesystem_is_no_reason_to_remove_an_artifact(

@@ -10,7 +10,7 @@ from token_texts import prose
 
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_texts
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def make_set(tmp_path: Path, tokenizer: Tokenizer) -> Callable[[str, int], Token
     def make(name: str, documents: int) -> TokenDataset:
         texts = [prose(1000 * len(name) + i, 90) for i in range(documents)]
         # Shards so small that windows cross their borders.
-        write_dataset(tmp_path / name, texts, tokenizer, made_from=name, shard_characters=5000)
+        write_texts(tmp_path / name, texts, tokenizer, shard_characters=5000)
         return TokenDataset(tmp_path / name)
 
     return make

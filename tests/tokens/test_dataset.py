@@ -15,14 +15,14 @@ from synthlaw.common.files import write_json
 from synthlaw.tokens import dataset
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import BOS, EOS, Tokenizer, train_bpe
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_texts
 
 MakeSet = Callable[[str, int], TokenDataset]
 
 
 def test_documents_come_back_between_bos_and_eos(tmp_path: Path, tokenizer: Tokenizer) -> None:
     texts = ["The river of the stone.", "", "Übergröße 漢字 \n\n tab\t"]
-    manifest = write_dataset(tmp_path, texts, tokenizer)
+    manifest = write_texts(tmp_path, texts, tokenizer)
     data = TokenDataset(tmp_path)
     assert manifest.documents == 3
     assert manifest.bytes == sum(len(text.encode()) for text in texts)
@@ -92,7 +92,7 @@ def test_more_shards_than_maps_read_the_same(
     assert np.array_equal(again.windows(starts, 50), data.windows(starts, 50))
 
 
-@pytest.mark.parametrize("file", ["00001.bin", "00002.idx"])
+@pytest.mark.parametrize("file", ["00000-001.bin", "00000-002.idx"])
 def test_a_flipped_byte_is_found_and_named(make_set: MakeSet, file: str) -> None:
     data = make_set("x", 40)
     path = data.folder / file
@@ -108,18 +108,18 @@ def test_a_flipped_byte_is_found_and_named(make_set: MakeSet, file: str) -> None
 
 def test_missing_and_torn_shards_are_found_at_once(make_set: MakeSet) -> None:
     data = make_set("x", 40)
-    (data.folder / "00000.bin").unlink()
-    torn = data.folder / "00002.idx"
+    (data.folder / "00000-000.bin").unlink()
+    torn = data.folder / "00000-002.idx"
     torn.write_bytes(torn.read_bytes()[:-4])
     with pytest.raises(UsageError) as caught:
         TokenDataset(data.folder)
-    assert "00000.bin: the shard's file is missing" in str(caught.value)
-    assert "00002.idx: found" in str(caught.value)
+    assert "00000-000.bin: the shard's file is missing" in str(caught.value)
+    assert "00000-002.idx: found" in str(caught.value)
     assert "delete the files named" in str(caught.value)
 
 
 def test_a_folder_without_manifest_is_not_a_token_set(tmp_path: Path) -> None:
-    np.zeros(4, np.uint16).tofile(tmp_path / "00000.bin")
+    np.zeros(4, np.uint16).tofile(tmp_path / "00000-000.bin")
     with pytest.raises(UsageError, match="not a finished token set"):
         TokenDataset(tmp_path)
 
@@ -152,7 +152,7 @@ def test_a_tokenizer_swapped_in_the_set_is_found(make_set: MakeSet, tokenizer: T
 
 def test_identity_is_of_tokens_and_borders(tmp_path: Path, tokenizer: Tokenizer) -> None:
     def identity(name: str, texts: list[str]) -> str:
-        write_dataset(tmp_path / name, texts, tokenizer)
+        write_texts(tmp_path / name, texts, tokenizer)
         return TokenDataset(tmp_path / name).identity
 
     assert identity("a", ["one", "two"]) == identity("b", ["one", "two"])
@@ -160,7 +160,7 @@ def test_identity_is_of_tokens_and_borders(tmp_path: Path, tokenizer: Tokenizer)
 
 
 def test_a_set_without_documents_opens(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    assert write_dataset(tmp_path, [], tokenizer).tokens == 0
+    assert write_texts(tmp_path, [], tokenizer).tokens == 0
     data = TokenDataset(tmp_path)
     data.verify()
     assert (len(everything(data)), len(data.lengths())) == (0, 0)

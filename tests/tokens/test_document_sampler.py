@@ -15,7 +15,7 @@ from synthlaw.tokens import document_sampler
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.document_sampler import DocumentSampler
 from synthlaw.tokens.tokenizer import Tokenizer
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_texts
 
 MakeSampler = Callable[..., DocumentSampler]
 CONTEXT = 64
@@ -26,7 +26,7 @@ def sets(tmp_path: Path, tokenizer: Tokenizer) -> dict[str, TokenDataset]:
     """Long natural documents and short synthetic ones, each with its number in it."""
     for name, count, words in (("natural", 60, 40), ("hq", 40, 8)):
         texts = [f"{name} {i} " + "river stone " * (words + i % 5) for i in range(count)]
-        write_dataset(tmp_path / name, texts, tokenizer, shard_characters=1500)
+        write_texts(tmp_path / name, texts, tokenizer, shard_characters=1500)
     return {name: TokenDataset(tmp_path / name) for name in ("natural", "hq")}
 
 

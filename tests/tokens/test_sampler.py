@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.permutation import Permutation
 from synthlaw.tokens.dataset import TokenDataset
-from synthlaw.tokens.permutation import Permutation
 from synthlaw.tokens.sampler import MixtureSampler, windows_of
 from synthlaw.tokens.shares import Phase
 

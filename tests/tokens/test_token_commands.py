@@ -81,13 +81,13 @@ def test_check_names_damage_and_the_wrong_tokenizer(run: Any) -> None:
     run("tokenize", "--input", "b.jsonl", "--vocab", "310", "--out", "c")
     status, value, said = run("check", "a", "--tokenizer", "c/tokenizer.json")
     assert status == 2 and "whose ids mean other text" in said and len(value["problems"]) == 1
-    raw = bytearray(Path("a/00000.bin").read_bytes())
+    raw = bytearray(Path("a/00000-000.bin").read_bytes())
     raw[99] ^= 4
-    Path("a/00000.bin").write_bytes(raw)
+    Path("a/00000-000.bin").write_bytes(raw)
     Path("a/tokenizer.json").write_bytes(Path("c/tokenizer.json").read_bytes())
     status, value, _ = run("check", "a")
     assert status == 2 and len(value["problems"]) == 2
-    assert "00000.bin: SHA-256 is" in value["problems"][0]
+    assert "00000-000.bin: SHA-256 is" in value["problems"][0]
     assert "the tokenizer was changed after" in value["problems"][1]
     status, _, said = run("tokenize", "--input", "a.jsonl", "--vocab", "300", "--out", "a")
     assert status == 2 and "was changed after `tokenize --vocab` trained it" in said

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.errors import UsageError
+from synthlaw.corpus.documents import Document, write_documents
+from synthlaw.corpus.readers.input_file import InputFile
+from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.execute.executors.local import LocalExecutor
+from synthlaw.execute.inline import InlineExecutor
 from synthlaw.tokens import writing
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_dataset, write_texts
 
 TEXTS = [f"The river {i} of the stone market was winter {i * i}. " * (i % 7) for i in range(300)]
 SHARD = 4000
@@ -30,17 +33,51 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def write(folder: Path, tokenizer: Tokenizer, workers: int = 1) -> dict[str, bytes]:
-    write_dataset(
-        folder, TEXTS, tokenizer, made_from="texts", workers=workers, shard_characters=SHARD
-    )
+@pytest.fixture
+def files(tmp_path: Path) -> list[InputFile]:
+    """The texts in four files."""
+    for number in range(4):
+        documents = [Document(str(n), TEXTS[n]) for n in range(75 * number, 75 * number + 75)]
+        write_documents(tmp_path / "texts" / f"{number}.jsonl", documents)
+    return find_input_files("texts", tmp_path)
+
+
+def write(
+    folder: Path, files: list[InputFile], tokenizer: Tokenizer, workers: int = 1
+) -> dict[str, bytes]:
+    with LocalExecutor(workers) if workers > 1 else InlineExecutor() as executor:
+        write_dataset(folder, files, tokenizer, executor, shard_characters=SHARD)
     return contents(folder)
 
 
-def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    alone = write(tmp_path / "1", tokenizer)
+@pytest.fixture(autouse=True)
+def _one_job_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "FILES_BYTES", 1)
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(
+    tmp_path: Path, files: list[InputFile], tokenizer: Tokenizer
+) -> None:
+    alone = write(tmp_path / "1", files, tokenizer)
     assert sum(name.endswith(".bin") for name in alone) > 8
-    assert write(tmp_path / "3", tokenizer, workers=3) == alone
+    assert write(tmp_path / "3", files, tokenizer, workers=3) == alone
+
+
+def test_a_set_holds_its_texts_in_order_however_they_are_cut_into_jobs(
+    tmp_path: Path,
+    files: list[InputFile],
+    tokenizer: Tokenizer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ids = []
+    for most in (1, 10**9):
+        monkeypatch.setattr(writing, "FILES_BYTES", most)
+        write(tmp_path / str(most), files, tokenizer)
+        data = TokenDataset(tmp_path / str(most))
+        data.verify()
+        assert [tokenizer.decode(data.document(n)) for n in range(300)] == TEXTS
+        ids.append(data.read(0, data.manifest.tokens).tolist())
+    assert ids[0] == ids[1]
 
 
 @given(st.lists(st.integers(0, 60), max_size=40), st.integers(1, 100))
@@ -50,7 +87,7 @@ def test_documents_come_back_whatever_the_shard_size(
 ) -> None:
     folder = tmp_path_factory.mktemp("set")
     texts = ["river stone " * size for size in sizes]
-    manifest = write_dataset(folder, texts, tokenizer, shard_characters=shard)
+    manifest = write_texts(folder, texts, tokenizer, shard_characters=shard)
     data = TokenDataset(folder)
     data.verify()
     assert manifest.documents == len(texts)
@@ -87,7 +124,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path, big: list[str]) 
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (out / "dataset.json").exists()
-    kept = {path: path.stat().st_mtime_ns for path in out.glob("0000[01].*")}
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("00000-00[01].*")}
     assert len(kept) == 6
     with pytest.raises(UsageError, match="not a finished token set"):
         TokenDataset(out)
@@ -103,90 +140,71 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path: Path, big: list[str]) 
         assert not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text()
 
 
-def test_deleted_shards_are_made_again(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    before = write(tmp_path / "set", tokenizer)
-    (tmp_path / "set" / "00002.bin").unlink()
-    (tmp_path / "set" / "00004.idx").write_bytes(b"torn")
-    untouched = (tmp_path / "set" / "00001.bin").stat().st_mtime_ns
-    assert write(tmp_path / "set", tokenizer) == before
-    assert (tmp_path / "set" / "00001.bin").stat().st_mtime_ns == untouched
+def test_deleted_shards_are_made_again(
+    tmp_path: Path, files: list[InputFile], tokenizer: Tokenizer
+) -> None:
+    folder = tmp_path / "set"
+    before = write(folder, files, tokenizer)
+    (folder / "00000-001.bin").unlink()
+    (folder / "00002-000.idx").write_bytes(b"torn")
+    untouched = {
+        name: (folder / f"{name}.bin").stat().st_mtime_ns for name in ("00000-000", "00001-000")
+    }
+    assert write(folder, files, tokenizer) == before
+    for name, changed in untouched.items():
+        assert (folder / f"{name}.bin").stat().st_mtime_ns == changed
 
 
-def test_a_finished_set_is_not_read_again(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    before = write(tmp_path / "set", tokenizer)
-
-    def never() -> Iterator[str]:
-        raise AssertionError("the texts were read")
-        yield ""
-
-    again = write_dataset(
-        tmp_path / "set", never(), tokenizer, made_from="texts", shard_characters=SHARD
-    )
-    assert again.documents == len(TEXTS)
-    assert contents(tmp_path / "set") == before
+def test_a_finished_set_is_not_read_again(
+    tmp_path: Path, files: list[InputFile], tokenizer: Tokenizer
+) -> None:
+    before = write(tmp_path / "set", files, tokenizer)
+    for path in (tmp_path / "texts").iterdir():
+        path.unlink()
+    assert write(tmp_path / "set", files, tokenizer) == before
 
 
-def test_other_work_in_the_folder_is_refused(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    write(tmp_path / "set", tokenizer)
+def test_other_work_in_the_folder_is_refused(
+    tmp_path: Path, files: list[InputFile], tokenizer: Tokenizer
+) -> None:
+    write(tmp_path / "set", files, tokenizer)
     before = contents(tmp_path / "set")
-    for made_from, shard in (("other", SHARD), ("texts", SHARD + 1), (None, SHARD)):
+    for given_files, shard in ((files[1:], SHARD), (files, SHARD + 1)):
         with pytest.raises(UsageError, match="holds a token set of other texts"):
             write_dataset(
-                tmp_path / "set",
-                TEXTS,
-                tokenizer,
-                made_from=made_from,
-                shard_characters=shard,
+                tmp_path / "set", given_files, tokenizer, InlineExecutor(), shard_characters=shard
             )
     assert contents(tmp_path / "set") == before
 
 
-def test_a_failure_on_the_way_leaves_finished_shards(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    def broken() -> Iterator[str]:
-        yield from TEXTS[:100]
-        raise UsageError("bad line")
-
-    with pytest.raises(UsageError, match="bad line"):
-        write_dataset(tmp_path, broken(), tokenizer, made_from="texts", shard_characters=SHARD)
-    notes = len(list(tmp_path.glob("*.note.json")))
-    assert notes >= 2
-    assert not list(tmp_path.glob(".aside-*"))
-    with pytest.raises(UsageError, match="unfinished token set of other texts"):
-        write_dataset(tmp_path, TEXTS, tokenizer, made_from="other", shard_characters=SHARD)
-    # What is there is of the first hundred texts of the same input: it is built upon.
-    assert write(tmp_path, tokenizer) == write(tmp_path.parent / "whole", tokenizer)
-
-
-def test_an_input_that_changed_between_runs_is_found(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    write(tmp_path, tokenizer)
-    (tmp_path / "00003.bin").unlink()
-    with pytest.raises(UsageError, match="the input is not what it was"):
-        write_dataset(
-            tmp_path,
-            ["x" * 100, *TEXTS],
-            tokenizer,
-            made_from="texts",
-            shard_characters=SHARD,
-        )
-
-
-def test_a_worker_that_dies_is_an_error_and_not_a_wait(
-    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+def test_a_failure_on_the_way_leaves_finished_shards(
+    tmp_path: Path, files: list[InputFile], tokenizer: Tokenizer
 ) -> None:
-    parent = os.getpid()
+    whole = write(tmp_path / "whole", files, tokenizer)
+    good = (tmp_path / "texts" / "1.jsonl").read_text()
+    (tmp_path / "texts" / "1.jsonl").write_text(good + "no document\n")
+    with pytest.raises(UsageError, match=r"1\.jsonl:76: not JSON"):
+        write(tmp_path / "set", files, tokenizer)
+    assert len(list((tmp_path / "set").glob("00000-*.note.json"))) >= 2
+    assert len(list((tmp_path / "set").glob("00001-*.note.json"))) >= 1
+    assert not list((tmp_path / "set").glob(".aside-*"))
+    with pytest.raises(UsageError, match="unfinished token set of other texts"):
+        write(tmp_path / "set", files[:2], tokenizer)
+    (tmp_path / "texts" / "1.jsonl").write_text(good)
+    assert write(tmp_path / "set", files, tokenizer) == whole
 
-    def texts() -> Iterator[str]:
-        for number, text in enumerate(TEXTS):
-            if number == 200:
-                children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-                for child in children:
-                    if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
-                        os.kill(int(child), signal.SIGKILL)
-            yield text
 
-    monkeypatch.setattr(writing, "BLOCK_DOCUMENTS", 20)
-    with pytest.raises(SynthlawError, match="ended before its work was done"):
-        write_dataset(tmp_path, texts(), tokenizer, made_from="texts", workers=2)
+def test_an_input_that_changed_between_runs_is_found(
+    tmp_path: Path, files: list[InputFile], tokenizer: Tokenizer
+) -> None:
+    folder = tmp_path / "set"
+    write(folder, files, tokenizer)
+    (folder / "00001-001.bin").unlink()
+    # Behind the back of those who named its content.
+    place = tmp_path / "texts" / "1.jsonl"
+    place.write_text(json.dumps({"text": "x" * 2000}) + "\n" + place.read_text())
+    with pytest.raises(UsageError, match="the input is not what it was"):
+        write(folder, files, tokenizer)
 
 
 FULL_DISK = """
@@ -215,7 +233,7 @@ def test_a_disk_that_fills_keeps_the_shards_before(
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "status").read_text().strip() == "1"
     said = (tmp_path / "first.txt").read_text()
-    assert "the disk is full" in said and "finished shards are kept" in said
+    assert "the disk is full" in said and "what is finished is kept" in said
     assert "Traceback" not in said
     kept, whole = contents(tmp_path / "kept"), contents(tmp_path / "whole")
     shards = [name for name in kept if name.endswith((".bin", ".idx"))]

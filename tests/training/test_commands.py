@@ -14,7 +14,7 @@ import pytest
 from synthlaw.cli.main import main
 from synthlaw.common.files import read_json
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
-from synthlaw.tokens.writing import write_dataset
+from synthlaw.tokens.writing import write_texts
 from synthlaw.training.metrics import read_metrics
 
 RUN = ["--source", "a=a", "--share", "a=1", "--size", "0.1M", "--tokens", "1280"]
@@ -27,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     words = ["salt", "river", "under", "seven", "lamps", "carry", "north", "grain"]
     texts = [" ".join(random.Random(seed).choices(words, k=200)) for seed in range(20)]
     train_bpe(texts, 300, tmp_path / "tokenizer.json")
-    write_dataset(tmp_path / "a", texts, Tokenizer(tmp_path / "tokenizer.json"))
+    write_texts(tmp_path / "a", texts, Tokenizer(tmp_path / "tokenizer.json"))
     shutil.copy(tmp_path / "tokenizer.json", tmp_path / "a")
     monkeypatch.chdir(tmp_path)
 

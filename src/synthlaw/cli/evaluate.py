@@ -226,11 +226,12 @@ def _check_name(name: str) -> None:
 def _prepared(
     evaluator: Evaluator, name: str, found: list[Document], count: int, seed: int
 ) -> PreparedDomain:
+    from synthlaw.corpus.sampling import lowest
     from synthlaw.evaluation.evaluate import prepare_domain
-    from synthlaw.study.data.natural import choose
 
     if count:
-        found = choose(found, count, seed)
+        chosen = lowest(found, count, seed)
+        found = [document for place, document in enumerate(found) if place in chosen]
     return prepare_domain(name, found, evaluator.tokenizer, evaluator.protocol)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.ownership import claimed
-from synthlaw.common.progress import Meter, meter, say
 from synthlaw.corpus.documents import DOCUMENTS_FOLDER
 from synthlaw.corpus.readers.sources import find_files
 
 if TYPE_CHECKING:
     from synthlaw.generate.mixing import RecipeMix
     from synthlaw.generate.run.card import Reporting
-    from synthlaw.generate.run.workers import FolderOutcome, FolderProgress
+    from synthlaw.generate.run.workers import FolderOutcome
 
 
 @click.command(cls=SectionedCommand)
@@ -54,7 +52,7 @@ def generate(
           --base-url http://b:8000 --concurrency 600 --input web.parquet --out qa
       synthlaw generate --status --out qa
     """
-    from synthlaw.generate.run.folder import folder_status
+    from synthlaw.generate.run.status import folder_status
 
     if only_status:
         state = folder_status(out)
@@ -141,6 +139,7 @@ def _files(places: tuple[Path, ...]) -> list[Path]:
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
     from synthlaw.generate.engines.registry import make_engine
     from synthlaw.generate.engines.vllm_options import OwnServer, parse_options
+    from synthlaw.generate.run.meter import drawn
     from synthlaw.generate.run.workers import run_folder
 
     names = ("model", "base_urls", "concurrency", "tokenizer", "threads", "api", "fold_system")
@@ -151,18 +150,7 @@ def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) 
     )
     engine = make_engine(options["kind"], server=server, **{name: options[name] for name in names})
     reporting = _reporting(options)
-    with ExitStack() as stack:
-        drawn: list[Meter] = []
-
-        def draw(progress: FolderProgress) -> None:
-            if not drawn:
-                if progress.finished:
-                    say(f"  {progress.finished} of {progress.total} were there already")
-                label = f"generate {' and '.join(mix.recipes)}"
-                bar = meter(label, progress.total, "doc", done=progress.finished)
-                drawn.append(stack.enter_context(bar))
-            drawn[0].update(progress.done, _note(progress))
-
+    with drawn(f"generate {' and '.join(mix.recipes)}") as show:
         return run_folder(
             mix,
             engine,
@@ -171,17 +159,8 @@ def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) 
             block_size=options["shard_size"],
             retry_failed=options["retry_failed"],
             reporting=reporting,
-            on_progress=draw,
+            on_progress=show,
         )
-
-
-def _note(progress: FolderProgress) -> str:
-    """What stands beside the bar."""
-    return (
-        f"{format_count(progress.tokens_per_second)} tokens/s, "
-        f"{sum(progress.in_flight.values())} in flight, {progress.waiting} waiting, "
-        f"{progress.session.requests} answers, {progress.session.failed} failed"
-    )
 
 
 def _summary(outcome: FolderOutcome, out: Path) -> dict[str, Any]:
@@ -221,6 +200,7 @@ def status_lines(state: dict[str, Any]) -> list[str]:
         f"{state['blocks_done']} of {state['blocks']} blocks of "
         f"{state['source_documents']} source documents are finished"
         + (f"; {format_seconds(left)} left" if left else ""),
+        *_kept(state),
         f"{state['documents']} documents, {format_count(state['document_tokens'])} tokens",
         f"{sum(state['dropped'].values())} dropped{_by_reason(state['dropped'])}",
         f"{state['failed']} failed{_by_reason(state['failed_by_reason'])}",
@@ -234,6 +214,19 @@ def status_lines(state: dict[str, Any]) -> list[str]:
             f"{worker['tokens_per_second']} tokens/s, {queue}, {worker['waiting']} waiting, "
             f"{worker['failed']} failed"
         )
+    return lines
+
+
+def _kept(state: dict[str, Any]) -> list[str]:
+    """What lies in journals, and what is still needed."""
+    lines = []
+    if state["answers_kept"]:
+        lines.append(
+            f"{state['answers_kept']:,} answers of unfinished blocks are kept and will not be "
+            "asked for again"
+        )
+    if state["tokens_needed"] is not None:
+        lines.append(f"{state['tokens']:,} of {state['tokens_needed']:,} tokens needed")
     return lines
 
 

@@ -32,7 +32,12 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
             help="JSONL(.gz, .zst) or Parquet with id and text; may be repeated.",
         ),
         click.option("--out", required=True, type=_FILE, help="Output folder."),
-        click.option("--shard-size", default=500, type=_COUNT, help="Documents per output file."),
+        click.option(
+            "--shard-size",
+            default=500,
+            type=_COUNT,
+            help="Documents in the first output files; later ones grow to a 64th of what precedes.",
+        ),
         click.option("--seed", default=0, help="Every request derives its own."),
         click.option("--rollouts", default=1, type=_COUNT, help="Answers per document."),
         click.option("--retry-failed", is_flag=True, help="Ask again for what failed, no more."),

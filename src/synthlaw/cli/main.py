@@ -28,6 +28,7 @@ COMMANDS = {
     "status": ("synthlaw.cli.study", "status", "What is done, failed and left in a study folder."),
     "prepare": ("synthlaw.cli.prepare", "prepare", "Natural text to training documents."),
     "generate": ("synthlaw.cli.generate", "generate", "Documents to synthetic documents."),
+    "work": ("synthlaw.cli.work", "work", "Help to generate the text of a running study."),
     "tokenize": ("synthlaw.cli.tokens", "tokenize", "Documents to a token set."),
     "check": ("synthlaw.cli.tokens", "check", "Whether a token set is as it was written."),
     "mix": ("synthlaw.cli.tokens", "mix", "Realised shares and epochs of a mixture."),

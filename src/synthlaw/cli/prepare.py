@@ -105,6 +105,8 @@ def prepare(
     from synthlaw.corpus.pipeline import Source, make_corpus
     from synthlaw.corpus.readers.sources import find_input_files
     from synthlaw.corpus.settings import Settings
+    from synthlaw.execute.base import ExecutorSettings
+    from synthlaw.execute.registry import make_executor
 
     if remove_contaminated and not decontaminate:
         raise UsageError("--remove-contaminated needs --decontaminate PLACE")
@@ -116,9 +118,8 @@ def prepare(
     )
     sources = [Source(find_input_files(place, Path.cwd())) for place in inputs]
     index, evaluation = _index(decontaminate, settings.ngram) if decontaminate else (None, None)
-    counts = make_corpus(
-        sources, settings, out, index=index, evaluation=evaluation, workers=workers
-    )
+    with make_executor("local", ExecutorSettings(workers=workers)) as executor:
+        counts = make_corpus(sources, settings, out, executor, index=index, evaluation=evaluation)
     answer(counts, _lines(counts, out), as_json)
 
 

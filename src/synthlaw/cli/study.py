@@ -12,6 +12,7 @@ from synthlaw.cli.output import answer, json_option
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_text
 from synthlaw.common.progress import say
+from synthlaw.execute.registry import executor_names
 from synthlaw.study.workspace import STAGES
 
 _TEMPLATES = resources.files("synthlaw.study") / "templates"
@@ -106,7 +107,7 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
 )
 @click.option(
     "--executor",
-    type=click.Choice(["local", "ray", "slurm"]),
+    type=click.Choice(executor_names()),
     default="local",
     show_default=True,
     help="Where runs are executed; ray and slurm need the extra of that name.",
@@ -167,7 +168,7 @@ def status(folder: Path, as_json: bool) -> None:
     Example:
       synthlaw status results
     """
-    from synthlaw.generate.run.folder import folder_status, is_generation
+    from synthlaw.generate.run.status import folder_status, is_generation
 
     if is_generation(folder):
         from synthlaw.cli.generate import status_lines as generation_lines

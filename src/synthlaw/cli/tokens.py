@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +71,8 @@ def tokenize(
       synthlaw tokenize --input 'crawl/*.jsonl.gz' --tokenizer llama3 --out tokens/crawl
     """
     from synthlaw.corpus.readers.sources import all_input_files
+    from synthlaw.execute.base import ExecutorSettings
+    from synthlaw.execute.registry import make_executor
     from synthlaw.tokens.dataset import TOKENIZER_FILE
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.tokens.writing import write_dataset
@@ -84,13 +84,12 @@ def tokenize(
         place = str(_trained(out, vocab, pieces))
     assert place is not None
     tokenizer = Tokenizer(place)
-    with _texts("tokenizing", pieces) as texts:
+    with make_executor("local", ExecutorSettings(workers=workers)) as executor:
         manifest = write_dataset(
             out,
-            texts,
+            pieces,
             tokenizer,
-            made_from=[piece.key() for piece in pieces],
-            workers=workers,
+            executor,
             shard_characters=round(parse_count(shard_text, "--shard-text")),
         )
     if (
@@ -111,12 +110,13 @@ def tokenize(
 
 def _trained(out: Path, vocab: int, pieces: list[InputFile]) -> Path:
     """The BPE trained on the input, found again if an earlier run of this very work left it."""
+    from synthlaw.corpus.sampling import first_texts
     from synthlaw.tokens.dataset import TOKENIZER_FILE
-    from synthlaw.tokens.tokenizer import train_bpe
+    from synthlaw.tokens.tokenizer import BPE_BYTES, Sample, train_bpe
     from synthlaw.tokens.writing import holds_set
 
     place, note = out / TOKENIZER_FILE, out / TRAINED
-    key = digest_of([[piece.key() for piece in pieces], vocab])
+    key = digest_of([[piece.key() for piece in pieces], vocab, BPE_BYTES])
     if note.exists() and place.exists():
         value = read_json(note)
         if value["sha256"] != file_digest(place):
@@ -130,24 +130,10 @@ def _trained(out: Path, vocab: int, pieces: list[InputFile]) -> Path:
         raise UsageError(
             f"{out}: holds a token set of another tokenizer; remove it or give another folder"
         )
-    with _texts(f"training a BPE of {vocab:,} entries", pieces) as texts:
-        train_bpe(texts, vocab, place)
-    write_json(note, {"key": key, "sha256": file_digest(place)})
+    sample = Sample()
+    train_bpe(sample.counted(first_texts(pieces, BPE_BYTES)), vocab, place)
+    write_json(note, {"key": key, "sha256": file_digest(place), "sample": sample.record()})
     return place
-
-
-@contextmanager
-def _texts(label: str, pieces: list[InputFile]) -> Iterator[Iterator[str]]:
-    """The texts of `pieces`, with progress over their bytes as they lie on disk."""
-    from synthlaw.corpus.readers.input_file import ReadReport
-    from synthlaw.corpus.readers.read import read_input
-
-    with meter(label, sum(piece.size for piece in pieces), "B") as bar:
-        yield (
-            document.text
-            for piece in pieces
-            for document in read_input(piece, ReadReport(on_read=bar.advance))
-        )
 
 
 @click.command()

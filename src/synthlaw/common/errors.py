@@ -15,6 +15,14 @@ class UsageError(SynthlawError):
     exit_status = 2
 
 
+class InterruptedWorkError(SynthlawError):
+    """Work was asked to stop and saved its state: it is no failure, and goes on when taken up."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
 class MissingExtraError(UsageError):
     """An optional dependency is needed; names the extra that brings it."""
 

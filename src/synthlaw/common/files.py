@@ -6,15 +6,47 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.liveness import host_tag, process_exists
 from synthlaw.common.ownership import check_replaceable, write_mark
 
 ASIDE = ".aside-"
-"""Prefix of names under which unfinished work is written; such names are never read."""
+"""Prefix of names under which unfinished work is written; such names are never read.
+The machine and the process that writes follow."""
+
+ABANDONED_SECONDS = 86400.0
+"""Unfinished work of another machine is abandoned when nothing in it changed for so long."""
+
+
+def _aside_prefix() -> str:
+    return f"{ASIDE}{host_tag()}-{os.getpid()}-"
+
+
+def remove_abandoned(paths: Iterable[Path]) -> None:
+    """Remove unfinished work, named by ASIDE, whose process is gone; what others write stays."""
+    for path in paths:
+        if _is_abandoned(path):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    host, _, rest = path.name.removeprefix(ASIDE).partition("-")
+    pid = rest.partition("-")[0]
+    if host == host_tag() and pid.isdecimal():
+        return not process_exists(int(pid))
+    try:
+        last = max(one.stat().st_mtime for one in [path, *path.rglob("*")])
+    except FileNotFoundError:
+        return False  # somebody is at work on it
+    return time.time() - last > ABANDONED_SECONDS
 
 
 def _sync(path: Path) -> None:
@@ -30,7 +62,7 @@ def _sync(path: Path) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a name to write to; on success it is synced and renamed to `path`, else removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=ASIDE, suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_aside_prefix(), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     aside = Path(name)
     try:
@@ -63,7 +95,7 @@ def atomic_folder(path: Path, kind: str | None = None) -> Iterator[Path]:
     if kind is not None and path.is_dir():
         check_replaceable(path, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=_aside_prefix(), dir=path.parent))
     try:
         yield aside
         if kind is not None:
@@ -77,7 +109,7 @@ def atomic_folder(path: Path, kind: str | None = None) -> Iterator[Path]:
         aside.chmod(0o755)
         if path.exists():
             # The old folder goes away only after the new one has its name.
-            old = Path(tempfile.mkdtemp(prefix=ASIDE, dir=path.parent))
+            old = Path(tempfile.mkdtemp(prefix=_aside_prefix(), dir=path.parent))
             path.replace(old / path.name)
             aside.replace(path)
             shutil.rmtree(old, ignore_errors=True)

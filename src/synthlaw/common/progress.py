@@ -46,8 +46,10 @@ class Meter:
             self.note = note
         self._draw()
 
-    def update(self, done: float, note: str | None = None) -> None:
-        """Set the units done so far."""
+    def update(self, done: float, note: str | None = None, total: float | None = None) -> None:
+        """Set the units done so far; `total` where an estimate of the whole has changed."""
+        if total is not None:
+            self.total = total
         self.advance(done - self.done, note)
 
     def rate(self) -> float:
@@ -95,7 +97,7 @@ class _BarMeter(Meter):
         self._task = progress.add_task(label, total=total, unit=unit, note="", meter=self)
 
     def _draw(self) -> None:
-        self._progress.update(self._task, completed=self.done, note=self.note)
+        self._progress.update(self._task, completed=self.done, total=self.total, note=self.note)
 
 
 @contextmanager

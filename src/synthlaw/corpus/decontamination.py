@@ -7,13 +7,21 @@ cannot be found so; they are counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from synthlaw.common.files import atomic_folder
 from synthlaw.common.ngrams import USUAL_N, NgramIndex, Overlap
 from synthlaw.common.wordhash import Words, words_of
-from synthlaw.corpus.documents import Document
+from synthlaw.corpus.documents import Document, read_documents
+from synthlaw.corpus.parquet import PartWriter
+
+OVERLAPS = "contamination.jsonl"
 
 MOST_SPANS = 20
 """Spans of one overlap that are listed; their words are all counted."""
@@ -107,6 +115,29 @@ class Contamination:
         }
 
 
-def clean(documents: Iterable[Document], found: Contamination) -> Iterator[Document]:
-    """The documents that share nothing; `found` takes the report on all."""
-    return (doc for doc in documents if not found.check(doc.id, doc.text))
+def check_part(
+    task: Mapping[str, Any], out: Path, report: Callable[[float], None]
+) -> dict[str, Any]:
+    """A job: what one part of documents shares with the sets of an index, as contamination.jsonl.
+
+    task: "name" of the job's folder; "part", a file of documents; "index", the folder of an
+    NgramIndex; "keep", whether the part is written again without what shares something.
+    Returns the counts as "state", and as "parts" what was kept.
+    """
+    found = Contamination(NgramIndex.load(Path(task["index"])))
+    part = Path(task["part"])
+    with atomic_folder(out / task["name"]) as aside:
+        kept = PartWriter(aside, "documents", pq.read_schema(part)) if task["keep"] else None
+        for document in read_documents(part):
+            shared = found.check(document.id, document.text)
+            if kept is not None and not shared:
+                kept.add(document.row())
+            report(1)
+        with (aside / OVERLAPS).open("w", encoding="utf-8") as stream:
+            for row in found.rows:
+                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        parts = [made.as_json() for made in kept.close()] if kept is not None else []
+    return {
+        "state": found.state(),
+        "parts": [made | {"name": f"{task['name']}/{made['name']}"} for made in parts],
+    }

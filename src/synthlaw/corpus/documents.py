@@ -1,7 +1,8 @@
 """The document: the artifact that the corpus and generate rooms hand on.
 
 Parquet (zstd) or JSONL (plain, .gz, .zst) with `id` and `text`; every other column is kept in
-`fields`. A datatrove document (its `metadata` and `media`) passes through without loss.
+`fields`. A datatrove document (its `metadata` and `media`) passes through without loss. Many
+documents are a dataset of such files (common/parts.py).
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path
+from synthlaw.common.parts import Dataset, Numbers
 from synthlaw.common.streams import open_binary
 
 DOCUMENTS_FOLDER = "documents"
@@ -134,35 +137,84 @@ def _parse_line(line: bytes, place: str) -> Iterator[tuple[dict[str, Any], str]]
     yield row, place
 
 
+def read_dataset(dataset: Dataset) -> Iterator[Document]:
+    """All documents of a dataset in order; memory is one batch."""
+    for path in dataset.paths:
+        yield from read_documents(path)
+
+
+PERMUTED_BYTES = 1 << 25
+"""Text that `permuted_documents` fetches at once."""
+
+_PERMUTED_DOCUMENTS = 1 << 13
+
+
+def permuted_documents(
+    dataset: Dataset, seed: int, start: int = 0, stop: int | None = None
+) -> Iterator[Document]:
+    """The documents at places `start` to `stop` of a seeded order of the whole dataset.
+
+    Nothing is sorted: the order is a permutation that is worked out where it is asked for. Memory
+    is some 32 MB of text. A document costs at most one row group of its part, less where many of
+    a batch share one.
+    """
+    stop = dataset.documents if stop is None else min(stop, dataset.documents)
+    mean = max(1, dataset.text_bytes // max(1, dataset.documents))
+    step = max(1, min(_PERMUTED_DOCUMENTS, PERMUTED_BYTES // mean))
+    order = dataset.order(seed)
+    for first in range(start, stop, step):
+        yield from documents_at(dataset, order(np.arange(first, min(first + step, stop))))
+
+
+def documents_at(dataset: Dataset, numbers: Numbers) -> list[Document]:
+    """The documents in the rows `numbers`, in that order; memory is these and one batch."""
+    parts, rows = dataset.locate(numbers)
+    found: dict[int, Document] = {}
+    for part in np.unique(parts).tolist():
+        places = np.flatnonzero(parts == part)
+        places = places[np.argsort(rows[places], kind="stable")]
+        wanted = _rows_of(dataset.paths[part], rows[places])
+        found.update(zip(places.tolist(), wanted, strict=True))
+    return [found[place] for place in range(len(numbers))]
+
+
+def _rows_of(path: Path, rows: Numbers) -> Iterator[Document]:
+    """Documents of one file by row, ascending."""
+    if not path.name.endswith(PARQUET_ENDINGS):
+        wanted = iter(rows.tolist())
+        row = next(wanted, None)
+        for number, document in enumerate(read_documents(path)):
+            while row == number:
+                yield document
+                row = next(wanted, None)
+            if row is None:
+                return
+        return
+    with pq.ParquetFile(path) as file:
+        sizes = [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)]
+        starts = np.cumsum([0, *sizes])
+        groups = np.searchsorted(starts, rows, side="right") - 1
+        for number in np.unique(groups).tolist():
+            table = file.read_row_group(number)
+            here = rows[groups == number] - starts[number]
+            for row in table.take(pa.array(here)).to_pylist():
+                yield document_from_row(row, str(path))
+
+
 def write_documents(path: Path, documents: Iterable[Document]) -> int:
     """Write documents atomically as Parquet (zstd) or JSONL by `path`'s ending; returns how many.
 
-    The bytes depend on the documents alone.
+    The bytes depend on the documents alone; memory is one batch.
     """
-    rows = [document.row() for document in documents]
+    from synthlaw.corpus.parquet import write_parquet
+
     with atomic_path(path) as aside:
         if path.name.endswith(PARQUET_ENDINGS):
-            pq.write_table(_table(rows), aside, compression="zstd")
-        else:
-            compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
-            with pa.output_stream(str(aside), compression=compression) as stream:
-                for row in rows:
-                    stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-    return len(rows)
-
-
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    if rows:
-        columns = dict.fromkeys(key for row in rows for key in row)
-        return pa.table({key: _column([row.get(key) for row in rows]) for key in columns})
-    return pa.table({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())})
-
-
-def _column(values: list[Any]) -> pa.Array:
-    """A column of values; as JSON text where they have no common type that Parquet can hold."""
-    try:
-        array = pa.array(values)
-        pq.write_table(pa.table({"x": array}), pa.BufferOutputStream())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return pa.array([None if v is None else json.dumps(v, ensure_ascii=False) for v in values])
-    return array
+            return write_parquet(aside, ((d.id, d.text, d.fields) for d in documents))
+        count = 0
+        compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+        with pa.output_stream(str(aside), compression=compression) as stream:
+            for document in documents:
+                stream.write(json.dumps(document.row(), ensure_ascii=False).encode() + b"\n")
+                count += 1
+    return count

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synthlaw.common import parts
+from synthlaw.common.parts import Part
+
 BATCH_DOCUMENTS = 1024
+"""Documents that are read at once."""
+
+GROUP_DOCUMENTS = 256
+"""Documents of a row group, which is what reading a single document of a part costs."""
+
 _BATCH_BYTES = 1 << 25
 
 JSON = "json"
@@ -38,7 +46,7 @@ class TableWriter:
         """Add one row; missing columns are null."""
         self._rows.append(row)
         self._bytes += len(row["text"])
-        if len(self._rows) >= BATCH_DOCUMENTS or self._bytes >= _BATCH_BYTES:
+        if len(self._rows) >= GROUP_DOCUMENTS or self._bytes >= _BATCH_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -55,15 +63,87 @@ class TableWriter:
         self._writer.close()
 
 
-def join_tables(parts: Sequence[Path], path: Path) -> None:
-    """One file of all parts' rows, row group by row group; without parts, a file of no document."""
-    nothing = pa.schema([("id", pa.string()), ("text", pa.string())])
-    schema = pq.read_schema(parts[0]) if parts else nothing
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for part in parts:
-            with pq.ParquetFile(part) as file:
-                for group in range(file.num_row_groups):
-                    writer.write_table(file.read_row_group(group))
+class PartWriter:
+    """Writes rows to Parquet files of bounded size, `folder`/`prefix`-000.parquet and so on.
+
+    The files lie in a folder that takes its name when all is written, so they are not written
+    aside. Borders depend on the rows alone. most: bytes of text of a part. on_part: told the
+    number of every finished part.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        prefix: str,
+        schema: pa.Schema,
+        *,
+        level: int = 3,
+        most: int = parts.PART_BYTES,
+        on_part: Callable[[int], object] = lambda number: None,
+    ) -> None:
+        self._folder, self._prefix = folder, prefix
+        self._schema, self._level, self._most = schema, level, most
+        self._on_part = on_part
+        self._writer: TableWriter | None = None
+        self._documents = self._bytes = 0
+        self.parts: list[Part] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add one row, in a new part when the one at hand has all that it may hold."""
+        self.make_room(row["text"])
+        if self._writer is None:
+            self._writer = TableWriter(self.path, self._schema, self._level)
+        self._writer.add(row)
+        self._documents += 1
+        self._bytes += len(row["text"].encode())
+
+    def make_room(self, text: str) -> None:
+        """Finish the part at hand when it cannot hold `text` too."""
+        size = self._bytes + len(text.encode())
+        if self._documents and (size > self._most or self._documents >= parts.PART_DOCUMENTS):
+            self.close()
+
+    @property
+    def path(self) -> Path:
+        """The file that is written, or comes next."""
+        return self._folder / f"{self._prefix}-{len(self.parts):03d}.parquet"
+
+    def close(self) -> list[Part]:
+        """Finish the part at hand; returns all parts so far."""
+        if self._writer is not None:
+            self._writer.close()
+            self.parts.append(parts.describe(self.path, self._documents, self._bytes))
+            self._on_part(len(self.parts) - 1)
+        self._writer, self._documents, self._bytes = None, 0, 0
+        return self.parts
+
+
+BETWEEN = pa.schema([("id", pa.string()), ("text", pa.string()), ("fields", pa.string())])
+"""Columns of documents between stages."""
+
+
+def write_parquet(path: Path, documents: Iterable[tuple[str, str, Mapping[str, Any]]]) -> int:
+    """Write (id, text, fields) of each document, types learnt from all; returns how many.
+
+    They are written twice, the first time beside `path`, so that memory is one batch.
+    """
+    types, count = FieldTypes(), 0
+    between = path.with_name(f"{path.name}.between")
+    writer = TableWriter(between, BETWEEN, level=1)
+    try:
+        for identity, text, fields in documents:
+            types.add(fields)
+            writer.add({"id": identity, "text": text, "fields": pack(fields)})
+            count += 1
+        writer.close()
+        final = TableWriter(path, types.schema([]))
+        for row in read_rows(between):
+            fields = types.row(json.loads(row["fields"]))
+            final.add({"id": row["id"], "text": row["text"], **fields})
+        final.close()
+    finally:
+        between.unlink(missing_ok=True)
+    return count
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -111,6 +191,7 @@ class FieldTypes:
 
     def merge(self, other: FieldTypes) -> None:
         """Learn what another has learnt."""
+        other._learn()
         for name, found in other.types.items():
             self._merge(name, found)
 
@@ -140,6 +221,7 @@ class FieldTypes:
 
     def schema(self, annotations: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
         """Columns of the finished documents: id, text, the fields, the annotations."""
+        self._learn()
         columns = {"id": pa.string(), "text": pa.string()}
         for name, kind in self.types.items():
             columns[name] = pa.string() if kind == JSON or pa.types.is_null(kind) else kind

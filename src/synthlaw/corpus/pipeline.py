@@ -1,123 +1,89 @@
-"""From places to a corpus: streaming, parallel over pieces, resumable, the same bytes every time.
+"""From input files to a corpus: part by part, by an executor, resumable, the same bytes every time.
 
-    pieces ─► read ─┬─► paragraphs kept ─┬─► annotate ─┬─► documents kept ─┬─► write ─► OUT
-                    └─► the choice ──────┘             └─► names made unique ┘
+    files ─► read ─┬─► paragraphs cut ─┬─► annotate ─┬─► documents dropped ─┬─► write ─► OUT
+                   └─► the choice ─────┘             └─► names made unique ─┘
 
-Between the stages stands what needs the whole corpus; it is computed again when a killed run goes
-on, from the finished pieces. What is unfinished lies in OUT/work, keyed by the pieces' contents and
-the settings, and goes away when the corpus is done.
+Text is written three times, twice where nothing stands between reading and annotating. Between the
+stages stands what needs the whole corpus: it goes through buckets (dedup/buckets.py) in bounded
+memory, and is computed again when a killed run goes on, from the finished jobs. What is unfinished
+lies in OUT/work, keyed by the files' contents and the settings, and goes away in the end.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from synthlaw.common.digest import digest_of
-from synthlaw.common.errors import UsageError
-from synthlaw.common.files import ASIDE, atomic_folder, read_json, write_json
+from synthlaw.common.files import read_json, write_json
+from synthlaw.common.locks import exclusive
 from synthlaw.common.ngrams import NgramIndex
-from synthlaw.common.progress import meter
+from synthlaw.common.parts import Executor, group, link_parts, map_parts, parts_of, sweep
 from synthlaw.corpus import stages
+from synthlaw.corpus.annotator import DOCUMENTS, added_columns
 from synthlaw.corpus.conditions import Condition
-from synthlaw.corpus.decontamination import Contamination
-from synthlaw.corpus.dedup.duplicates import (
-    Numbers,
-    gather_signatures,
-    kept_paragraphs,
-    near_repeats,
-    repeats,
-)
+from synthlaw.corpus.decontamination import OVERLAPS, Contamination
 from synthlaw.corpus.parquet import FieldTypes
-from synthlaw.corpus.pool import Task, run_tasks
 from synthlaw.corpus.readers.input_file import InputFile
 from synthlaw.corpus.settings import VERSION, Settings
+from synthlaw.corpus.stages import BAD_RECORDS, HELD_OUT, Only
+from synthlaw.corpus.whole import ANNOTATED, READ, Duplicates, Whole
 
-COUNTS, DUPLICATES, CONTAMINATION = "counts.json", "duplicates.parquet", "contamination.jsonl"
-BAD_RECORDS = "bad_records.jsonl"
-TRAINING_FOLDER, HELD_OUT_FOLDER = "documents", "held_out"
+COUNTS, DUPLICATES, CONTAMINATION = "counts.json", "duplicates.parquet", OVERLAPS
+TRAINING_FOLDER, HELD_OUT_FOLDER = DOCUMENTS, HELD_OUT
+WRITTEN = "written"
+
+READ_BYTES = 1 << 26
+"""Input that one job reads, of small files; a larger file has a job of its own."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Pieces that are read together. documents: take so many of theirs, chosen by seed."""
+    """Input files that are read together. documents: take so many of theirs, chosen by seed.
+    only: take no others."""
 
-    pieces: Sequence[InputFile]
+    files: Sequence[InputFile]
     documents: int | None = None
+    only: Only | None = None
 
 
 @dataclass
 class _Run:
-    """One call of `make_corpus`: the pieces in order, and where the work on each lies."""
+    """One call of `make_corpus`. reads: by read job, its source. work: what is unfinished."""
 
     sources: Sequence[Source]
     settings: Settings
     work: Path
-    workers: int
-    index: Path | None = None
-    counts: dict[str, Any] = field(default_factory=dict)
+    executor: Executor
+    index: Path | None
+    counts: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        self.pieces = [piece for source in self.sources for piece in source.pieces]
-        self.owners = [n for n, source in enumerate(self.sources) for _ in source.pieces]
-
-    def read_folder(self, number: int) -> Path:
-        """Where the piece is read to: by what reading depends on."""
-        settings = self.settings
-        chosen = self._chosen(number)
-        key = [
-            VERSION,
-            self.pieces[number].key(),
-            settings.extractor,
-            "paragraphs" in settings.dedup,
-            settings.seed if chosen else None,
-        ]
-        return self.work / f"read-{number:05d}-{digest_of(key)[:16]}"
-
-    def _chosen(self, number: int) -> bool:
-        return self.sources[self.owners[number]].documents is not None
-
-    def all(self, stage: str, name: str) -> list[Any]:
-        """One array of every piece, mapped."""
-        folder = self.read_folder if stage == "read" else self.annotated_folder
-        return [np.load(folder(number) / name, mmap_mode="r") for number in range(len(self.pieces))]
-
-    def annotated_folder(self, number: int) -> Path:
-        """Where the piece is annotated to; the work folder is already keyed by everything."""
-        return self.work / f"annotated-{number:05d}"
-
-    def written_folder(self, number: int) -> Path:
-        """Where the piece is written to."""
-        return self.work / f"written-{number:05d}"
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether documents cannot be annotated before all are read."""
+        chosen = any(source.documents is not None for source in self.sources)
+        return "paragraphs" in self.settings.dedup or chosen
 
 
 def make_corpus(
     sources: Sequence[Source],
     settings: Settings,
     out: Path,
+    executor: Executor,
     *,
     index: NgramIndex | None = None,
     evaluation: Any = None,
-    workers: int | None = None,
 ) -> dict[str, Any]:
     """Make the corpus of `sources` in the folder `out`, or what is left of it; returns its counts.
 
-    out holds documents/part-*.parquet, held_out/part-*.parquet, counts.json, duplicates.parquet
-    (which document repeats which), bad_records.jsonl and, with `index`, contamination.jsonl.
+    out holds the datasets documents/ and held_out/, counts.json, duplicates.parquet (which document
+    repeats which), bad_records.jsonl and, with `index`, contamination.jsonl.
+    executor: carries out the jobs; the result does not depend on it.
     index: n-grams of evaluation sets to look for; evaluation: what determines it, as JSON values.
-    workers: processes; default one for each core. The result does not depend on it.
     Raises UsageError for input that cannot be read and when `out` is in use.
     """
     key = digest_of(
@@ -125,259 +91,204 @@ def make_corpus(
             "version": VERSION,
             "settings": settings.as_json(),
             "evaluation": evaluation,
-            "sources": [[[p.key() for p in s.pieces], s.documents] for s in sources],
+            "sources": [
+                [[f.key() for f in s.files], s.documents, asdict(s.only) if s.only else None]
+                for s in sources
+            ],
         }
     )
-    with _locked(out):
+    with exclusive(out):
+        sweep(out)
         if (out / COUNTS).exists() and read_json(out / COUNTS).get("key") == key:
             return dict(read_json(out / COUNTS))
-        workers = workers or len(os.sched_getaffinity(0))
-        run = _Run(sources, settings, out / "work" / key[:16], workers)
-        run.work.mkdir(parents=True, exist_ok=True)
+        work = out / "work" / key[:16]
+        run = _Run(sources, settings, work, executor, work / "index" if index else None, {})
+        work.mkdir(parents=True, exist_ok=True)
         if index is not None:
-            run.index = run.work / "index"
-            index.save(run.index)
-        _read(run)
-        _annotate(run)
-        dropped, repeated = _documents_kept(run)
-        _write(run, dropped)
-        _finish(run, out, key, repeated)
+            index.save(work / "index")
+        whole, types = _annotate(run, _read(run))
+        dropped = whole.drop()
+        for kind, name in (("exact", "exact duplicate"), ("near", "near-duplicate")):
+            if dropped.counts[kind]:
+                run.counts["left_out"][name] = dropped.counts[kind]
+        written = _write(run, whole, dropped, types)
+        _finish(run, out, whole, dropped, written, key)
         shutil.rmtree(out / "work")
         return dict(read_json(out / COUNTS))
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold `out` for this process, and sweep away what a killed one was writing."""
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a+") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"{out}: in use by another process; give another --out") from None
-        for aside in [*out.glob(f"{ASIDE}*"), *out.glob(f"work/*/{ASIDE}*")]:
-            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
-        yield
+@dataclass
+class _Reading:
+    """What the read jobs returned, and of which source each was."""
+
+    results: list[dict[str, Any]]
+    sources: list[int]
 
 
-def _read(run: _Run) -> None:
-    tasks: list[Task] = []
-    done = 0
-    for number, piece in enumerate(run.pieces):
-        folder = run.read_folder(number)
-        if folder.exists():
-            done += piece.size
-            continue
-        chosen = run._chosen(number)
-        tasks.append((stages.read_stage, (piece, run.settings, chosen, folder)))
-    total = sum(piece.size for piece in run.pieces)
-    with meter("reading", total, "bytes", done=done) as bar:
-        run_tasks(tasks, run.workers, bar)
-    reports = [stages.stage_report(run.read_folder(n)) for n in range(len(run.pieces))]
-    run.counts["read"] = sum(report["documents"] for report in reports)
-    run.counts["bad_records"] = sum(report["bad_records"] for report in reports)
-    run.counts["skipped"] = _sum(report["skipped"] for report in reports)
+def _read(run: _Run) -> _Reading:
+    tasks: list[dict[str, Any]] = []
+    sizes: list[int] = []
+    owners: list[int] = []
+    for owner, source in enumerate(run.sources):
+        # A file of unknown size may be of any.
+        for files in group([file.size or READ_BYTES for file in source.files], READ_BYTES):
+            tasks.append(
+                stages.read_task(
+                    f"{len(tasks):05d}",
+                    [source.files[n] for n in files],
+                    run.settings,
+                    chosen=source.documents is not None,
+                    only=source.only,
+                    annotate=not run.looks_ahead,
+                    index=run.index,
+                )
+            )
+            sizes.append(sum(source.files[n].size for n in files))
+            owners.append(owner)
+    # Documents that are annotated at once are what that stage would have made of them.
+    folder = run.work / (READ if run.looks_ahead else ANNOTATED)
+    results = map_parts(
+        f"{stages.__name__}:read_stage", tasks, folder, run.executor, label="reading", sizes=sizes
+    )
+    run.counts["read"] = sum(result["documents"] for result in results)
+    run.counts["bad_records"] = sum(result["bad_records"] for result in results)
+    run.counts["skipped"] = _sum(result["skipped"] for result in results)
+    others = [
+        _sum(r["others"] for r, o in zip(results, owners, strict=True) if o == owner)
+        for owner in range(len(run.sources))
+    ]
+    if any(others):
+        run.counts["others"] = others
     if run.settings.keep is not None:
-        known = {name for name, _ in stages.added_columns(run.settings)}
-        known.update(name for report in reports for name in report["types"])
-        Condition(run.settings.keep).check(known)
+        columns = {name for name, _ in added_columns(run.settings)}
+        columns.update(name for result in results for name in result["types"])
+        Condition(run.settings.keep).check(columns)
+    return _Reading(results, owners)
 
 
-def _sum(counts: Iterator[Mapping[str, int]]) -> dict[str, int]:
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for count in counts:
         total.update(count)
     return dict(sorted(total.items()))
 
 
-def _annotate(run: _Run) -> None:
-    todo = [n for n in range(len(run.pieces)) if not run.annotated_folder(n).exists()]
-    kept, firsts = None, [0] * len(run.pieces)
-    if "paragraphs" in run.settings.dedup:
-        hashes = run.all("read", stages.PARAGRAPHS)
-        firsts = [0, *np.cumsum([len(part) for part in hashes]).tolist()]
-        kept = run.work / "paragraphs-kept.npy"
-        run.counts["paragraphs"] = firsts[-1]
-        if todo and firsts[-1]:
-            kept_paragraphs(hashes, kept)
-        elif not firsts[-1]:
-            kept = None
-    ranks = _last_ranks(run)
-    tasks: list[Task] = []
-    for number in todo:
-        task = stages.AnnotateTask(
-            run.read_folder(number), kept, firsts[number], ranks[run.owners[number]], run.index
-        )
-        folder = run.annotated_folder(number)
-        tasks.append((stages.annotate_stage, (task, run.settings, folder)))
-    sizes = [stages.stage_report(run.read_folder(n))["documents"] for n in range(len(run.pieces))]
-    done = sum(sizes) - sum(sizes[n] for n in todo)
-    with meter("annotating", sum(sizes), "documents", done=done) as bar:
-        run_tasks(tasks, run.workers, bar)
-    reports = [stages.stage_report(run.annotated_folder(n)) for n in range(len(run.pieces))]
-    run.counts["cut_paragraphs"] = sum(report["cut_paragraphs"] for report in reports)
-    run.counts["left_out"] = _sum(report["left_out"] for report in reports)
-
-
-def _last_ranks(run: _Run) -> list[int | None]:
-    """By source: the highest rank of a document that is taken; None where all are."""
-    found: list[int | None] = []
-    for owner, source in enumerate(run.sources):
-        if source.documents is None:
-            found.append(None)
-            continue
-        folders = [run.read_folder(n) for n, o in enumerate(run.owners) if o == owner]
-        ranks = np.sort(np.concatenate([np.load(folder / stages.RANKS) for folder in folders]))
-        found.append(int(ranks[min(source.documents, len(ranks)) - 1]) if len(ranks) else None)
-    return found
-
-
-@dataclass
-class _Repeated:
-    """Documents that repeat others: their numbers, whom they repeat, and how."""
-
-    later: Numbers
-    first: Numbers
-    kind: list[str]
-
-
-def _documents_kept(run: _Run) -> tuple[Numbers, _Repeated]:
-    """Numbers of the documents that repeat others, ascending, and whom they repeat."""
-    digests = run.all("annotated", stages.DIGESTS)
-    total = sum(len(part) for part in digests)
-    nothing = np.zeros(0, np.int64)
-    later, first = [nothing], [nothing]
-    if "exact" in run.settings.dedup:
-        for found in repeats(digests):
-            later.append(found.later)
-            first.append(found.first)
-    exact = np.concatenate(later)
-    near = nothing
-    if "fuzzy" in run.settings.dedup and total:
-        left = np.setdiff1d(np.arange(total), exact)
-        path = run.work / "signatures.npy"
-        signatures = gather_signatures(run.all("annotated", stages.SIGNATURES), path)
-        near, near_first = near_repeats(signatures, left, run.settings.similarity)
-        path.unlink()
-        later.append(near)
-        first.append(near_first)
-    for name, numbers in (("exact duplicate", exact), ("near-duplicate", near)):
-        if len(numbers):
-            run.counts["left_out"][name] = len(numbers)
-    kinds = ["exact"] * len(exact) + ["near"] * len(near)
-    numbers = np.concatenate(later)
-    order = np.argsort(numbers)
-    kind = [kinds[place] for place in order.tolist()]
-    return numbers[order], _Repeated(numbers[order], np.concatenate(first)[order], kind)
-
-
-def _write(run: _Run, dropped: Numbers) -> None:
-    identities = run.all("annotated", stages.IDENTITIES)
-    bounds = [0, *np.cumsum([len(part) for part in identities]).tolist()]
-    renamed = _renamed(run, identities, bounds, dropped)
+def _annotate(run: _Run, reading: _Reading) -> tuple[Whole, FieldTypes]:
     types = FieldTypes()
-    for number in range(len(run.pieces)):
-        report = stages.stage_report(run.read_folder(number))
-        types.merge(FieldTypes.from_json(report["types"]))
-    tasks: list[Task] = []
-    done = 0
-    for number in range(len(run.pieces)):
-        first, last = bounds[number], bounds[number + 1]
-        if run.written_folder(number).exists():
-            done += last - first
-            continue
-        here = dropped[np.searchsorted(dropped, first) : np.searchsorted(dropped, last)] - first
-        task = stages.WriteTask(
-            run.annotated_folder(number),
-            frozenset(here.tolist()),
-            {n - first: name for n, name in renamed.items() if first <= n < last},
-            types.as_json(),
-        )
-        folder = run.written_folder(number)
-        tasks.append((stages.write_stage, (task, run.settings, folder)))
-    with meter("writing", bounds[-1], "documents", done=done) as bar:
-        run_tasks(tasks, run.workers, bar)
+    for result in reading.results:
+        types.merge(FieldTypes.from_json(result["types"]))
+    results = reading.results
+    if run.looks_ahead:
+        results = _annotated(run, reading)
+    run.counts["cut_paragraphs"] = sum(result["cut_paragraphs"] for result in results)
+    run.counts["left_out"] = _sum(result["left_out"] for result in results)
+    if run.index is not None:
+        found = Contamination(NgramIndex.load(run.index))
+        for result in results:
+            found.add(result["contamination"])
+        run.counts["contamination"] = found.summary()
+    parts = parts_of(results)
+    return Whole(run.work / ANNOTATED, parts, run.settings), types
 
 
-def _renamed(
-    run: _Run, identities: list[Any], bounds: list[int], dropped: Numbers
-) -> dict[int, str]:
-    """New names of documents whose identity an earlier kept document has: `id~1`, `id~2`, …"""
-    gone = np.zeros(bounds[-1], bool)
-    gone[dropped] = True
-    standing = [
-        np.where(gone[start : start + len(part)], np.uint64(0), np.asarray(part))
-        for start, part in zip(bounds, identities, strict=False)
+def _annotated(run: _Run, reading: _Reading) -> list[dict[str, Any]]:
+    """What the annotate jobs returned, one for each part as read."""
+    parts = parts_of(reading.results)
+    owners = [
+        owner
+        for result, owner in zip(reading.results, reading.sources, strict=True)
+        for _ in result["parts"]
     ]
-    ranks: dict[int, int] = {}
-    for found in repeats(standing):
-        ranks.update(zip(found.later.tolist(), found.rank.tolist(), strict=True))
-    names = _identities(run, bounds, list(ranks))
-    return {number: f"{names[number]}~{rank}" for number, rank in ranks.items()}
+    whole = Whole(run.work / READ, parts, run.settings)
+    cut = None
+    if "paragraphs" in run.settings.dedup:
+        counts = [count for result in reading.results for count in result["paragraphs"]]
+        run.counts["paragraphs"] = sum(counts)
+        cut = whole.repeated_paragraphs(counts)
+    last_ranks = {
+        owner: whole.last_rank([n for n, o in enumerate(owners) if o == owner], source.documents)
+        for owner, source in enumerate(run.sources)
+        if source.documents is not None
+    }
+    tasks = [
+        stages.annotate_task(
+            f"{number:06d}",
+            whole.path(number),
+            run.settings,
+            cut=cut.path(number) if cut else None,
+            ranks=whole.array_path(number, stages.RANKS) if owner in last_ranks else None,
+            last_rank=last_ranks.get(owner),
+            index=run.index,
+        )
+        for number, owner in enumerate(owners)
+    ]
+    return map_parts(
+        f"{stages.__name__}:annotate_stage",
+        tasks,
+        run.work / ANNOTATED,
+        run.executor,
+        label="annotating",
+        sizes=[part.documents for part in parts],
+        unit="documents",
+    )
 
 
-def _identities(run: _Run, bounds: list[int], numbers: list[int]) -> dict[int, str]:
-    """The identities of annotated documents by number."""
-    wanted = np.unique(np.array(numbers, np.int64))
-    found: dict[int, str] = {}
-    for piece in range(len(run.pieces)):
-        here = wanted[
-            np.searchsorted(wanted, bounds[piece]) : np.searchsorted(wanted, bounds[piece + 1])
+def _write(run: _Run, whole: Whole, dropped: Duplicates, types: FieldTypes) -> list[dict[str, Any]]:
+    renamed = whole.renamed(dropped)
+    tasks: list[dict[str, Any]] = []
+    sizes: list[int] = []
+    documents = [part.documents for part in whole.parts]
+    bytes_of = [part.text_bytes for part in whole.parts]
+    for numbers in group(bytes_of, run.settings.part_bytes, documents):
+        parts = [
+            {
+                "path": str(whole.path(number)),
+                "dropped": str(dropped.rows.path(number)),
+                "renamed": str(renamed.path(number)),
+            }
+            for number in numbers
         ]
-        if len(here):
-            path = run.annotated_folder(piece) / stages.DOCUMENTS
-            column = pq.read_table(path, columns=["id"])["id"]
-            names = column.take(pa.array(here - bounds[piece])).to_pylist()
-            found.update(zip(here.tolist(), names, strict=True))
-    return found
+        tasks.append(stages.write_task(f"{len(tasks):05d}", parts, types, run.settings))
+        sizes.append(sum(documents[number] for number in numbers))
+    return map_parts(
+        f"{stages.__name__}:write_stage",
+        tasks,
+        run.work / WRITTEN,
+        run.executor,
+        label="writing",
+        sizes=sizes,
+        unit="documents",
+    )
 
 
-def _finish(run: _Run, out: Path, key: str, repeated: _Repeated) -> None:
+def _finish(
+    run: _Run,
+    out: Path,
+    whole: Whole,
+    dropped: Duplicates,
+    written: list[dict[str, Any]],
+    key: str,
+) -> None:
     """Put the finished corpus into `out`; counts.json, which says so, comes last."""
     (out / COUNTS).unlink(missing_ok=True)
-    for name, folder in (
-        (stages.DOCUMENTS, TRAINING_FOLDER),
-        (stages.HELD_OUT, HELD_OUT_FOLDER),
-    ):
-        with atomic_folder(out / folder) as aside:
-            for number in range(len(run.pieces)):
-                path = run.written_folder(number) / name
-                if path.exists():
-                    os.link(path, aside / f"part-{number:05d}.parquet")
-    bounds = [0, *np.cumsum([len(p) for p in run.all("annotated", stages.IDENTITIES)]).tolist()]
-    everyone = [*repeated.later.tolist(), *repeated.first.tolist()]
-    names = _identities(run, bounds, everyone)
-    table = pa.table(
-        {
-            "id": pa.array([names[n] for n in repeated.later.tolist()], pa.string()),
-            "repeats": pa.array([names[n] for n in repeated.first.tolist()], pa.string()),
-            "kind": pa.array(repeated.kind, pa.string()),
-        }
-    )
-    pq.write_table(table, out / DUPLICATES, compression="zstd")
-    _write_bad_records(run, out / BAD_RECORDS)
+    parts = parts_of(written)
+    totals = {"words": sum(result["words"] for result in written)}
+    for kind, folder in ((DOCUMENTS, TRAINING_FOLDER), (HELD_OUT, HELD_OUT_FOLDER)):
+        chosen = [part for part in parts if Path(part.name).name.startswith(f"{kind}-")]
+        totals[kind] = sum(part.documents for part in chosen)
+        link_parts(run.work / WRITTEN, chosen, out / folder)
+    whole.write_duplicates(dropped, out / DUPLICATES)
+    _join(run, BAD_RECORDS, out / BAD_RECORDS)
     if run.index is not None:
-        _write_contamination(run, out / CONTAMINATION)
-    written = [stages.stage_report(run.written_folder(n)) for n in range(len(run.pieces))]
-    totals = _sum(iter(written))
-    counts = {name: totals.get(name, 0) for name in ("documents", "held_out", "words")}
+        _join(run, OVERLAPS, out / CONTAMINATION)
+    counts = {name: totals[name] for name in ("documents", "held_out", "words")}
     write_json(out / COUNTS, {**counts, **run.counts, "key": key})
 
 
-def _write_bad_records(run: _Run, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as stream:
-        for number, piece in enumerate(run.pieces):
-            for bad in stages.stage_report(run.read_folder(number))["bad"]:
-                stream.write(json.dumps({"file": piece.path, **bad}, ensure_ascii=False) + "\n")
-
-
-def _write_contamination(run: _Run, path: Path) -> None:
-    """All overlaps, piece by piece, and their summary in the counts."""
-    assert run.index is not None
-    whole = Contamination(NgramIndex.load(run.index))
+def _join(run: _Run, name: str, path: Path) -> None:
+    """One file of what every job wrote under a name, in the jobs' order."""
     with path.open("wb") as stream:
-        for number in range(len(run.pieces)):
-            folder = run.annotated_folder(number)
-            whole.add(stages.stage_report(folder)["contamination"])
-            stream.write((folder / stages.OVERLAPS).read_bytes())
-    run.counts["contamination"] = whole.summary()
+        for stage in (READ, ANNOTATED):
+            for part in sorted((run.work / stage).glob(f"*/{name}")):
+                with part.open("rb") as source:
+                    shutil.copyfileobj(source, stream)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.ngrams import USUAL_N
+from synthlaw.common.parts import PART_BYTES
 from synthlaw.corpus.conditions import Condition
 from synthlaw.corpus.readers.warc import Extractor
 
-VERSION = 1
+VERSION = 2
 """Raised when the same input and settings would give another corpus."""
+
+SHORTEST_WORDS = 20
+"""Documents of fewer words are left out and counted."""
 
 DEDUP = ("paragraphs", "exact", "fuzzy")
 
@@ -23,14 +28,17 @@ class Settings:
     dedup: which of DEDUP. similarity: from which on documents are near-duplicates (Jaccard, word
     5-grams). language: keep only this one, at a score of at least language_score. keep: keep only
     documents that fulfil this condition on their columns. blocklist: words for the signal
-    `blocklist_words`. contaminated: "report" or "remove". held_out: share set aside, chosen by the
-    text. max_words: longer documents are cut to pieces; 0 keeps them whole.
+    `blocklist_words`. annotate: language and signals as columns; without it documents keep their
+    own columns only. contaminated: "report" or "remove". held_out: share set aside, chosen by the
+    text. shortest_words: documents of fewer are left out. max_words: longer documents are cut to
+    pieces; 0 keeps them whole. part_bytes: most text of a part.
     """
 
     dedup: tuple[str, ...] = DEDUP
     similarity: float = 0.8
     language: str | None = None
     language_score: float = 0.5
+    annotate: bool = True
     signals: bool = True
     keep: str | None = None
     blocklist: tuple[str, ...] = ()
@@ -38,8 +46,10 @@ class Settings:
     ngram: int = USUAL_N
     contaminated: str = "report"
     held_out: float = 0.0
+    shortest_words: int = SHORTEST_WORDS
     max_words: int = 0
     seed: int = 0
+    part_bytes: int = PART_BYTES
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.dedup) - set(DEDUP))
@@ -53,6 +63,14 @@ class Settings:
             raise UsageError(f"n-gram: found {self.ngram}; expected at least 1 word")
         if self.keep is not None:
             Condition(self.keep)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Settings:
+        """The settings that `as_json` gave, whether or not they went through JSON since."""
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in value.items()
+        }
+        return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
         """The settings as JSON values, for keys."""

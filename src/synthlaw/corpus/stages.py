@@ -1,274 +1,286 @@
-"""What workers do with one piece of input: read it, annotate it, write it out.
+"""What jobs do with the text of a corpus: read it, annotate it, write it out.
 
-    read       the piece  ─► documents, hashes of their paragraphs, ranks for a choice by seed
-    annotate   what paragraphs are kept ─► language, signals, conditions, contamination;
+    read       input files ─► parts, hashes of their paragraphs, ranks for a choice by seed
+    annotate   what paragraphs are cut ─► language, signals, conditions, contamination;
                digests and signatures of the documents that are still in
-    write      what documents are kept ─► pieces, training and held-out files
+    write      what documents are dropped ─► pieces, training and held-out parts
 
-Every stage fills a folder of its own by one rename, so what is there is finished, and reads only
-finished folders: a killed run goes on with the pieces that are left.
+Where nothing must be known of the whole corpus to annotate it, the first two are one. The jobs are
+carried out by `common.parts.map_parts`: each fills a folder of its own by one rename.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
-from synthlaw.common.files import atomic_folder, read_json, write_json
-from synthlaw.common.ngrams import NgramIndex
+from synthlaw.common.files import atomic_folder
+from synthlaw.common.parts import Part
 from synthlaw.common.seeds import derive_seed
-from synthlaw.common.wordhash import Hashes, Words, words_of
-from synthlaw.corpus.conditions import Condition, Row
-from synthlaw.corpus.decontamination import Contamination
-from synthlaw.corpus.dedup.minhash import NUMBERS, signature
-from synthlaw.corpus.dedup.paragraphs import paragraph_hashes, without
+from synthlaw.common.wordhash import Hashes
+from synthlaw.corpus.annotator import DOCUMENTS, Annotator, added_columns, save_array
+from synthlaw.corpus.conditions import Row
+from synthlaw.corpus.dedup.buckets import read_records
+from synthlaw.corpus.dedup.paragraphs import paragraph_hashes
 from synthlaw.corpus.documents import Document
-from synthlaw.corpus.language import language_of
-from synthlaw.corpus.parquet import FieldTypes, TableWriter, pack, read_rows
-from synthlaw.corpus.prepare import SHORTEST_WORDS, is_held_out, pieces, text_digest
+from synthlaw.corpus.parquet import BETWEEN, FieldTypes, PartWriter, pack, read_rows
 from synthlaw.corpus.readers.input_file import InputFile, ReadReport
 from synthlaw.corpus.readers.read import read_input
 from synthlaw.corpus.settings import Settings
-from synthlaw.corpus.signals import COUNTS, NAMES, signals_of
+from synthlaw.corpus.splitting import is_held_out, pieces
 
-REPORT, DOCUMENTS, HELD_OUT = "report.json", "documents.parquet", "held_out.parquet"
-PARAGRAPHS, RANKS = "paragraphs.npy", "ranks.npy"
-DIGESTS, SIGNATURES, IDENTITIES = "digests.npy", "signatures.npy", "identities.npy"
-OVERLAPS = "contamination.jsonl"
+HELD_OUT, BAD_RECORDS = "held_out", "bad_records.jsonl"
+PARAGRAPHS, RANKS = "paragraphs", "ranks"
 
-ALL_REPEATED = "every paragraph a duplicate"
-
-Tell = Callable[[int], object]
+Tell = Callable[[float], object]
 """Told how much work was done: bytes while reading, documents later."""
 
-_BETWEEN = pa.schema([("id", pa.string()), ("text", pa.string()), ("fields", pa.string())])
-
-
-def added_columns(settings: Settings) -> list[tuple[str, pa.DataType]]:
-    """The columns that are added to every document."""
-    columns = [("language", pa.string()), ("language_score", pa.float64())]
-    if settings.signals:
-        columns += [
-            (name, pa.int64() if name in COUNTS or name == "blocklist_words" else pa.float64())
-            for name in NAMES
-            if name != "blocklist_words" or settings.blocklist
-        ]
-    return columns
-
-
-def read_stage(
-    piece: InputFile, settings: Settings, chosen: bool, folder: Path, tell: Tell
-) -> None:
-    """Read `piece` into `folder`. chosen: whether only some of its source's documents are taken."""
-    report = ReadReport(on_read=tell)
-    types = FieldTypes()
-    hashes: list[Hashes] = []
-    ranks: list[int] = []
-    count = 0
-    with atomic_folder(folder) as aside:
-        writer = TableWriter(aside / DOCUMENTS, _BETWEEN, level=1)
-        for document in read_input(piece, report, settings.extractor):
-            count += 1
-            types.add(document.fields)
-            writer.add({"id": document.id, "text": document.text, "fields": pack(document.fields)})
-            if "paragraphs" in settings.dedup:
-                hashes.append(paragraph_hashes(document.text))
-            if chosen:
-                ranks.append(derive_seed(settings.seed, document.id))
-        writer.close()
-        if "paragraphs" in settings.dedup:
-            np.save(aside / PARAGRAPHS, np.concatenate([np.zeros(0, np.uint64), *hashes]))
-        if chosen:
-            np.save(aside / RANKS, np.array(ranks, np.int64))
-        write_json(
-            aside / REPORT, {"documents": count, "types": types.as_json(), **report.as_json()}
-        )
+MOST_OTHERS = 100
+"""Values of documents that are not wanted which a report names."""
 
 
 @dataclass(frozen=True)
-class AnnotateTask:
-    """What `annotate_stage` needs: the piece as read, and what is known of the whole corpus.
+class Only:
+    """Documents whose field `path`, dotted, is `value`, and those that have none are taken."""
 
-    kept: the file of kept paragraphs, of which this piece's begin at `first_paragraph`.
-    last_rank: documents of a higher rank are not taken. index: folder of the n-gram index.
+    path: str
+    value: str
+
+    def other(self, fields: Row) -> str | None:
+        """The value for which a document is not taken; None when it is."""
+        found: Any = fields
+        for name in self.path.split("."):
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return found if isinstance(found, str) and found != self.value else None
+
+
+def array_of(part: Part, kind: str) -> str:
+    """Name of the file that holds one array of a part, beside it."""
+    return part.name.replace(f"{DOCUMENTS}-", f"{kind}-").replace(".parquet", ".npy")
+
+
+def read_task(
+    name: str,
+    files: list[InputFile],
+    settings: Settings,
+    *,
+    chosen: bool,
+    only: Only | None,
+    annotate: bool,
+    index: Path | None,
+) -> dict[str, Any]:
+    """The task of `read_stage`.
+
+    name: of the job's folder. chosen: whether only some of the source's documents are taken.
+    annotate: whether the documents are annotated at once. index: folder of the n-gram index.
     """
-
-    read: Path
-    kept: Path | None
-    first_paragraph: int
-    last_rank: int | None
-    index: Path | None
-
-
-def annotate_stage(task: AnnotateTask, settings: Settings, folder: Path, tell: Tell) -> None:
-    """Annotate the documents of one piece into `folder`; those that stay in are written."""
-    work = _Annotator(task, settings)
-    with atomic_folder(folder) as aside:
-        schema = pa.schema([*_BETWEEN, *added_columns(settings)])
-        writer = TableWriter(aside / DOCUMENTS, schema, level=1)
-        for number, row in enumerate(read_rows(task.read / DOCUMENTS)):
-            found = work.annotate(number, row)
-            if found is not None:
-                writer.add(found)
-            tell(1)
-        writer.close()
-        work.save(aside)
+    return {
+        "name": name,
+        "files": [asdict(file) for file in files],
+        "settings": settings.as_json(),
+        "chosen": chosen,
+        "only": asdict(only) if only else None,
+        "annotate": annotate,
+        "index": str(index) if index else None,
+    }
 
 
-class _Annotator:
-    """One piece's documents, one after the other, and what is gathered of them."""
+def read_stage(task: Mapping[str, Any], out: Path, tell: Tell) -> dict[str, Any]:
+    """Read input files into parts."""
+    settings = Settings.from_json(task["settings"])
+    with atomic_folder(out / task["name"]) as aside:
+        source = _Source(task, settings, aside, tell)
+        sink: _Read | Annotator = (
+            Annotator(aside, settings, index=task["index"])
+            if task["annotate"]
+            else _Read(aside, settings, chosen=task["chosen"])
+        )
+        for document in source:
+            sink.add(document.id, document.text, pack(document.fields), document.fields)
+        result = sink.close()
+    return _moved(result, task["name"]) | source.report
 
-    def __init__(self, task: AnnotateTask, settings: Settings) -> None:
-        self.task, self.settings = task, settings
-        self.kept = np.load(task.kept, mmap_mode="r") if task.kept else None
-        self.ranks = None if task.last_rank is None else np.load(task.read / RANKS)
-        self.place = task.first_paragraph
-        self.keep = Condition(settings.keep) if settings.keep else None
-        self.columns = dict(added_columns(settings))
-        self.found = Contamination(NgramIndex.load(task.index)) if task.index else None
-        self.left_out: Counter[str] = Counter()
-        self.cut_paragraphs = 0
-        self.digests: list[bytes] = []
-        self.identities: list[bytes] = []
-        self.signatures: list[NDArray[np.uint32]] = []
 
-    def annotate(self, number: int, row: dict[str, Any]) -> dict[str, Any] | None:
-        """The row with its annotations, or None, counted, when it is left out."""
-        text, cut = self._paragraphs(row["text"])
-        if self.ranks is not None and self.ranks[number] > (self.task.last_rank or 0):
-            return None  # not chosen, so neither used nor left out
-        if len(text.split()) < SHORTEST_WORDS:
-            emptied = cut and not text
-            self.left_out[ALL_REPEATED if emptied else f"fewer than {SHORTEST_WORDS} words"] += 1
-            return None
-        fields = json.loads(row["fields"])
-        notes = self._notes(text, fields, changed=cut > 0)
-        words = words_of(text)
-        objection = self._objection(row["id"], text, words, fields, notes)
-        if objection is not None:
-            self.left_out[objection] += 1
-            return None
-        self.cut_paragraphs += cut
-        self.digests.append(text_digest(text)[:16])
-        self.identities.append(hashlib.blake2b(row["id"].encode(), digest_size=8).digest())
-        if "fuzzy" in self.settings.dedup:
-            self.signatures.append(signature(words.hashes))
-        return {"id": row["id"], "text": text, "fields": row["fields"], **notes}
+def _moved(result: dict[str, Any], folder: str) -> dict[str, Any]:
+    """A job's result with its parts' names as seen from the folder of the stage."""
+    parts = [part | {"name": f"{folder}/{part['name']}"} for part in result["parts"]]
+    return {**result, "parts": parts}
 
-    def _objection(
-        self, identity: str, text: str, words: Words, fields: Row, notes: Row
-    ) -> str | None:
-        """Why a document is left out by what is said of it."""
-        settings = self.settings
-        if settings.language is not None and (
-            notes["language"] != settings.language
-            or notes["language_score"] < settings.language_score
-        ):
-            return f"language not {settings.language}"
-        if self.keep is not None and not self.keep({**fields, **notes}):
-            return "condition not met"
-        if self.found is not None:
-            overlaps = self.found.check(identity, text, words)
-            if overlaps and settings.contaminated == "remove":
-                return "contaminated"
-        return None
 
-    def _paragraphs(self, text: str) -> tuple[str, int]:
-        """The text without duplicate paragraphs, and how many those were."""
-        if self.kept is None:
-            return text, 0
-        count = text.count("\n") + 1
-        kept = np.asarray(self.kept[self.place : self.place + count])
-        self.place += count
-        return without(text, kept), int(count - kept.sum())
+class _Source:
+    """The documents of a read job's files; what was skipped or bad is counted on the way."""
 
-    def _notes(self, text: str, fields: Row, *, changed: bool) -> dict[str, Any]:
-        """The added columns. What the input brought stands, unless the text was changed since."""
-        language, score = language_of(text)
-        notes: dict[str, Any] = {"language": language, "language_score": score}
-        if self.settings.signals:
-            notes |= signals_of(text, self.settings.blocklist)
-        for name, kind in self.columns.items():
-            brought = fields.get(name)
-            if changed or isinstance(brought, bool):
-                continue
-            if isinstance(brought, str) and pa.types.is_string(kind):
-                notes[name] = brought
-            elif isinstance(brought, int | float) and not pa.types.is_string(kind):
-                notes[name] = int(brought) if pa.types.is_integer(kind) else float(brought)
-        return notes
+    def __init__(
+        self, task: Mapping[str, Any], settings: Settings, folder: Path, tell: Tell
+    ) -> None:
+        self._files = [InputFile(**file) for file in task["files"]]
+        self._only = Only(**task["only"]) if task["only"] else None
+        self._extractor, self._folder, self._tell = settings.extractor, folder, tell
+        self.report: dict[str, Any] = {}
 
-    def save(self, folder: Path) -> None:
-        """What was gathered, as files."""
-        count = len(self.digests)
-        digests = np.frombuffer(b"".join(self.digests), np.uint64).reshape(count, 2)
-        np.save(folder / DIGESTS, digests)
-        np.save(folder / IDENTITIES, np.frombuffer(b"".join(self.identities), np.uint64))
-        if "fuzzy" in self.settings.dedup:
-            signatures = np.array(self.signatures, np.uint32).reshape(count, NUMBERS)
-            np.save(folder / SIGNATURES, signatures)
-        report: dict[str, Any] = {
+    def __iter__(self) -> Iterator[Document]:
+        types, count, bad_records = FieldTypes(), 0, 0
+        skipped: Counter[str] = Counter()
+        others: Counter[str] = Counter()
+        with (self._folder / BAD_RECORDS).open("w", encoding="utf-8") as bad:
+            for file in self._files:
+                report = ReadReport(on_read=self._tell)
+                for document in read_input(file, report, self._extractor):
+                    other = self._only.other(document.fields) if self._only else None
+                    if other is not None:
+                        if other in others or len(others) < MOST_OTHERS:
+                            others[other] += 1
+                        continue
+                    count += 1
+                    types.add(document.fields)
+                    yield document
+                said = report.as_json()
+                bad_records += said["bad_records"]
+                skipped.update(said["skipped"])
+                for row in said["bad"]:
+                    bad.write(json.dumps({"file": file.path, **row}, ensure_ascii=False) + "\n")
+        self.report = {
             "documents": count,
-            "left_out": dict(sorted(self.left_out.items())),
-            "cut_paragraphs": self.cut_paragraphs,
+            "types": types.as_json(),
+            "bad_records": bad_records,
+            "skipped": dict(skipped),
+            "others": dict(others),
         }
-        if self.found is not None:
-            report["contamination"] = self.found.state()
-            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in self.found.rows]
-            (folder / OVERLAPS).write_text("".join(lines), encoding="utf-8")
-        write_json(folder / REPORT, report)
 
 
-@dataclass(frozen=True)
-class WriteTask:
-    """What `write_stage` needs: the piece as annotated, and which of its documents stay.
+class _Read:
+    """Parts of documents as read, with what a look at the whole corpus needs of them."""
 
-    dropped: numbers of those that do not. renamed: new identities by number. types: of the fields,
+    def __init__(self, folder: Path, settings: Settings, *, chosen: bool) -> None:
+        self._folder, self._chosen = folder, chosen
+        self._seed, self._by_paragraph = settings.seed, "paragraphs" in settings.dedup
+        self._writer = PartWriter(
+            folder, DOCUMENTS, BETWEEN, level=1, most=settings.part_bytes, on_part=self._finish
+        )
+        self._hashes: list[Hashes] = []
+        self._ranks: list[int] = []
+        self._counts: list[int] = []
+
+    def add(self, identity: str, text: str, fields: str, parsed: Row) -> None:
+        self._writer.make_room(text)
+        if self._by_paragraph:
+            self._hashes.append(paragraph_hashes(text))
+        if self._chosen:
+            self._ranks.append(derive_seed(self._seed, identity))
+        self._writer.add({"id": identity, "text": text, "fields": fields})
+
+    def _finish(self, part: int) -> None:
+        hashes = np.concatenate([np.zeros(0, np.uint64), *self._hashes])
+        self._counts.append(len(hashes))
+        if self._by_paragraph:
+            save_array(self._folder, PARAGRAPHS, part, hashes)
+        if self._chosen:
+            save_array(self._folder, RANKS, part, np.array(self._ranks, np.uint64))
+        self._hashes, self._ranks = [], []
+
+    def close(self) -> dict[str, Any]:
+        """parts, and the paragraphs of each."""
+        parts = [part.as_json() for part in self._writer.close()]
+        return {"parts": parts, "paragraphs": self._counts}
+
+
+def annotate_task(
+    name: str,
+    part: Path,
+    settings: Settings,
+    *,
+    cut: Path | None,
+    ranks: Path | None,
+    last_rank: int | None,
+    index: Path | None,
+) -> dict[str, Any]:
+    """The task of `annotate_stage`.
+
+    cut: file of the part's paragraphs that are duplicates, by their places. ranks, last_rank:
+    documents of a higher rank are not taken. index: folder of the n-gram index.
+    """
+    return {
+        "name": name,
+        "part": str(part),
+        "settings": settings.as_json(),
+        "cut": str(cut) if cut else None,
+        "ranks": str(ranks) if ranks else None,
+        "last_rank": last_rank,
+        "index": str(index) if index else None,
+    }
+
+
+def annotate_stage(task: Mapping[str, Any], out: Path, tell: Tell) -> dict[str, Any]:
+    """Annotate the documents of one part; those that stay in are written."""
+    settings = Settings.from_json(task["settings"])
+    with atomic_folder(out / task["name"]) as aside:
+        sink = Annotator(aside, settings, index=task["index"], cut=task["cut"])
+        ranks = np.load(task["ranks"]) if task["ranks"] else None
+        for number, row in enumerate(read_rows(Path(task["part"]))):
+            text, cut = sink.without_repeats(row["text"])
+            # One that is not chosen is neither used nor left out.
+            if ranks is None or ranks[number] <= task["last_rank"]:
+                sink.add(row["id"], text, row["fields"], json.loads(row["fields"]), cut)
+            tell(1)
+        result = sink.close()
+    return _moved(result, task["name"])
+
+
+def write_task(
+    name: str, parts: list[dict[str, Any]], types: FieldTypes, settings: Settings
+) -> dict[str, Any]:
+    """The task of `write_stage`.
+
+    parts: by annotated part "path"; "dropped", file of its documents that do not stay (row, first,
+    kind); "renamed", file of those that get another identity (row, rank). types: of the fields,
     over the whole corpus.
     """
+    return {
+        "name": name,
+        "parts": parts,
+        "types": types.as_json(),
+        "settings": settings.as_json(),
+    }
 
-    annotated: Path
-    dropped: frozenset[int]
-    renamed: Mapping[int, str]
-    types: Mapping[str, str]
+
+def write_stage(task: Mapping[str, Any], out: Path, tell: Tell) -> dict[str, Any]:
+    """Write the finished documents of some parts, cut and split."""
+    settings = Settings.from_json(task["settings"])
+    types = FieldTypes.from_json(task["types"])
+    notes = [name for name, _ in added_columns(settings)]
+    schema = types.schema(added_columns(settings))
+    words = 0
+    with atomic_folder(out / task["name"]) as aside:
+        writers = {
+            name: PartWriter(aside, name, schema, most=settings.part_bytes)
+            for name in (DOCUMENTS, HELD_OUT)
+        }
+        for row in _staying(task["parts"], tell):
+            fields = types.row(json.loads(row["fields"])) | {name: row[name] for name in notes}
+            held_out = is_held_out(row["text"], settings.held_out, settings.seed)
+            writer = writers[HELD_OUT if held_out else DOCUMENTS]
+            for piece in pieces(Document(row["id"], row["text"], fields), settings.max_words):
+                writer.add(piece.row())
+                words += 0 if held_out else len(piece.text.split())
+        parts = [part.as_json() for writer in writers.values() for part in writer.close()]
+    return _moved({"parts": parts, "words": words}, task["name"])
 
 
-def write_stage(task: WriteTask, settings: Settings, folder: Path, tell: Tell) -> None:
-    """Write the finished documents of one piece into `folder`, cut and split."""
-    types = FieldTypes.from_json(task.types)
-    notes = added_columns(settings)
-    schema = types.schema(notes)
-    counts = {"documents": 0, "held_out": 0, "words": 0}
-    with atomic_folder(folder) as aside:
-        writers: dict[str, TableWriter] = {}
-        for number, row in enumerate(read_rows(task.annotated / DOCUMENTS)):
+def _staying(parts: list[Mapping[str, Any]], tell: Tell) -> Iterator[dict[str, Any]]:
+    """Rows of annotated parts that are not dropped, under their new identities."""
+    for part in parts:
+        dropped = set(read_records(part["dropped"], 3)[:, 0].tolist())
+        renamed = dict(read_records(part["renamed"], 2).tolist())
+        for number, row in enumerate(read_rows(Path(part["path"]))):
             tell(1)
-            if number in task.dropped:
+            if number in dropped:
                 continue
-            identity = task.renamed.get(number, row["id"])
-            fields = types.row(json.loads(row["fields"])) | {name: row[name] for name, _ in notes}
-            aside_too = is_held_out(row["text"], settings.held_out, settings.seed)
-            name = HELD_OUT if aside_too else DOCUMENTS
-            for piece in pieces(Document(identity, row["text"], fields), settings.max_words):
-                if name not in writers:
-                    writers[name] = TableWriter(aside / name, schema)
-                writers[name].add(piece.row())
-                counts["held_out" if aside_too else "documents"] += 1
-                counts["words"] += 0 if aside_too else len(piece.text.split())
-        for writer in writers.values():
-            writer.close()
-        write_json(aside / REPORT, counts)
-
-
-def stage_report(folder: Path) -> dict[str, Any]:
-    """What a finished stage counted."""
-    return dict(read_json(folder / REPORT))
+            if number in renamed:
+                row["id"] = f"{row['id']}~{renamed[number]}"
+            yield row

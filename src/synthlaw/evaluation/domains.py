@@ -86,10 +86,15 @@ def of_domain(domain: str, documents: Iterable[Document]) -> Iterator[Document]:
         else:
             found.add(name)
     if empty and found:
-        raise UsageError(
-            f"evaluation domain {domain!r}: no document has meta.pile_set_name {wanted!r}; "
-            f"found {', '.join(sorted(found))}"
-        )
+        raise UsageError(of_other_domains(domain, found))
+
+
+def of_other_domains(domain: str, found: Iterable[str]) -> str:
+    """The error of a file that holds only documents of other Pile domains, those `found`."""
+    return (
+        f"evaluation domain {domain!r}: no document has meta.pile_set_name "
+        f"{PILE_DOMAINS[domain]!r}; found {', '.join(sorted(found))}"
+    )
 
 
 def hub_place(domain: str) -> str:

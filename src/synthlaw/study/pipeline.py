@@ -19,23 +19,22 @@ from synthlaw.common.files import write_json, write_text
 from synthlaw.common.numbers import format_count
 from synthlaw.common.ownership import claimed
 from synthlaw.common.progress import say
-from synthlaw.corpus.documents import read_documents
 from synthlaw.evaluation.tasks import check_tasks
+from synthlaw.execute.base import Executor, ExecutorSettings
+from synthlaw.execute.registry import make_executor
 from synthlaw.study.data.contamination import Decontamination
 from synthlaw.study.data.domains import make_domain, make_domain_tokens
+from synthlaw.study.data.generated import Generation, make_generated
 from synthlaw.study.data.given import make_given
 from synthlaw.study.data.natural import (
     check_sources,
     corpus_counts,
-    inputs_of,
+    documents_of,
     make_corpus,
     make_tokenizer,
     make_tokens,
-    read_source,
-    texts_of,
 )
-from synthlaw.study.data.shards import KEPT
-from synthlaw.study.data.synthetic import Synthetic, check_recipes, make_synthetic
+from synthlaw.study.data.recipes import check_recipes
 from synthlaw.study.grid import Run, runs_of, tokens_needed, unread_shares
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
@@ -53,7 +52,6 @@ from synthlaw.study.results.tables import (
 from synthlaw.study.run.downstream import task_settings
 from synthlaw.study.run.execute import find_finished
 from synthlaw.study.run.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
-from synthlaw.study.run.local import Executor, LocalExecutor
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.run.trunks import trunk_states
 from synthlaw.study.spec import NATURAL
@@ -64,7 +62,6 @@ from synthlaw.tokens.tokenizer import Tokenizer
 
 STUDY_FILE = "study.yaml"
 STATISTICS_ERROR = "statistics-error.txt"
-EXECUTORS = ("local", "ray", "slurm")
 
 
 @dataclass
@@ -99,50 +96,57 @@ def run_study(
 ) -> Outcome:
     """Run the study whose file holds `text`, or what is left of it, in the folder `out`.
 
-    name: what errors call the file. base: where its relative paths start. executor: one of
-    EXECUTORS. until: the last stage to do. verify: compare every kept file with its SHA-256, not
-    only its size.
+    name: what errors call the file. base: where its relative paths start. executor: a name that
+    `execute.registry` knows. until: the last stage to do. verify: compare every kept file with its
+    SHA-256, not only its size.
     Raises UsageError for a mistake in the study (nothing half-made is left that a rerun would
     trust) and SynthlawError when work failed.
     """
     study = parse_study(text, name)
     space = Workspace(study, base, Store(out, verify=verify))
     with claimed(out, "run", beside=(STUDY_FILE,)):
-        _check(space, name)
+        carried_out_by = _checked(space, name, executor, until)
         with space.store.locked():
             write_text(out / STUDY_FILE, text)
             # Memory that happens to be free is no fact of the study: the same study, the same file.
-            plan = {
-                name: part for name, part in plan_study(study, base).items() if name != "memory"
-            }
-            write_json(out / "plan.json", plan)
-            page = _run_stages(space, name, executor, STAGES.index(until))
+            plan = plan_study(study, base)
+            write_json(out / "plan.json", {n: part for n, part in plan.items() if n != "memory"})
+            page = _run_stages(space, name, carried_out_by, STAGES.index(until))
     return Outcome(space.store.made, len(space.store.kept), page)
 
 
-def _check(space: Workspace, name: str) -> None:
-    """Raise UsageError, naming the study file, for what cannot be had or done here."""
+def _checked(space: Workspace, name: str, executor: str, until: str) -> Executor:
+    """What carries the runs out, once all that the study names is there.
+
+    Raises UsageError, naming the study file, for what cannot be had or done here.
+    """
     try:
         check_recipes(space)
         check_sources(space)
         wanted = task_settings(space)
         if wanted is not None:
             check_tasks(wanted)
+        carried_out_by = _executor(space, executor)
+        space.executor = _executor_of_parts(space, executor)
+        if STAGES.index(until) >= STAGES.index("training"):
+            carried_out_by.check()
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
+    return carried_out_by
 
 
-def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:
+def _run_stages(space: Workspace, name: str, executor: Executor, last: int) -> Path | None:
     try:
-        data = _natural(space)
-        runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
-        needed = tokens_needed(space.study, runs)
-        for warning in unread_shares(space.study, runs):
-            say(f"  warning: {warning}")
-        _check_supply(data, needed)
-        if last < STAGES.index("generate"):
-            return None
-        synthetic = _generate(space, data, needed)
+        with space.executor:
+            data = _natural(space)
+            runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
+            needed = tokens_needed(space.study, runs)
+            for warning in unread_shares(space.study, runs):
+                say(f"  warning: {warning}")
+            _check_supply(data, needed)
+            if last < STAGES.index("generate"):
+                return None
+            generated = _generate(space, data, needed)
         if last < STAGES.index("tokens"):
             return None
         uses = check_budgets(space, runs, data.sources)
@@ -151,11 +155,14 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
     if last < STAGES.index("training"):
         return None
     tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.anywhere)
-    with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
-        space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
+    with (
+        space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"),
+        executor,
+    ):
+        space.store.made += train_and_score(space, runs, tasks, executor)
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
-    write_runs(space, finished, synthetic.engine.label)
+    write_runs(space, finished, generated.engine.label)
     write_curves(space, finished)
     write_mixtures(space, finished, uses)
     write_evaluation(space, finished, untrained, documents)
@@ -206,13 +213,25 @@ def _statistics(space: Workspace, data: _Data, finished: Sequence[Finished]) -> 
 
 def _executor(space: Workspace, name: str) -> Executor:
     execution = space.study.execution
-    if name == "local":
-        return LocalExecutor(execution.workers, execution.threads, execution.gpus_per_run)
-    from synthlaw.study.run.cluster import RayExecutor, SlurmExecutor
+    settings = ExecutorSettings(
+        workers=execution.workers,
+        threads=execution.threads,
+        gpus=execution.gpus_per_run,
+        folder=space.root.absolute() / name,
+        options=execution.options(name),
+    )
+    return make_executor(name, settings)
 
-    if name == "ray":
-        return RayExecutor(execution.threads, execution.gpus_per_run)
-    return SlurmExecutor(execution.threads, execution.slurm, gpus=execution.gpus_per_run)
+
+def _executor_of_parts(space: Workspace, name: str) -> Executor:
+    """What carries out the jobs that prepare data: one thread each, and no GPU."""
+    execution = space.study.execution
+    settings = ExecutorSettings(
+        workers=execution.workers,
+        folder=space.root.absolute() / name,
+        options=execution.options(name),
+    )
+    return make_executor(name, settings)
 
 
 def _natural(space: Workspace) -> _Data:
@@ -221,7 +240,7 @@ def _natural(space: Workspace) -> _Data:
         corpus = make_corpus(space)
         counts = corpus_counts(corpus)
         say(
-            f"  {counts['training']:,} documents to train on ({format_count(counts['words'])} "
+            f"  {counts['documents']:,} documents to train on ({format_count(counts['words'])} "
             f"words), {counts['held_out']:,} held out"
             + "".join(f", {n:,} left out: {why}" for why, n in counts["left_out"].items())
         )
@@ -234,12 +253,13 @@ def _natural(space: Workspace) -> _Data:
         check = Decontamination(space, documents)
         corpus = check.natural(corpus)
     tokenizer = make_tokenizer(space, corpus)
-    path = corpus.file("training.parquet")
-    natural = make_tokens(space, NATURAL, texts_of(path), corpus.content, tokenizer)
+    natural = make_tokens(space, NATURAL, documents_of(corpus), tokenizer)
     domains = {n: make_domain_tokens(space, n, d, tokenizer) for n, d in documents.items()}
-    given = {name: make_given(space, name, tokenizer) for name in study.sources}
-    for name, source in study.sources.items():
-        check.report(name, read_source(space, source), inputs_of(space, source))
+    given = {}
+    for name in study.sources:
+        found = make_given(space, name)
+        given[name] = make_tokens(space, name, found, tokenizer)
+        check.report(name, found)
     return _Data(tokenizer, corpus, {NATURAL: natural, **given}, domains, check)
 
 
@@ -255,25 +275,21 @@ def _check_supply(data: _Data, needed: dict[str, int]) -> None:
             )
 
 
-def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Synthetic:
+def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Generation:
     wanted = {name: needed[name] for name in space.study.generate.recipes if name in needed}
     listed = ", ".join(f"{name} {format_count(count)}" for name, count in wanted.items())
     with space.stage("generate", f"{listed or 'nothing'} tokens wanted"):
-        documents = list(read_documents(data.corpus.file("training.parquet")))
-        synthetic = make_synthetic(space, wanted, documents, data.tokenizer)
-        write_generation(space, synthetic, {document.id: document for document in documents})
+        generated = make_generated(space, wanted, documents_of(data.corpus), data.tokenizer)
+        write_generation(space, generated)
     with space.stage("tokens", "token sets of every source"):
-        for name, shards in synthetic.sources.items():
-            texts = (text for shard in shards for text in texts_of(shard.file(KEPT)))
-            content = [shard.content for shard in shards]
-            data.sources[name] = make_tokens(space, name, texts, content, data.tokenizer)
-            kept = (doc for shard in shards for doc in read_documents(shard.file(KEPT)))
-            data.check.report(name, kept, content)
+        for name, source in generated.sources.items():
+            data.sources[name] = make_tokens(space, name, source.dataset, data.tokenizer)
+            data.check.report(name, source.dataset)
         data.check.write()
         for name, artifact in data.sources.items():
             manifest = TokenDataset(artifact.path).manifest
             say(f"  {name}: {manifest.tokens:,} tokens in {manifest.documents:,} documents")
-    return synthetic
+    return generated
 
 
 def _timed(

@@ -12,6 +12,8 @@ from typing import Any
 
 from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.execute.machine import default_workers
+from synthlaw.study.generation_plan import expected_generation, generation_lines
 from synthlaw.study.grid import (
     Run,
     planned_vocab,
@@ -22,7 +24,6 @@ from synthlaw.study.grid import (
     unread_shares,
 )
 from synthlaw.study.mixing import mean_shares
-from synthlaw.study.run.local import default_workers
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
 
@@ -47,7 +48,7 @@ def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str
     vocab, known = planned_vocab(study, base)
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
-    speeds = _speeds(folder)
+    speeds = speeds_of(folder)
     alone = sum(run.config.flops for run in runs)
     taken = steps_to_take(runs)
     flops = sum(run.config.flops * taken[run.name] / run.config.steps for run in runs)
@@ -55,7 +56,9 @@ def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str
     workers = default_workers(study.execution.workers, study.execution.threads)
     training_seconds = flops / (speeds["flops_per_second"] * workers)
     memory = _memory(study, runs)
-    generation_seconds = sum(synthetic.values()) / speeds["generated_tokens_per_second"]
+    generation = expected_generation(study, need, folder)
+    written = sum(one["completion_tokens"] for one in generation.values())
+    generation_seconds = written / speeds["generated_tokens_per_second"]
     return {
         "study": study.name,
         "runs": len(runs),
@@ -76,6 +79,7 @@ def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str
         "natural_tokens_needed": need.get(NATURAL, 0),
         "source_tokens_needed": {n: need[n] for n in study.sources if n in need},
         "tokens_to_generate": synthetic,
+        "generation": generation,
         "generation_seconds": generation_seconds,
         "disk_bytes": _disk(runs, need),
         "memory_bytes_per_worker": memory["bytes"],
@@ -130,7 +134,7 @@ def _memory(study: Study, runs: list[Run]) -> dict[str, Any]:
     return {"bytes": need, "found": found, "device": device, "fits": fits, "advice": advice}
 
 
-def _speeds(folder: Path | None) -> dict[str, Any]:
+def speeds_of(folder: Path | None) -> dict[str, Any]:
     """Speeds measured in `folder` by an earlier run of it, else the assumed ones."""
     measured: dict[str, Any] = {}
     if folder is not None and (folder / "speeds.json").exists():
@@ -197,6 +201,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
         *_given_lines(plan),
         f"to generate   {generated or 'nothing'} tokens",
+        *generation_lines(plan["generation"]),
         f"time          generation {format_seconds(plan['generation_seconds'])}, training "
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
         f"{basis}: {format_count(plan['speeds']['flops_per_second'])} FLOP/s a worker, "

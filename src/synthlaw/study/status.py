@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
+from synthlaw.common.locks import holder_of
+from synthlaw.common.numbers import format_seconds
+from synthlaw.generate.run.status import folder_status, is_generation
+from synthlaw.study.data.orders import FOLDER
 from synthlaw.study.grid import runs_of
 from synthlaw.study.load import load_study
 from synthlaw.study.run.ladder import FAILURES
@@ -27,12 +31,14 @@ def study_status(folder: Path) -> dict[str, Any]:
     runs = runs_of(study, LLAMA3_VOCAB)  # names do not depend on it
     trained, scored = _names(folder, "training"), _names(folder, "evaluation")
     results = _results(folder)
+    holder = holder_of(folder)
     diverged = sorted(name for name, status in results.items() if status == "diverged")
     started = {p.name.rpartition("-")[0] for p in folder.glob("work/training/*")}
     left = [run.name for run in runs if run.name not in trained]
     return {
         "study": study.name,
-        "running": _locked(folder),
+        "running": holder is not None,
+        "holder": holder,
         "runs": {
             "planned": len(runs),
             "done": sum(run.name in trained and run.name in scored for run in runs),
@@ -41,12 +47,40 @@ def study_status(folder: Path) -> dict[str, Any]:
             "interrupted_or_running": sorted(started & set(left)),
             "left": len(left),
         },
-        "shards": len(_names(folder, "generate")),
+        "generated": _generated(folder, study.generate.recipes),
         "artifacts": {s.name: len(_names(folder, s.name)) for s in _stages(folder)},
         "page": str(folder / "report" / "index.html")
         if (folder / "report" / "index.html").exists()
         else None,
     }
+
+
+def _generated(folder: Path, recipes: Iterable[str]) -> dict[str, Any]:
+    """The state of every generated source that was begun, as `generate` has it."""
+    places = {name: folder / FOLDER / name for name in recipes}
+    return {name: folder_status(place) for name, place in places.items() if is_generation(place)}
+
+
+def _generated_lines(sources: dict[str, Any]) -> list[str]:
+    if not sources:
+        return ["generated  nothing yet"]
+    return [f"generated  {name}: {_generated_line(state)}" for name, state in sources.items()]
+
+
+def _generated_line(state: dict[str, Any]) -> str:
+    left, workers = state["seconds_left"], len(state["workers"])
+    said = [
+        f"{state['tokens']:,} of {state['tokens_needed']:,} tokens",
+        f"{state['blocks_done']} of {state['blocks']} blocks",
+        f"{state['units_done']:,} of {state['units']:,} documents asked about",
+    ]
+    if state["answers_kept"]:
+        said.append(f"{state['answers_kept']:,} answers of unfinished blocks kept")
+    if workers:
+        said.append(f"{workers} worker{'s' if workers > 1 else ''}")
+    if left:
+        said.append(f"{format_seconds(left)} left")
+    return ", ".join(said)
 
 
 def _failures(folder: Path) -> dict[str, str]:
@@ -73,24 +107,12 @@ def _results(folder: Path) -> dict[str, str]:
     return found
 
 
-def _locked(folder: Path) -> bool:
-    lock = folder / ".lock"
-    if not lock.exists():
-        return False
-    with lock.open("r") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        fcntl.flock(stream, fcntl.LOCK_UN)
-    return False
-
-
 def status_lines(status: dict[str, Any]) -> list[str]:
     """The state for people."""
     runs = status["runs"]
+    running = f"running now, {status['holder']}" if status["running"] else "not running"
     lines = [
-        f"study      {status['study']}: {'running now' if status['running'] else 'not running'}",
+        f"study      {status['study']}: {running}",
         f"runs       {runs['done']} of {runs['planned']} done, {runs['left']} left"
         + (f", {len(runs['diverged'])} diverged" if runs["diverged"] else "")
         + (f", {len(runs['failed'])} failed" if runs["failed"] else "")
@@ -100,7 +122,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
             else ""
         ),
         *(f"failed     {name}: {why}" for name, why in runs["failed"].items()),
-        f"shards     {status['shards']} of synthetic text",
+        *_generated_lines(status["generated"]),
         f"page       {status['page'] or 'not drawn yet'}",
     ]
     return lines

@@ -10,19 +10,22 @@ name is finished. When an input is remade with the same bytes, nothing below it 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.digest import digest_of, file_digest
-from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.files import ASIDE, atomic_folder, read_json, write_json
+from synthlaw.common.errors import SynthlawError
+from synthlaw.common.files import ASIDE, atomic_folder, read_json, remove_abandoned, write_json
+from synthlaw.common.locks import exclusive
+from synthlaw.common.parts import MANIFEST as DATASET
+from synthlaw.common.parts import Dataset
+from synthlaw.tokens.dataset import MANIFEST as TOKENS
+from synthlaw.tokens.dataset import read_manifest
 
 MARKER = "artifact.json"
 KEY_DIGITS = 16
@@ -43,6 +46,10 @@ class Artifact:
         return self.path / name
 
 
+class _MadeMeanwhileError(Exception):
+    """Another worker finished the artifact first."""
+
+
 class Store:
     """Artifacts of one study folder."""
 
@@ -55,33 +62,12 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process. Raises UsageError when another process holds it."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("a+") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                stream.seek(0)
-                holder = stream.read().strip() or "another process"
-                raise UsageError(
-                    f"{self.root}: in use by {holder}; wait for it, or give another --out"
-                ) from None
-            stream.truncate(0)
-            stream.write(f"process {os.getpid()}")
-            stream.flush()
-            self._sweep()
+        with exclusive(self.root):
+            # What a killed process was writing never had a name. What live ones write, jobs of an
+            # earlier driver perhaps, stays.
+            for pattern in (f"{ASIDE}*", f"*/{ASIDE}*", f"artifacts/*/{ASIDE}*"):
+                remove_abandoned(self.root.glob(pattern))
             yield
-
-    def _sweep(self) -> None:
-        """Remove what a killed process was writing; it never had a name."""
-        for aside in [
-            *self.root.glob(f"{ASIDE}*"),
-            *self.root.glob(f"*/{ASIDE}*"),
-            *self.root.glob(f"artifacts/*/{ASIDE}*"),
-        ]:
-            if aside.is_dir():
-                shutil.rmtree(aside, ignore_errors=True)
-            else:
-                aside.unlink(missing_ok=True)
 
     @property
     def kept(self) -> list[str]:
@@ -126,22 +112,31 @@ class Store:
     ) -> Iterator[Path]:
         """A folder to fill; on success it becomes the artifact.
 
-        seconds: what the work took, when it was done before the folder is filled.
+        seconds: what the work took, when it was done before the folder is filled. A finished
+        artifact is never replaced: when another worker was faster, the folder is dropped.
         """
         started = time.monotonic()
-        with atomic_folder(self._place("artifacts", stage, name, key)) as aside:
+        target = self._place("artifacts", stage, name, key)
+        with suppress(_MadeMeanwhileError), atomic_folder(target) as aside:
             yield aside
+            if self.find(stage, name, key) is not None:
+                raise _MadeMeanwhileError
             took = time.monotonic() - started if seconds is None else seconds
             self._sign(aside, stage, name, key, took)
 
     def adopt(self, stage: str, name: str, key: str, seconds: float) -> Artifact:
-        """Make the work folder of (stage, name, key), now finished, the artifact."""
+        """Make the work folder of (stage, name, key), now finished, the artifact.
+
+        A finished artifact is never replaced: when there is one, the work is dropped.
+        """
         work = self.work(stage, name, key)
+        found = self.find(stage, name, key)
+        if found is not None:
+            shutil.rmtree(work)
+            return found
         self._sign(work, stage, name, key, seconds)
         target = self._place("artifacts", stage, name, key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():
-            shutil.rmtree(target)
         work.replace(target)
         return self.require(stage, name, key)
 
@@ -157,10 +152,11 @@ class Store:
         return self._place("work", stage, name, key)
 
     def _sign(self, folder: Path, stage: str, name: str, key: str, seconds: float) -> None:
+        known = _known_digests(folder)
         files = {
             str(path.relative_to(folder)): {
                 "size": path.stat().st_size,
-                "sha256": file_digest(path),
+                "sha256": known.get(path) or file_digest(path),
             }
             for path in sorted(folder.rglob("*"))
             if path.is_file() and path.name != MARKER
@@ -177,3 +173,16 @@ class Store:
 
 def _digests(files: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {name: str(facts["sha256"]) for name, facts in files.items()}
+
+
+def _known_digests(folder: Path) -> dict[Path, str]:
+    """SHA-256 of the files that the manifests in a folder name: nothing is read twice."""
+    known: dict[Path, str] = {}
+    for path in folder.rglob(DATASET):
+        known |= {path.parent / part.name: part.sha256 for part in Dataset(path.parent).parts}
+    for path in folder.rglob(TOKENS):
+        manifest = read_manifest(path.parent)
+        for shard in manifest.shards:
+            for file, _, digest in shard.files(path.parent, manifest.dtype):
+                known[file] = digest
+    return known

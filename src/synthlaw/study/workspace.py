@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from synthlaw.common.progress import say
+from synthlaw.execute.base import Executor
+from synthlaw.execute.inline import InlineExecutor
 from synthlaw.study.digests import InputDigests
 from synthlaw.study.spec import Study
 from synthlaw.study.store import Store
@@ -20,11 +22,16 @@ STAGES = ("corpus", "generate", "tokens", "training", "evaluation", "statistics"
 
 @dataclass
 class Workspace:
-    """A study being run. `base`: the folder that relative paths in the study file start from."""
+    """A study being run.
+
+    base: the folder that relative paths in the study file start from. executor: of the jobs that
+    prepare its data.
+    """
 
     study: Study
     base: Path
     store: Store
+    executor: Executor = field(default_factory=InlineExecutor)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

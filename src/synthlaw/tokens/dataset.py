@@ -1,6 +1,6 @@
 """Token sets: what tokenization leaves and everything after it reads.
 
-    00000.bin, 00000.idx, …   shards of ids and document offsets (tokens/shards.py)
+    00000-000.bin, .idx, …    shards of ids and document offsets (tokens/shards.py)
     dataset.json              counts, dtype, tokenizer's identity, size and SHA-256 of every shard
     tokenizer.json            the tokenizer, where the command wrote the set
 

@@ -23,9 +23,9 @@ import numpy as np
 
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
+from synthlaw.common.permutation import Permutation
 from synthlaw.common.seeds import derive_seed
 from synthlaw.tokens.dataset import TokenDataset
-from synthlaw.tokens.permutation import Permutation
 from synthlaw.tokens.sampler import SAMPLER_VERSION, Sampler, SourceUse
 from synthlaw.tokens.shares import ShareSchedule
 

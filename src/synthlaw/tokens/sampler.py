@@ -18,9 +18,9 @@ import numpy as np
 
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
+from synthlaw.common.permutation import Permutation
 from synthlaw.common.seeds import derive_seed
 from synthlaw.tokens.dataset import TokenDataset
-from synthlaw.tokens.permutation import Permutation
 from synthlaw.tokens.shares import Shares, ShareSchedule, phases_of
 
 SAMPLER_VERSION = 2

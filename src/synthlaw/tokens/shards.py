@@ -1,8 +1,8 @@
 """One shard of a token set: a memory-mapped file of ids beside one of document offsets.
 
-    00000.bin   ids of every document, BOS and EOS included; uint16 or uint32, little-endian
-    00000.idx   uint64 [documents + 1], little-endian: where each document starts, counted from the
-                shard's first id; the last is the shard's length
+    00000-000.bin   ids of every document, BOS and EOS included; uint16 or uint32, little-endian
+    00000-000.idx   uint64 [documents + 1], little-endian: where each document starts, counted from
+                    the shard's first id; the last is the shard's length
 
 A shard holds whole documents. Both files are written aside and renamed when they are whole.
 """
@@ -18,6 +18,7 @@ import numpy as np
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.files import atomic_path
+from synthlaw.common.parts import Part
 
 OFFSET_BYTES = 8
 
@@ -52,6 +53,13 @@ class ShardFacts:
                 self.sha256_tokens,
             ),
             (folder / f"{self.name}.idx", (self.documents + 1) * OFFSET_BYTES, self.sha256_offsets),
+        ]
+
+    def parts(self, dtype: str) -> list[Part]:
+        """Its two files as parts of a dataset."""
+        return [
+            Part(path.name, self.documents, size, self.bytes, digest, self.tokens)
+            for path, size, digest in self.files(Path(), dtype)
         ]
 
     def problems(self, folder: Path, dtype: str, *, verify: bool) -> list[str]:

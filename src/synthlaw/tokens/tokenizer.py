@@ -12,7 +12,8 @@ that we put around each document (paper, Table 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -174,6 +175,29 @@ class _HuggingFace:
 
     def decode(self, ids: list[int]) -> str:
         return str(self._inner.decode(ids, skip_special_tokens=True))
+
+
+BPE_BYTES = 1 << 26
+"""Text that a BPE is trained on, at most; see docs/tokens.md for what more would change."""
+
+
+@dataclass
+class Sample:
+    """What a tokenizer was trained on, counted as it goes by."""
+
+    documents: int = 0
+    bytes: int = 0
+
+    def counted(self, texts: Iterable[str]) -> Iterator[str]:
+        """The texts, counted."""
+        for text in texts:
+            self.documents += 1
+            self.bytes += len(text.encode())
+            yield text
+
+    def record(self) -> dict[str, int]:
+        """The counts, and the limit there was."""
+        return {"documents": self.documents, "bytes": self.bytes, "most_bytes": BPE_BYTES}
 
 
 def train_bpe(texts: Iterable[str], vocab: int, path: Path) -> None:

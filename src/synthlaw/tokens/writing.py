@@ -1,33 +1,40 @@
-"""Texts to a token set on disk: in parallel, resumable, the same bytes every time.
+"""Documents to a token set on disk: in parallel, resumable, the same bytes every time.
 
-    texts ─► blocks ─► worker processes ─► shard after shard ─► manifest
+    input files ─► jobs ─► shard after shard ─► manifest
 
-Borders of blocks and shards depend on the texts alone. A finished shard leaves a note beside it;
-the manifest, written last, takes their place. A killed run reads its texts again and tokenizes
-only those of shards that have no note.
+A job reads some files and writes their shards; the shards of all jobs, in order, are the set. Where
+jobs and shards end depends on the files alone. A finished shard leaves a note beside it; the
+manifest, written last, takes the notes' place. A killed job reads its files again and tokenizes
+only what has no note.
 """
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.digest import digest_of
-from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.files import ASIDE, read_json, write_json
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import read_json, write_json
+from synthlaw.common.parts import NOTES, Executor, group, map_parts
+from synthlaw.corpus.readers.input_file import InputFile, ReadReport
+from synthlaw.corpus.readers.read import read_input
 from synthlaw.tokens.dataset import FORMAT, MANIFEST, Manifest, read_manifest
-from synthlaw.tokens.encoding import Numbered, encode_blocks
-from synthlaw.tokens.shards import EncodedBlock, ShardFacts, write_shard
-from synthlaw.tokens.tokenizer import Tokenizer
+from synthlaw.tokens.encoding import encode_block
+from synthlaw.tokens.shards import ShardFacts, write_shard
+from synthlaw.tokens.tokenizer import Tokenizer, is_named
 
 SHARD_CHARACTERS = 1 << 28
 """Text of a shard: some 65 million tokens of English. What a kill costs is at most one shard."""
+
+FILES_BYTES = 1 << 26
+"""Input of one job, of small files; a larger file has a job of its own."""
 
 BLOCK_CHARACTERS = 1 << 20
 BLOCK_DOCUMENTS = 4096
@@ -35,65 +42,130 @@ BLOCK_DOCUMENTS = 4096
 NOTE = ".note.json"
 """Ending of the note beside a finished shard of an unfinished set."""
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Numbered = tuple[int, list[str]]
 
 
 def write_dataset(
     folder: Path,
+    files: Sequence[InputFile],
+    tokenizer: Tokenizer,
+    executor: Executor,
+    *,
+    shard_characters: int = SHARD_CHARACTERS,
+) -> Manifest:
+    """Tokenize the documents of `files` into `folder`, or what is left of it; returns the manifest.
+
+    Work that was stopped goes on, and shards that were deleted are made again. Memory is a few
+    blocks of a million characters in each job, or the longest document.
+    Raises UsageError when the folder holds another set, or a file holds what is no document, and
+    SynthlawError when the disk is full; shards finished before stay.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    key = digest_of([FORMAT, tokenizer.digest, shard_characters, [f.key() for f in files]])
+    _refuse_other_work(folder, key)
+    if (folder / MANIFEST).exists():
+        found = read_manifest(folder)
+        if not any(s.problems(folder, found.dtype, verify=False) for s in found.shards):
+            return found
+    place = tokenizer.place if is_named(tokenizer.place) else str(tokenizer.path.resolve())
+    # A file of unknown size may be of any.
+    groups = group([file.size or FILES_BYTES for file in files], FILES_BYTES)
+    tasks = [
+        {
+            "name": f"{number:05d}",
+            "key": key,
+            "files": [asdict(files[n]) for n in numbers],
+            "tokenizer": place,
+            "shard_characters": shard_characters,
+        }
+        for number, numbers in enumerate(groups)
+    ]
+    sizes = [sum(files[n].size for n in numbers) for numbers in groups]
+    done = map_parts(
+        f"{__name__}:tokenize_files", tasks, folder, executor, label="tokenizing", sizes=sizes
+    )
+    shards = [ShardFacts(**shard) for result in done for shard in result["shards"]]
+    return _finish(folder, key, shards, tokenizer)
+
+
+def write_texts(
+    folder: Path,
     texts: Iterable[str],
     tokenizer: Tokenizer,
     *,
-    made_from: Any = None,
-    workers: int = 1,
     shard_characters: int = SHARD_CHARACTERS,
-    on_bytes: Callable[[int], None] = lambda count: None,
 ) -> Manifest:
-    """Tokenize `texts` into `folder`, or what is left of it; returns the manifest.
-
-    made_from: a JSON value that determines the texts, such as digests of their files. With it a
-    run that was stopped goes on, and shards that were deleted are made again; without it work
-    begins anew. workers: processes; 1 works in this one. on_bytes: told the bytes of text whose
-    ids are written, now or by an earlier run.
-
-    Memory is a few blocks of a million characters per worker, or the longest document.
-    Raises UsageError when the folder holds another set, and SynthlawError when the disk is full;
-    shards finished before stay.
-    """
+    """Tokenize texts into a new `folder`, in this process; returns the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    for aside in folder.glob(f"{ASIDE}*"):  # what a killed run was writing
-        aside.unlink()
-    key = digest_of([FORMAT, tokenizer.digest, shard_characters, made_from])
-    kept = _kept(folder, key, made_from is not None)
-    if (folder / MANIFEST).exists() and len(kept) == len(read_manifest(folder).shards):
-        return read_manifest(folder)
-    blocks = _without_kept(_blocks(texts, shard_characters), kept, on_bytes)
-    try:
-        facts = _write_shards(folder, blocks, tokenizer, workers, kept, key, on_bytes)
-        manifest = Manifest(
-            format=FORMAT,
-            tokens=sum(shard.tokens for shard in facts),
-            documents=sum(shard.documents for shard in facts),
-            bytes=sum(shard.bytes for shard in facts),
-            dtype=tokenizer.dtype,
-            vocab=tokenizer.vocab,
-            bos=tokenizer.bos,
-            eos=tokenizer.eos,
-            tokenizer=tokenizer.digest,
-            tokenizer_name=tokenizer.name,
-            made_from=key if made_from is not None else "",
-            shards=tuple(facts),
-        )
-        write_json(folder / MANIFEST, asdict(manifest))
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise SynthlawError(
-            f"{folder}: the disk is full ({error.strerror}); {len(kept)} finished shards are kept: "
-            "free some space and run the same command again"
-        ) from error
+    shards = _write_shards(folder, "00000", "", texts, tokenizer, shard_characters)
+    return _finish(folder, "", shards, tokenizer)
+
+
+def _finish(folder: Path, key: str, shards: Sequence[ShardFacts], tokenizer: Tokenizer) -> Manifest:
+    """Write the manifest, which makes the folder a token set; notes go away."""
+    manifest = Manifest(
+        format=FORMAT,
+        tokens=sum(shard.tokens for shard in shards),
+        documents=sum(shard.documents for shard in shards),
+        bytes=sum(shard.bytes for shard in shards),
+        dtype=tokenizer.dtype,
+        vocab=tokenizer.vocab,
+        bos=tokenizer.bos,
+        eos=tokenizer.eos,
+        tokenizer=tokenizer.digest,
+        tokenizer_name=tokenizer.name,
+        made_from=key,
+        shards=tuple(shards),
+    )
+    write_json(folder / MANIFEST, asdict(manifest))
     for note in folder.glob(f"*{NOTE}"):
         note.unlink()
+    shutil.rmtree(folder / NOTES, ignore_errors=True)
     return manifest
+
+
+def tokenize_files(
+    task: Mapping[str, Any], out: Path, report: Callable[[float], None]
+) -> dict[str, Any]:
+    """The job of `write_dataset`: the shards of some files, those left out that are there."""
+    tokenizer = _tokenizer(task["tokenizer"])
+    texts = (
+        document.text
+        for file in task["files"]
+        for document in read_input(InputFile(**file), ReadReport(on_read=report))
+    )
+    shards = _write_shards(
+        out, task["name"], task["key"], texts, tokenizer, task["shard_characters"]
+    )
+    return {
+        "shards": [asdict(shard) for shard in shards],
+        "parts": [part.as_json() for s in shards for part in s.parts(tokenizer.dtype)],
+    }
+
+
+def _write_shards(
+    folder: Path,
+    job: str,
+    key: str,
+    texts: Iterable[str],
+    tokenizer: Tokenizer,
+    shard_characters: int,
+) -> list[ShardFacts]:
+    """Write the shards of one job's texts that are not there; returns all of them in order."""
+    kept = _kept(folder, key, job)
+    blocks = _without_kept(_blocks(texts, shard_characters), kept)
+    for number, shard_blocks in groupby(blocks, key=itemgetter(0)):
+        encoded = (encode_block(tokenizer, texts) for _, texts in shard_blocks)
+        shard = write_shard(folder, f"{job}-{number:03d}", encoded, tokenizer.dtype)
+        note = {"key": key, "dtype": tokenizer.dtype, "shard": asdict(shard)}
+        write_json(folder / f"{shard.name}{NOTE}", note)
+        kept[number] = shard
+    return [kept[number] for number in range(len(kept))]
+
+
+@cache
+def _tokenizer(place: str) -> Tokenizer:
+    return Tokenizer(place)
 
 
 def holds_set(folder: Path) -> bool:
@@ -101,36 +173,37 @@ def holds_set(folder: Path) -> bool:
     return (folder / MANIFEST).exists() or any(folder.glob(f"*{NOTE}"))
 
 
-def _kept(folder: Path, key: str, resume: bool) -> dict[int, ShardFacts]:
-    """Whole shards of this very work by number. Raises UsageError for those of other work."""
+def _refuse_other_work(folder: Path, key: str) -> None:
+    """Raise UsageError when the folder holds a set, or shards of one, that is not `key`'s."""
     if (folder / MANIFEST).exists():
         found = read_manifest(folder)
-        if not resume or found.made_from != key:
+        if found.made_from != key:
             raise UsageError(
                 f"{folder}: holds a token set of other texts, another tokenizer "
                 f"({found.tokenizer_name}) or another shard size; remove it or give another folder"
             )
-        whole = {
-            number: shard
-            for number, shard in enumerate(found.shards)
-            if not shard.problems(folder, found.dtype, verify=False)
-        }
-        return whole
-    kept = {}
-    for note in sorted(folder.glob(f"*{NOTE}")):
-        if not resume:
-            note.unlink()
-            continue
-        value = read_json(note)
-        if value["key"] != key:
+    for note in folder.glob(f"*{NOTE}"):
+        if read_json(note)["key"] != key:
             raise UsageError(
                 f"{folder}: holds an unfinished token set of other texts, another tokenizer or "
                 "another shard size; remove it or give another folder"
             )
-        shard = ShardFacts(**value["shard"])
-        if not shard.problems(folder, value["dtype"], verify=False):
-            kept[int(shard.name)] = shard
-    return kept
+
+
+def _kept(folder: Path, key: str, job: str) -> dict[int, ShardFacts]:
+    """Whole shards of one job by number, those of a finished set and those with notes."""
+    found: list[tuple[ShardFacts, str]] = []
+    if (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+        found += [(shard, manifest.dtype) for shard in manifest.shards]
+    for note in sorted(folder.glob(f"{job}-*{NOTE}")):
+        value = read_json(note)
+        found.append((ShardFacts(**value["shard"]), value["dtype"]))
+    return {
+        int(shard.name.removeprefix(f"{job}-")): shard
+        for shard, dtype in found
+        if shard.name.startswith(f"{job}-") and not shard.problems(folder, dtype, verify=False)
+    }
 
 
 def _blocks(texts: Iterable[str], shard_characters: int) -> Iterator[Numbered]:
@@ -152,46 +225,17 @@ def _blocks(texts: Iterable[str], shard_characters: int) -> Iterator[Numbered]:
         yield shard, block
 
 
-def _without_kept(
-    blocks: Iterator[Numbered], kept: dict[int, ShardFacts], on_bytes: Callable[[int], None]
-) -> Iterator[Numbered]:
+def _without_kept(blocks: Iterator[Numbered], kept: dict[int, ShardFacts]) -> Iterator[Numbered]:
     """The blocks of shards that are not there yet."""
     there = dict(kept)
-    for number, group in groupby(blocks, key=itemgetter(0)):
+    for number, shard_blocks in groupby(blocks, key=itemgetter(0)):
         if number not in there:
-            yield from group
+            yield from shard_blocks
             continue
-        documents = sum(len(block) for _, block in group)
+        documents = sum(len(block) for _, block in shard_blocks)
         if documents != there[number].documents:
             raise UsageError(
                 f"shard {there[number].name}: was made of {there[number].documents:,} documents, "
                 f"and now there are {documents:,}: the input is not what it was; give another "
                 "folder"
             )
-        on_bytes(there[number].bytes)
-
-
-def _write_shards(
-    folder: Path,
-    blocks: Iterator[Numbered],
-    tokenizer: Tokenizer,
-    workers: int,
-    kept: dict[int, ShardFacts],
-    key: str,
-    on_bytes: Callable[[int], None],
-) -> list[ShardFacts]:
-    """Write the shards of `blocks`, adding them to `kept`; returns all shards in order."""
-
-    def counted(group: Iterable[tuple[int, EncodedBlock]]) -> Iterator[EncodedBlock]:
-        for _, block in group:
-            yield block
-            on_bytes(block.bytes)
-
-    with closing(encode_blocks(tokenizer, blocks, workers)) as encoded:
-        for number, group in groupby(encoded, key=itemgetter(0)):
-            name = f"{number:05d}"
-            shard = write_shard(folder, name, counted(group), tokenizer.dtype)
-            note = {"key": key, "dtype": tokenizer.dtype, "shard": asdict(shard)}
-            write_json(folder / f"{name}{NOTE}", note)
-            kept[number] = shard
-    return [kept[number] for number in range(len(kept))]

@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from synthlaw.common.errors import SynthlawError
+from synthlaw.common.errors import InterruptedWorkError
 
 
-class InterruptedRunError(SynthlawError):
+class InterruptedRunError(InterruptedWorkError):
     """A run was asked to stop and saved its state. Exit status 143 (SIGTERM) or 130 (Ctrl-C)."""
 
     def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
-        super().__init__(message)
-        self.exit_status = 128 + number
+        super().__init__(message, 128 + number)
 
 
 class StopRequest:

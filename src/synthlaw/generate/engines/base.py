@@ -2,7 +2,7 @@
 
 Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol),
 `vllm` (such a server, started by us).
-A new one implements `Engine` and joins `registry.make_engine`.
+A new one implements `Engine` and is made by a module of `kinds/`; see registry.py.
 """
 
 from __future__ import annotations

@@ -1,35 +1,87 @@
-"""The kinds of engines by name."""
+"""Engines by kind: every module of `kinds/` is one, so a new kind is one new file.
+
+Such a module has `make(options)`, which gives the engine, and may name the settings that it takes
+(`TAKES`, as users name them) besides model and concurrency; without it, it takes all.
+"""
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
 
 from synthlaw.common.errors import UsageError
+from synthlaw.generate.engines import kinds
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.engines.vllm_options import OwnServer
 
-ENGINE_KINDS = ("embedded", "openai", "vllm")
 
-TAKEN_BY = {
-    "base_url": ("openai",),
-    "tokenizer": ("openai", "vllm"),
-    "api": ("openai", "vllm"),
-    "fold_system": ("openai", "vllm"),
-    "threads": ("embedded",),
-    "options": ("vllm",),
-    "command": ("vllm",),
-}
-"""Settings that only some kinds take."""
+@dataclass(frozen=True)
+class EngineOptions:
+    """What a user says of an engine.
+
+    model: for `embedded` a GGUF file (default: the packaged SmolLM2-135M-Instruct), for `openai`
+    the name the server knows (default: what the server lists first), for `vllm` what it serves.
+    tokenizer, api, fold_system: see OpenAIEngine. server: of `vllm`, how it is run. threads: of
+    `embedded` (default: every core).
+    """
+
+    model: str | None = None
+    base_urls: Sequence[str] = ()
+    concurrency: int | None = None
+    tokenizer: str | None = None
+    threads: int | None = None
+    api: str = "chat"
+    fold_system: bool = False
+    server: OwnServer = field(default_factory=OwnServer)
+
+    def given(self) -> list[str]:
+        """Settings that differ from their defaults, as users name them."""
+        own = OwnServer()
+        found = {
+            "base_url": self.base_urls,
+            "tokenizer": self.tokenizer,
+            "api": self.api != "chat",
+            "fold_system": self.fold_system,
+            "threads": self.threads,
+            "options": self.server.options,
+            "command": self.server.command != own.command,
+        }
+        return [name for name, value in found.items() if value]
+
+
+def engine_kinds() -> list[str]:
+    """Kinds that `make_engine` knows, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
 
 
 def not_taken(kind: str, given: Sequence[str]) -> str:
     """What to say of the settings in `given` that `kind` does not take; empty without any."""
-    wrong = [name for name in given if kind not in TAKEN_BY.get(name, ENGINE_KINDS)]
-    return "; ".join(
-        f"found '{name}', which only kind{'s' * (len(TAKEN_BY[name]) > 1)} "
-        f"{' and '.join(repr(one) for one in TAKEN_BY[name])} take{'s' * (len(TAKEN_BY[name]) < 2)}"
-        for name in wrong
-    )
+    takes = _takes(kind)
+    wrong = [] if takes is None else [name for name in given if name in _known() - takes]
+    return "; ".join(f"found '{name}', which only {_takers(name)}" for name in wrong)
+
+
+def _takers(name: str) -> str:
+    """Kinds that take a setting, as the end of a sentence."""
+    named = [repr(kind) for kind in engine_kinds() if name in (_takes(kind) or ())]
+    return f"kinds {' and '.join(named)} take" if len(named) > 1 else f"kind {named[0]} takes"
+
+
+def _known() -> set[str]:
+    """Settings that some kinds take and others may not."""
+    return set[str]().union(*(_takes(kind) or () for kind in engine_kinds()))
+
+
+def _takes(kind: str) -> frozenset[str] | None:
+    takes: Sequence[str] | None = getattr(_module(kind), "TAKES", None)
+    return None if takes is None else frozenset(takes)
+
+
+def _module(kind: str) -> ModuleType:
+    return import_module(f"{kinds.__name__}.{kind}")
 
 
 def make_engine(
@@ -44,49 +96,17 @@ def make_engine(
     fold_system: bool = False,
     server: OwnServer | None = None,
 ) -> Engine:
-    """An engine by kind. Raises UsageError for a kind or a setting that does not exist.
+    """An engine by kind; see EngineOptions for the settings.
 
-    model: for `embedded` a GGUF file (default: the packaged SmolLM2-135M-Instruct), for `openai`
-    the name the server knows (default: what the server lists first), for `vllm` what it serves.
-    tokenizer, api, fold_system: see OpenAIEngine. server: of `vllm`, how it is run. threads: of
-    `embedded` (default: every core). Settings that the kind does not take are refused.
+    Raises UsageError for a kind that does not exist or a setting that it does not take.
     """
-    if kind not in ENGINE_KINDS:
-        raise UsageError(f"engine: found {kind!r}; expected one of {', '.join(ENGINE_KINDS)}")
-    server = server or OwnServer()
-    given = {
-        "base_url": base_urls,
-        "tokenizer": tokenizer,
-        "api": api != "chat",
-        "fold_system": fold_system,
-        "threads": threads,
-        "options": server.options,
-        "command": server.command != OwnServer().command,
-    }
-    if wrong := not_taken(kind, [name for name, value in given.items() if value]):
-        raise UsageError(f"engine {kind!r}: {wrong}")
-    if kind == "embedded":
-        from synthlaw.generate.engines.openvino import EmbeddedEngine
-
-        return EmbeddedEngine(model=model, concurrency=concurrency or 32, threads=threads)
-    if kind == "openai":
-        from synthlaw.generate.engines.openai import OpenAIEngine
-
-        return OpenAIEngine(
-            base_urls=base_urls,
-            model=model,
-            concurrency=concurrency or 64,
-            tokenizer=tokenizer,
-            api=api,
-            fold_system=fold_system,
-        )
-    from synthlaw.generate.engines.vllm import VLLMEngine
-
-    return VLLMEngine(
-        model=model,
-        server=server,
-        concurrency=concurrency or 256,
-        tokenizer=tokenizer,
-        api=api,
-        fold_system=fold_system,
+    if kind not in engine_kinds():
+        raise UsageError(f"engine: found {kind!r}; expected one of {', '.join(engine_kinds())}")
+    own = server or OwnServer()
+    options = EngineOptions(
+        model, base_urls, concurrency, tokenizer, threads, api, fold_system, own
     )
+    if wrong := not_taken(kind, options.given()):
+        raise UsageError(f"engine {kind!r}: {wrong}")
+    made: Engine = _module(kind).make(options)
+    return made

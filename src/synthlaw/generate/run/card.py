@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.claims import busy_seconds, sessions_in
 from synthlaw.common.files import read_json, write_json, write_text
 from synthlaw.common.ngrams import USUAL_N, NgramIndex
 from synthlaw.common.numbers import format_seconds
@@ -17,7 +18,6 @@ from synthlaw.corpus.documents import read_documents
 from synthlaw.generate.cost import Prices
 from synthlaw.generate.quality import describe, evaluation_overlap
 from synthlaw.generate.recipe import Recipe
-from synthlaw.generate.run.claims import busy_seconds, sessions_in
 from synthlaw.generate.run.folder import RunFolder
 
 MOST_DOCUMENTS = 2000

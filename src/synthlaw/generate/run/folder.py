@@ -1,13 +1,15 @@
-"""An output folder: whole input files through a recipe, resumable, shared by many workers.
+"""A run's folder: what a generation run has made, resumable, shared by many workers.
 
     OUT/documents, dropped, failed, aside    links into the run that was started last
+    OUT/manifest.json                        makes OUT the dataset of what the run has kept
     OUT/runs/KEY/run.json                    what determines the run; KEY is its digest
+                 target.json                 when it has enough text, as last asked for
                  documents/part-000000.jsonl one file per finished block of documents
                  writing/                    such files before they are whole
-                 journal/                    answers of blocks that are not finished
+                 journal/                    completions of blocks that are not finished
                  claims/, workers/           who works on what, and is alive
                  sessions/                   what workers that have left did
-                 done/000000.json            a block's marker and counts, written after its data
+                 done/000000.json            a block's marker, written after its data
                  README.md, report.json      the dataset card, when all blocks are finished
 
 A changed prompt, model, sampling, seed or input has another KEY, so its results can never mix with
@@ -18,58 +20,63 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.digest import digest_of, file_digest
+from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import ASIDE, move_synced, read_json, write_json
-from synthlaw.corpus.documents import Document, read_documents, write_documents
+from synthlaw.common.parts import Dataset, Part, finish
+from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.filters import FILTERS_VERSION
+from synthlaw.generate.generated import KINDS, Counts, sum_counts
 from synthlaw.generate.mixing import RecipeMix
-from synthlaw.generate.run.claims import busy_seconds, sessions_in
-from synthlaw.generate.settings import Generated
+from synthlaw.generate.run.blocks import Blocks
+from synthlaw.generate.run.inputs import Inputs
+from synthlaw.generate.run.target import Target
+from synthlaw.generate.run.writing import BlockWriter
 
-KINDS = ("documents", "dropped", "failed", "aside")
 LINKED = (*KINDS, "README.md", "report.json")
-FORMAT = 1
+FORMAT = 2
 """Of the folder; part of the key."""
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """The input files in the order given, with their digests and the documents in all of them."""
+class Marker:
+    """What is known of a finished block.
 
-    paths: tuple[Path, ...]
-    digests: tuple[str, ...]
-    documents: int
+    start, stop: its source documents. parts: its files by kind, named from the run's folder on.
+    counts: of what came of the block; recipes: the same by recipe. tokens: of the kept text, by
+    the digest of the tokenizer that counted.
+    """
 
-    def read(self) -> Iterable[Document]:
-        """Every document, in order; memory is one batch."""
-        for path in self.paths:
-            yield from read_documents(path)
+    start: int
+    stop: int
+    parts: dict[str, Part]
+    counts: Counts
+    recipes: dict[str, Counts]
+    tokens: dict[str, int] = field(default_factory=dict)
 
-
-def survey(paths: Sequence[Path]) -> Inputs:
-    """Read the input files once to the end. Raises UsageError for a missing or bad one."""
-    for path in paths:
-        if not path.is_file():
-            raise UsageError(f"input: found no file {path}; expected JSONL or Parquet documents")
-    count = sum(1 for path in paths for _ in read_documents(path))
-    if count == 0:
-        raise UsageError(f"input: found no documents in {', '.join(map(str, paths))}")
-    return Inputs(tuple(paths), tuple(file_digest(path) for path in paths), count)
+    @property
+    def source_documents(self) -> int:
+        """Documents that the block was made from."""
+        return self.stop - self.start
 
 
 class RunFolder:
-    """One run's place on disk, opened or made. `block_size` is the first opener's."""
+    """One run's place on disk, opened or made. The block size is the first opener's."""
 
-    def __init__(self, out: Path, mix: RecipeMix, engine: Engine, inputs: Inputs, size: int):
-        """size: documents per block, if the run is new. Raises UsageError for an unusable `out`."""
+    def __init__(
+        self, out: Path, mix: RecipeMix, engine: Engine, inputs: Inputs, size: int, target: Target
+    ) -> None:
+        """size: documents in the first blocks, if the run is new. target: written down for whoever
+        looks from outside.
+
+        Raises UsageError for an unusable `out`.
+        """
         described = {
             "format": FORMAT,
             "filters": FILTERS_VERSION,
@@ -91,11 +98,11 @@ class RunFolder:
         }
         self.root.mkdir(parents=True, exist_ok=True)
         _write_once(self.root / "run.json", described | detail)
-        self.block_size = int(read_json(self.root / "run.json")["block_size"])
-        self.blocks = -(-inputs.documents // self.block_size)
-        for kind in KINDS:
+        block_size = int(read_json(self.root / "run.json")["block_size"])
+        self.blocks = Blocks(target.within(inputs.documents), block_size)
+        for kind in (*KINDS, "done"):
             (self.root / kind).mkdir(exist_ok=True)
-        (self.root / "done").mkdir(exist_ok=True)
+        write_json(self.root / "target.json", asdict(target))
         self._link()
 
     def _link(self) -> None:
@@ -112,83 +119,124 @@ class RunFolder:
 
     def part(self, kind: str, block: int) -> Path:
         """File of a finished block's documents of one kind."""
-        return self.root / kind / f"part-{block:06d}.jsonl"
+        return self.root / kind / part_name(block)
 
     def journals(self, block: int) -> list[Path]:
         """Journals of every worker that held the block."""
         return sorted((self.root / "journal").glob(f"{block:06d}.*.jsonl"))
 
     def journal(self, block: int, worker: str) -> Path:
-        """Where a worker keeps the block's answers."""
+        """Where a worker keeps the block's completions."""
         return self.root / "journal" / f"{block:06d}.{worker}.jsonl"
 
-    def marker(self, block: int) -> dict[str, Any] | None:
-        """A finished block's counts; None when it is not finished or a file of it is gone."""
-        try:
-            value: dict[str, Any] = read_json(self.root / "done" / f"{block:06d}.json")
-        except FileNotFoundError:
-            return None
-        there = all(self.part(kind, block).exists() for kind in value["files"])
-        return value if there else None
+    def writer(self, block: int, worker: str) -> BlockWriter:
+        """New files for a block that `worker` has claimed; what a dead one began goes away."""
+        for left in (self.root / "writing").glob(f"{block:06d}-*"):
+            left.unlink(missing_ok=True)
+        return BlockWriter(self.root / "writing", f"{block:06d}-{worker}")
 
-    def commit(self, block: int, result: Generated) -> None:
-        """Make a block's result final: its files, then the marker, then away with the journals.
+    def marked(self) -> set[int]:
+        """Blocks that have a marker."""
+        return marked_in(self.root)
+
+    def marker(self, block: int, *, verify: bool = False) -> Marker | None:
+        """The marker of a finished block; None when it is not finished or a file of it is damaged.
+
+        verify: compare files by SHA-256, not by size alone.
+        """
+        found = read_marker(self.root, block)
+        if found is None:
+            return None
+        damaged = any(part.problem(self.root, verify=verify) for part in found.parts.values())
+        return None if damaged else found
+
+    def commit(self, block: int, written: BlockWriter, marker: Marker) -> None:
+        """Make a block final: its files, then the marker, then away with the journals.
 
         Journals of a block with failures stay, so that trying those again costs nothing else.
         """
-        lists = (result.documents, result.dropped, result.failed, result.intermediate)
-        files = []
-        for kind, documents in zip(KINDS, lists, strict=True):
-            if documents or kind == "documents":
-                # In a folder of its own: whoever reads documents/*.jsonl never sees half a file.
-                aside = self.root / "writing" / f"{block:06d}-{kind}-{os.getpid()}.jsonl"
-                write_documents(aside, documents)
-                move_synced(aside, self.part(kind, block))
-                files.append(kind)
+        for kind in KINDS:
+            if kind in marker.parts:
+                # From a folder of their own: whoever reads documents/*.jsonl sees whole files.
+                move_synced(written.parts[kind].path, self.part(kind, block))
             else:
                 self.part(kind, block).unlink(missing_ok=True)
-        marker = {"files": files, "counts": result.counts, "recipes": result.counts_by_recipe()}
-        write_json(self.root / "done" / f"{block:06d}.json", marker)
-        if not result.failed:
+        write_json(self._marker_path(block), asdict(marker))
+        if not marker.counts["failed"]:
             for journal in self.journals(block):
                 journal.unlink(missing_ok=True)
 
-    def _markers(self) -> Iterator[dict[str, Any]]:
-        for block in range(self.blocks):
-            if (marker := self.marker(block)) is not None:
-                yield marker
+    def note_tokens(self, block: int, marker: Marker) -> None:
+        """Keep a marker to which another tokenizer's count was added."""
+        write_json(self._marker_path(block), asdict(marker))
 
-    def counts(self) -> dict[str, Any]:
+    def _marker_path(self, block: int) -> Path:
+        return self.root / "done" / f"{block:06d}.json"
+
+    def markers(self) -> Iterator[tuple[int, Marker]]:
+        """Finished blocks in order."""
+        for block in sorted(self.marked()):
+            if block < len(self.blocks) and (marker := self.marker(block)) is not None:
+                yield block, marker
+
+    def finish(self, blocks: Iterable[Marker], tokenizer: str = "") -> Dataset:
+        """Make `OUT` the dataset of what these blocks kept.
+
+        tokenizer: digest of the one whose counts are stated; without one, the generator's are.
+        """
+        base = self.root.relative_to(self.out)
+        parts = []
+        for marker in blocks:
+            part = marker.parts["documents"]
+            tokens = marker.tokens[tokenizer] if tokenizer else marker.counts["document_tokens"]
+            parts.append(replace(part, name=str(base / part.name), tokens=tokens))
+        return finish(self.out, parts)
+
+    def counts(self) -> Counts:
         """Sums over the finished blocks, and how many blocks there are and are finished."""
-        done = sum(1 for _ in self._markers())
-        total = sum_counts(marker["counts"] for marker in self._markers())
-        return {"blocks": self.blocks, "blocks_done": done, **total}
+        markers = [marker for _, marker in self.markers()]
+        total = sum_counts(marker.counts for marker in markers)
+        return {"blocks": len(self.blocks), "blocks_done": len(markers), **total}
 
-    def counts_by_recipe(self) -> dict[str, dict[str, Any]]:
+    def counts_by_recipe(self) -> dict[str, Counts]:
         """Sums over the finished blocks by recipe."""
-        names = {name for marker in self._markers() for name in marker["recipes"]}
-        return {
-            name: sum_counts(m["recipes"][name] for m in self._markers() if name in m["recipes"])
-            for name in sorted(names)
-        }
+        return recipe_counts(marker for _, marker in self.markers())
 
-    def documents(self) -> Iterator[Document]:
-        """What was kept, in the input's order, block by finished block."""
-        for block in range(self.blocks):
-            if self.marker(block) is not None:
-                yield from read_documents(self.part("documents", block))
+    def documents(self, kind: str = "documents") -> Iterator[Document]:
+        """What was kept, or another kind, in the input's order, block by finished block."""
+        for block, marker in self.markers():
+            if kind in marker.parts:
+                yield from read_documents(self.part(kind, block))
 
 
-def sum_counts(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Counts of several results added up, by reason where they have reasons."""
-    total = Generated().counts
-    for one in counts:
-        for name, value in one.items():
-            if isinstance(value, dict):
-                total[name] = dict(Counter(total[name]) + Counter(value))
-            else:
-                total[name] += value
-    return total
+def part_name(block: int) -> str:
+    """Name of a block's files, in the folder of each kind."""
+    return f"part-{block:06d}.jsonl"
+
+
+def recipe_counts(markers: Iterable[Marker]) -> dict[str, Counts]:
+    """Sums over blocks by recipe."""
+    found: dict[str, list[Counts]] = {}
+    for marker in markers:
+        for name, counts in marker.recipes.items():
+            found.setdefault(name, []).append(counts)
+    return {name: sum_counts(found[name]) for name in sorted(found)}
+
+
+def marked_in(root: Path) -> set[int]:
+    """Blocks that have a marker in a run's folder."""
+    names = (entry.name for entry in os.scandir(root / "done"))
+    return {int(name[:-5]) for name in names if name[:-5].isdigit() and name.endswith(".json")}
+
+
+def read_marker(root: Path, block: int) -> Marker | None:
+    """A block's marker in a run's folder, None when there is none that can be read."""
+    try:
+        value = read_json(root / "done" / f"{block:06d}.json")
+        parts = {kind: Part(**part) for kind, part in value.pop("parts").items()}
+        return Marker(parts=parts, **value)
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
 
 
 def _write_once(path: Path, value: dict[str, Any]) -> None:
@@ -203,39 +251,3 @@ def _write_once(path: Path, value: dict[str, Any]) -> None:
         pass
     finally:
         aside.unlink()
-
-
-def is_generation(out: Path) -> bool:
-    """Whether `out` is a folder that generation has made."""
-    return (out / "documents").is_symlink() and (out / "runs").is_dir()
-
-
-def folder_status(out: Path) -> dict[str, Any]:
-    """What is done and who is at work in `out`, read from outside without an engine.
-
-    Raises UsageError when nothing was generated there.
-    """
-    if not is_generation(out):
-        raise UsageError(f"{out}: found no generation run; expected a folder made by generate")
-    root = (out / "documents").resolve().parent
-    run = read_json(root / "run.json")
-    markers = [read_json(path) for path in sorted((root / "done").glob("*.json"))]
-    sessions = sessions_in(root)
-    workers = [one for one in sessions if one["alive"]]
-    total, size = run["documents"], run["block_size"]
-    finished = min(total, len(markers) * size) * run["rollouts"]
-    units = finished + sum(one.get("open", 0) for one in workers)
-    rate = sum(one.get("documents", 0) / one["seconds"] for one in workers if one["seconds"])
-    left = total * run["rollouts"] - units
-    return {
-        "key": root.name,
-        "source_documents": total,
-        "units": total * run["rollouts"],
-        "units_done": units,
-        "blocks": -(-total // size),
-        "blocks_done": len(markers),
-        **sum_counts(marker["counts"] for marker in markers),
-        "seconds": round(busy_seconds(sessions), 1),
-        "seconds_left": round(left / rate, 1) if rate else (0.0 if left <= 0 else None),
-        "workers": workers,
-    }

@@ -1,8 +1,10 @@
-"""Answers on disk as they come, one line each, so that none is ever paid for twice.
+"""Completions on disk as they come, one line each, so that none is ever paid for twice.
 
 A block of documents has one journal per worker that ever held it. Lines are appended whole and
-handed to the operating system at once: killing the process loses nothing that was answered, and a
-line torn by a power cut is recognised and left out.
+handed to the operating system at once: killing the process loses nothing that was completed, and a
+line torn by a power cut is recognised and left out. Between the completions stand the numbers of
+the rollouts that are done, for whoever looks from outside. Failed requests are not kept: a block
+that is opened again asks for them again.
 """
 
 from __future__ import annotations
@@ -12,89 +14,97 @@ import os
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from synthlaw.generate.engines.base import Completion, RequestFailedError
 
-Result = Completion | RequestFailedError
-
 _COLUMNS = tuple(column.name for column in fields(Completion))
+_ROLLOUT, _KEY = b'{"rollout": ', b'{"key": "'
+_KEY_LETTERS = 64
 
 
 class BlockJournal:
-    """The answers of one block: reads every journal that is there, appends to its own.
+    """The completions of one block: finds them in every journal there is, appends to its own.
 
-    retry_failed: requests that failed before are taken for never asked.
+    Memory holds where each is found, not its text.
     """
 
-    def __init__(self, path: Path, earlier: Iterable[Path], *, retry_failed: bool = False) -> None:
-        """path: this worker's journal. earlier: journals to read, `path` may be among them."""
-        self._path = path
-        self._known: dict[str, Result] = {}
+    def __init__(self, path: Path, earlier: Iterable[Path]) -> None:
+        """path: this worker's journal, opened. earlier: journals to read."""
+        self._places: dict[str, tuple[int, int, int]] = {}
+        self._descriptors = []
         for file in earlier:
-            self._read(file, retry_failed)
-        self._descriptor: int | None = None
-
-    def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        self._descriptor = os.open(self._path, flags, 0o644)
+            self._index(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._own = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._descriptors.append(self._own)
         # A torn last line must not swallow the next one.
-        os.write(self._descriptor, b"\n")
-        return self
+        os.write(self._own, b"\n")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def find(self, key: str) -> Result | None:
-        """What became of the request with this key, None when it was never finished."""
-        return self._known.get(key)
-
-    def keep(self, key: str, result: Result) -> None:
-        """Append one result."""
-        line = json.dumps({"key": key, **_row(result)}, ensure_ascii=True) + "\n"
-        assert self._descriptor is not None, "the journal is not open"
-        data = line.encode()
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-
-    def _read(self, file: Path, retry_failed: bool) -> None:
+    def _index(self, file: Path) -> None:
+        descriptor = os.open(file, os.O_RDONLY)
+        self._descriptors.append(descriptor)
+        offset = 0
         with file.open("rb") as stream:
             for line in stream:
-                parsed = _parse(line)
-                if parsed is None:
-                    continue
-                key, result = parsed
-                # An answer stands above a failure, whichever journal is read first.
-                answered = isinstance(self._known.get(key), Completion)
-                if isinstance(result, Completion) or not (retry_failed or answered):
-                    self._known[key] = result
+                key = _key_of(line)
+                if key is not None:
+                    self._places[key] = (descriptor, offset, len(line))
+                offset += len(line)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def find(self, key: str) -> Completion | None:
+        """The completion of the request with this key, None when there is none from earlier."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        descriptor, offset, length = place
+        row = json.loads(os.pread(descriptor, length, offset))
+        return Completion(**{name: row[name] for name in _COLUMNS})
+
+    def keep(self, key: str, result: Completion | RequestFailedError) -> None:
+        """Append a completion."""
+        if isinstance(result, Completion):
+            row = {name: getattr(result, name) for name in _COLUMNS}
+            self._append(json.dumps({"key": key, **row}).encode() + b"\n")
+
+    def finish(self, rollout: int) -> None:
+        """Note that the block's rollout with this number is done."""
+        self._append(_ROLLOUT + b"%d}\n" % rollout)
+
+    def _append(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._own, data) :]
 
 
-def _row(result: Result) -> dict[str, Any]:
-    if isinstance(result, Completion):
-        return {name: getattr(result, name) for name in _COLUMNS}
-    return {"failed": result.reason, "response": result.response}
+def held_by(journals: Iterable[Path]) -> tuple[int, int]:
+    """What the journals of one unfinished block hold: (rollouts that are done, completions)."""
+    rollouts, keys = set(), set()
+    for journal in journals:
+        try:
+            with journal.open("rb") as stream:
+                for line in stream:
+                    if not line.endswith(b"}\n"):  # torn
+                        continue
+                    if line.startswith(_ROLLOUT):
+                        rollouts.add(line)
+                    elif line.startswith(_KEY):
+                        keys.add(line[: len(_KEY) + _KEY_LETTERS])
+        except FileNotFoundError:  # its block was finished in the meantime
+            continue
+    return len(rollouts), len(keys)
 
 
-def _parse(line: bytes) -> tuple[str, Result] | None:
+def _key_of(line: bytes) -> str | None:
+    """Key of a line that holds a whole completion."""
     try:
-        row = json.loads(line)
-        key = row["key"]
-        if "failed" in row:
-            return key, RequestFailedError(row["failed"], row["response"])
-        return key, Completion(**{name: row[name] for name in _COLUMNS})
+        row: Any = json.loads(line)
+        Completion(**{name: row[name] for name in _COLUMNS})
+        return str(row["key"])
     except (ValueError, KeyError, TypeError):
         return None

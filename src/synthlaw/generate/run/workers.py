@@ -1,96 +1,53 @@
-"""Running a folder: feed documents block by block to the engine, commit each block when it is done.
+"""A worker: keeps one engine full with the blocks of any number of runs.
 
-The feed never waits for a block to finish before it opens the next, so the engine stays busy over
-the borders; at most a few blocks are open, so memory does not grow with the input.
+Any number of workers, on one machine or many, may serve the same runs: blocks are claimed. The
+worker never waits for a block to finish before it begins the next, of the run that is furthest
+from its end, so the engine stays full over the borders of blocks and runs. At most a few blocks are
+open, and of these only what is out of turn is in memory, which does not grow with the input.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import heapq
 import time
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.claims import HEARTBEAT_SECONDS
 from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.mixing import RecipeMix
+from synthlaw.generate.requests import Progress
+from synthlaw.generate.run.block import OpenBlock
 from synthlaw.generate.run.card import Reporting, write_card
-from synthlaw.generate.run.claims import HEARTBEAT_SECONDS, Claims
-from synthlaw.generate.run.folder import RunFolder, survey
-from synthlaw.generate.run.journal import BlockJournal
-from synthlaw.generate.runner import run_workers
-from synthlaw.generate.session import Session
-from synthlaw.generate.settings import Generated, Progress
+from synthlaw.generate.run.folder import Marker, RunFolder
+from synthlaw.generate.run.inputs import Inputs, survey
+from synthlaw.generate.run.target import Target
+from synthlaw.generate.run.work import RunWork
 
 BLOCK_SIZE = 500
-"""Documents per output file."""
+"""Documents per output file, to begin with."""
 
 SHOW_SECONDS = 0.2
-"""Between two calls of `on_progress`: thousands of answers a second need not all be drawn."""
+"""Between two calls of `on_progress`: thousands of completions a second need not all be drawn."""
+
+READ_AT_ONCE = 64
+"""Documents read from the input at a time."""
+
+LOOK_SECONDS = 0.2
+"""Between two looks at what others have finished, when nothing is left to begin."""
 
 
-@dataclass
-class FolderProgress:
-    """What a worker can say of a run.
-
-    total, done: answers wanted and there (documents times rollouts), whoever made them.
-    session: counts of this worker since its start. in_flight: requests by server. waiting: those
-    that wait for a place, or for their next try.
-    """
-
-    total: int = 0
-    finished: int = 0
-    open: int = 0
-    session: Progress = field(default_factory=Progress)
-    in_flight: dict[str, int] = field(default_factory=dict)
-    waiting: int = 0
-
-    @property
-    def done(self) -> int:
-        """In finished blocks, and so far in this worker's open ones."""
-        return self.finished + self.open
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Completion tokens per second of this worker since its start."""
-        seconds = max(time.monotonic() - self.session.started, 1e-9)
-        return self.session.completion_tokens / seconds
-
-    def news(self) -> dict[str, Any]:
-        """For the heartbeat: counts and rates of this worker alone."""
-        return {
-            "documents": self.session.documents,
-            "requests": self.session.requests,
-            "failed": self.session.failed,
-            "completion_tokens": self.session.completion_tokens,
-            "tokens_per_second": round(self.tokens_per_second, 1),
-            "open": self.open,
-            "in_flight": self.in_flight,
-            "waiting": self.waiting,
-        }
-
-
-class _Block:
-    """An open block: what came of each unit so far, and the journal beneath."""
-
-    def __init__(self, number: int, units: list[tuple[Document, int]], journal: BlockJournal):
-        self.number, self.units, self.journal = number, units, journal
-        self.results: dict[int, Generated] = {}
-
-    @property
-    def whole(self) -> Generated | None:
-        """Everything in input order once the last unit is in."""
-        if len(self.results) < len(self.units):
-            return None
-        result = Generated()
-        for place in range(len(self.units)):
-            result.extend(self.results[place])
-        return result
+OnProgress = Callable[[Sequence[RunWork]], None]
+"""Called with the runs that a worker serves, several times a second."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +71,7 @@ def run_folder(
     block_size: int = BLOCK_SIZE,
     retry_failed: bool = False,
     reporting: Reporting | None = None,
-    on_progress: Callable[[FolderProgress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> FolderOutcome:
     """Generate from all documents of `inputs` into `out`; what is there already is not redone.
 
@@ -123,72 +80,62 @@ def run_folder(
     failed requests are counted, not raised.
     """
     surveyed = survey(inputs)
-    pool = None
-    if any(one.recipe.seeds == "keywords" for one in mix.settings):
-        pool = KeywordPool(surveyed.read(), mix.common.seed)
+    target = Target()
+    folder = RunFolder(out, mix, engine, surveyed, block_size, target)
+    pool = keyword_pool(surveyed, mix.common.seed)
+    run = RunWork(
+        " and ".join(mix.recipes), mix, engine, folder, target, pool=pool, retry_failed=retry_failed
+    )
+    began = time.monotonic()
+    asyncio.run(serve([run], engine, on_progress or (lambda runs: None)))
+    seconds = time.monotonic() - began
+    folder.finish(run.standing.result())
+    write_card(folder, mix.recipes, reporting or Reporting())
+    return FolderOutcome(
+        key=folder.key,
+        root=folder.root,
+        counts=folder.counts(),
+        requests=run.progress.own.requests,
+        seconds=seconds,
+        completion_tokens=run.progress.own.completion_tokens,
+    )
 
-    async def run() -> FolderOutcome:
-        async with engine:
-            folder = RunFolder(out, mix, engine, surveyed, block_size)
-            worker = _Worker(mix, engine, folder, pool, retry_failed, on_progress)
-            outcome = await worker.run()
-        write_card(folder, mix.recipes, reporting or Reporting())
-        return outcome
 
-    return asyncio.run(run())
+def keyword_pool(inputs: Inputs, seed: int) -> Callable[[], KeywordPool]:
+    """The pool of an input's keywords, made when it is first asked for."""
+    return cache(lambda: KeywordPool(inputs.scan(), seed))
 
 
-class _Reader:
-    """Blocks of the input by number; going forward reads on, going back starts over."""
+async def serve(runs: Sequence[RunWork], engine: Engine, on_progress: OnProgress) -> None:
+    """Do what is left of `runs`, beside other workers; the engine is entered if anything is.
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder, self._at = folder, 0
-        self._stream = iter(folder.inputs.read())
-
-    def block(self, number: int) -> list[Document]:
-        """Documents of one block."""
-        if number < self._at:
-            self._at, self._stream = 0, iter(self._folder.inputs.read())
-        size = self._folder.block_size
-        for _ in islice(self._stream, (number - self._at) * size):
-            pass
-        self._at = number + 1
-        return list(islice(self._stream, size))
+    Returns when all are complete, by whomever. Raises what RunWork raises, and SynthlawError when
+    the engine breaks.
+    """
+    if all(run.complete for run in runs):
+        return
+    async with engine:
+        await _Worker(runs, engine, on_progress).work()
 
 
 class _Worker:
-    """This process's share of a run."""
+    """This process at work on some runs."""
 
-    def __init__(
-        self,
-        mix: RecipeMix,
-        engine: Engine,
-        folder: RunFolder,
-        pool: KeywordPool | None,
-        retry_failed: bool,
-        on_progress: Callable[[FolderProgress], None] | None,
-    ) -> None:
-        self._mix, self._engine, self._folder = mix, engine, folder
-        self._rollouts = mix.common.rollouts
-        self._on_progress = on_progress
-        self._progress = FolderProgress(total=folder.inputs.documents * self._rollouts)
-        self._sessions = [
-            Session(settings, engine, self._progress.session, self._report, pool)
-            for settings in mix.settings
-        ]
+    def __init__(self, runs: Sequence[RunWork], engine: Engine, on_progress: OnProgress) -> None:
+        self._runs, self._engine, self._on_progress = runs, engine, on_progress
         self._shown = 0.0
-        self._claims = Claims(folder.root)
-        self._reader = _Reader(folder)
-        self._pending = list(range(folder.blocks))
-        self._retry = set(self._with_failures()) if retry_failed else set[int]()
-        self._look_again()
+        self._left = asyncio.Event()
+        self._finishing: set[asyncio.Future[Marker]] = set()
+        for run in runs:
+            run.report = self._report
 
-    async def run(self) -> FolderOutcome:
-        began = time.monotonic()
+    async def work(self) -> None:
+        for run in self._runs:
+            run.join()
         pulse = asyncio.create_task(self._beat())
         feed, lock = self._feed(), asyncio.Lock()
 
-        async def work() -> None:
+        async def one_after_another() -> None:
             while True:
                 async with lock:
                     taken = await anext(feed, None)
@@ -197,112 +144,104 @@ class _Worker:
                 await self._one(*taken)
 
         try:
-            await run_workers(self._engine.concurrency, work)
+            await side_by_side(self._engine.concurrency, one_after_another)
         finally:
-            pulse.cancel()
+            await asyncio.gather(*self._finishing, return_exceptions=True)
+            # Waited for: a beat after the last word would be one of the dead.
+            self._left.set()
+            await pulse
             await feed.aclose()
-            self._claims.leave(self._progress.news())
-        for session in self._sessions:
-            session.check_rules()
-        return FolderOutcome(
-            key=self._folder.key,
-            root=self._folder.root,
-            counts=self._folder.counts(),
-            requests=self._progress.session.requests,
-            seconds=time.monotonic() - began,
-            completion_tokens=self._progress.session.completion_tokens,
-        )
+            for run in self._runs:
+                run.leave()
+        for run in self._runs:
+            run.check_rules()
 
-    async def _one(self, block: _Block, place: int) -> None:
-        """One unit; whoever finishes a block's last unit commits the block."""
-        document, rollout = block.units[place]
-        session = self._sessions[self._mix.choice(document.id, rollout)]
-        block.results[place] = await session.document(document, rollout, block.journal)
-        self._progress.open += 1
-        whole = block.whole
-        if whole is None:
-            return
-        block.journal.close()
-        if not self._claims.holds(block.number):
-            raise SynthlawError(
-                f"block {block.number} was taken over by another worker while this one stood "
-                "still; run again to go on"
-            )
-        # Off the loop: writing and syncing would hold up every request in flight.
-        await asyncio.to_thread(self._folder.commit, block.number, whole)
-        self._retry.discard(block.number)
-        self._claims.release(block.number)
-        self._pending = [number for number in self._pending if number != block.number]
-        self._count_left()
-        self._progress.open -= len(block.units)
+    async def _one(self, run: RunWork, block: OpenBlock, place: int, document: Document) -> None:
+        """One rollout; whoever makes a block's last commits the block."""
+        if await run.make(block, place, document):
+            # Off the loop: counting, writing and syncing would hold up every request in flight.
+            # Shielded: a whole block is committed even when the worker is stopped.
+            finishing = asyncio.ensure_future(asyncio.to_thread(run.finish, block))
+            self._finishing.add(finishing)
+            run.finished(block, await asyncio.shield(finishing))
+            self._finishing.discard(finishing)
 
-    async def _feed(self) -> AsyncGenerator[tuple[_Block, int], None]:
-        """Units of one claimed block after another, until every block is finished by someone."""
-        held: set[int] = set()
-        while True:
-            number = await asyncio.to_thread(self._claim_next, held)
-            if number is None:
-                if not self._pending:
-                    return
-                await asyncio.sleep(0.2)
-                self._look_again()
+    async def _feed(self) -> AsyncGenerator[tuple[RunWork, OpenBlock, int, Document], None]:
+        """Rollouts of one claimed block after another, until every run is complete."""
+        while not all(run.complete for run in self._runs):
+            claimed = await asyncio.to_thread(self._claim)
+            if claimed is None:
+                self._report(None)
+                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.to_thread(self._look)
                 continue
-            held.add(number)
-            block = await asyncio.to_thread(self._open, number)
-            for place in range(len(block.units)):
-                yield block, place
+            run, number = claimed
+            block = await asyncio.to_thread(run.open, number)
+            place, documents = 0, run.documents(block)
+            # Reading is done off the loop, some documents at a time.
+            while some := await asyncio.to_thread(list, islice(documents, READ_AT_ONCE)):
+                for document in some:
+                    for _ in range(run.rollouts):
+                        yield run, block, place, document
+                        place += 1
+            if place != block.size:
+                raise SynthlawError(
+                    f"{run.name}: the input ends at document {block.start + place:,} and had "
+                    f"{run.folder.inputs.documents:,}; it was changed while it was read"
+                )
 
-    def _claim_next(self, held: set[int]) -> int | None:
-        """The first unfinished block that this worker can have; None when there is none now."""
-        for number in self._pending:
-            if number in held or not self._claims.take(number):
-                continue
-            # Between the last look and the claim another worker may have finished it.
-            if self._is_done(number):
-                self._claims.release(number)
-                continue
-            return number
+    def _claim(self) -> tuple[RunWork, int] | None:
+        """A block of the run that is furthest from its end, so that all end together."""
+        for run in self._runs:
+            run.standing.check_hope()
+        queue: list[tuple[float, int, int]] = []
+        candidates = [run.candidates() for run in self._runs]
+
+        def push(index: int) -> None:
+            found = next(candidates[index], None)
+            if found is not None:
+                heapq.heappush(queue, (found[0], index, found[1]))
+
+        for index in range(len(self._runs)):
+            push(index)
+        while queue:
+            _, index, block = heapq.heappop(queue)
+            if self._runs[index].claim(block):
+                return self._runs[index], block
+            push(index)
         return None
 
-    def _open(self, number: int) -> _Block:
-        documents = self._reader.block(number)
-        rollouts = range(self._rollouts)
-        units = [(document, rollout) for document in documents for rollout in rollouts]
-        path = self._folder.journal(number, self._claims.worker)
-        earlier = self._folder.journals(number)
-        journal = BlockJournal(path, earlier, retry_failed=number in self._retry)
-        return _Block(number, units, journal.__enter__())
+    def _look(self) -> None:
+        for run in self._runs:
+            run.look()
 
-    def _is_done(self, number: int) -> bool:
-        return number not in self._retry and self._folder.marker(number) is not None
-
-    def _with_failures(self) -> list[int]:
-        markers = ((number, self._folder.marker(number)) for number in self._pending)
-        return [number for number, marker in markers if marker and marker["counts"]["failed"]]
-
-    def _look_again(self) -> None:
-        """Others may have finished some of what is pending."""
-        self._pending = [number for number in self._pending if not self._is_done(number)]
-        self._count_left()
-
-    def _count_left(self) -> None:
-        size, total = self._folder.block_size, self._folder.inputs.documents
-        left = sum(min(size, total - number * size) for number in self._pending)
-        self._progress.finished = (total - left) * self._rollouts
-
-    def _report(self, _: Progress) -> None:
-        if self._on_progress is not None and time.monotonic() - self._shown >= SHOW_SECONDS:
-            self._look_at_queue()
+    def _report(self, _: Progress | None) -> None:
+        if time.monotonic() - self._shown >= SHOW_SECONDS:
             self._shown = time.monotonic()
-            self._on_progress(self._progress)
+            self._look_at_queue()
+            self._on_progress(self._runs)
 
     def _look_at_queue(self) -> None:
-        self._progress.in_flight = dict(self._engine.in_flight)
-        self._progress.waiting = self._engine.waiting
+        for run in self._runs:
+            run.progress.in_flight = dict(self._engine.in_flight)
+            run.progress.waiting = self._engine.waiting
 
     async def _beat(self) -> None:
         """Say every few seconds that this worker lives and how it goes."""
-        while True:
+        while not self._left.is_set():
             self._look_at_queue()
-            await asyncio.to_thread(self._claims.beat, self._progress.news())
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for run in self._runs:
+                await asyncio.to_thread(run.claims.beat, run.progress.news())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), HEARTBEAT_SECONDS)
+
+
+async def side_by_side(count: int, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `count` copies of `work`; the first error cancels the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(work()) for _ in range(count)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from synthlaw.common.errors import UsageError
-from synthlaw.corpus.documents import read_documents, write_documents
-from synthlaw.corpus.prepare import prepare
+from synthlaw.common.files import atomic_folder, read_json
+from synthlaw.common.parts import Dataset, map_parts, parts_of
+from synthlaw.corpus.documents import Document, read_documents
+from synthlaw.corpus.parquet import BETWEEN, PartWriter
+from synthlaw.corpus.pipeline import COUNTS, TRAINING_FOLDER, Source
+from synthlaw.corpus.readers.input_file import InputFile
+from synthlaw.corpus.sampling import choose
+from synthlaw.corpus.settings import Settings
+from synthlaw.corpus.stages import Only
 from synthlaw.evaluation.conventions import prefix
-from synthlaw.evaluation.domains import PILE_DOMAINS, of_domain
-from synthlaw.study.data.natural import CORPUS_VERSION, choose, inputs_of, read_source, texts_of
+from synthlaw.evaluation.domains import PILE_DOMAINS, of_other_domains
+from synthlaw.study.data.natural import (
+    CORPUS_VERSION,
+    documents_of,
+    held_out_of,
+    inputs_of,
+    pieces_of,
+    prepared,
+)
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
-from synthlaw.tokens.tokenizer import Tokenizer
+from synthlaw.tokens.tokenizer import Tokenizer, is_named
 from synthlaw.tokens.writing import write_dataset
 
-DOMAIN_TOKENS_VERSION = 3
+DOMAIN_TOKENS_VERSION = 4
+
+CUT = "cut"
+"""Folder of a domain's texts as they are scored, while its token set is made."""
+
+_AT_ONCE = 64
 
 
 def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
-    """The documents of one evaluation domain: documents.parquet.
+    """The documents of one evaluation domain: the dataset documents/.
 
     The domain 'natural' is the natural text's own held-out share. One that bears the name of a
     Pile domain takes only its own documents from a file of the Pile, its own files from a folder.
@@ -27,28 +54,37 @@ def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
     study, store = space.study, space.store
     source = study.evaluation.domains.get(name)
     inputs = {
-        "source": corpus.content if source is None else inputs_of(space, source, name),
+        "source": inputs_of(space, source, name) if source else held_out_of(corpus).identity,
         "documents": study.evaluation.documents,
         "seed": study.seed,
     }
     if name in PILE_DOMAINS:
         inputs["pile_set"] = PILE_DOMAINS[name]
-    key = store.key("corpus", CORPUS_VERSION, inputs)
-    found = store.find("corpus", f"domain-{name}", key)
+    label, key = f"domain-{name}", store.key("corpus", CORPUS_VERSION, inputs)
+    found = store.find("corpus", label, key)
     if found is not None:
         return found
-    if source is None:
-        documents = list(read_documents(corpus.file("held_out.parquet")))
-    else:
-        own = of_domain(name, read_source(space, source, name))
-        everything = prepare(own, held_out=0.0, max_words=0, seed=study.seed)
-        documents = everything.training
-    if not documents:
+    documents = held_out_of(corpus) if source is None else _prepared(space, name, key)
+    if not documents.documents:
         raise UsageError(f"evaluation.domains.{name}: no usable document was found")
-    with store.making("corpus", f"domain-{name}", key) as aside:
-        chosen = choose(documents, study.evaluation.documents, study.seed)
-        write_documents(aside / "documents.parquet", chosen)
-    return store.require("corpus", f"domain-{name}", key)
+    with store.making("corpus", label, key) as aside:
+        choose(documents, study.evaluation.documents, study.seed, aside / TRAINING_FOLDER)
+    shutil.rmtree(store.work("corpus", label, key), ignore_errors=True)
+    return store.require("corpus", label, key)
+
+
+def _prepared(space: Workspace, name: str, key: str) -> Dataset:
+    """All usable documents of a domain that has a place, each once."""
+    source = space.study.evaluation.domains[name]
+    pile_set = PILE_DOMAINS.get(name)
+    only = Only("meta.pile_set_name", pile_set) if pile_set else None
+    files = Source(pieces_of(space, source, name), source.documents, only)
+    settings = Settings(dedup=("exact",), annotate=False, seed=space.study.seed)
+    work, _ = prepared(space, f"domain-{name}", key, [files], settings)
+    others = read_json(work / COUNTS).get("others", [{}])[0]
+    if others and not Dataset(work / TRAINING_FOLDER).documents:
+        raise UsageError(of_other_domains(name, others))
+    return Dataset(work / TRAINING_FOLDER)
 
 
 def make_domain_tokens(
@@ -59,22 +95,74 @@ def make_domain_tokens(
     A text longer than `evaluation.max_tokens` is cut to that prefix first; the counts are those
     of the prefix.
     """
-    longest = space.study.evaluation.max_tokens
+    longest, store = space.study.evaluation.max_tokens, space.store
+    texts = documents_of(documents)
     inputs = {
-        "documents": documents.content,
+        "documents": texts.identity,
         "tokenizer": tokenizer.digest,
         "max_tokens": longest,
     }
-    key = space.store.key("tokens", DOMAIN_TOKENS_VERSION, inputs)
-    found = space.store.find("tokens", f"domain-{name}", key)
+    label, key = f"domain-{name}", store.key("tokens", DOMAIN_TOKENS_VERSION, inputs)
+    found = store.find("tokens", label, key)
     if found is not None:
         return found
-    texts = list(texts_of(documents.file("documents.parquet")))
-    for place, ids in enumerate(tokenizer.encode(texts)):
-        if len(ids) > longest:
-            texts[place] = prefix(tokenizer, ids, longest)[1]
-    with space.store.making("tokens", f"domain-{name}", key) as aside:
-        write_dataset(aside, texts, tokenizer)
-        np.save(aside / "bytes.npy", np.array([len(text.encode()) for text in texts], np.int64))
-        np.save(aside / "words.npy", np.array([len(text.split()) for text in texts], np.int64))
-    return space.store.require("tokens", f"domain-{name}", key)
+    started = time.monotonic()
+    place = tokenizer.place if is_named(tokenizer.place) else str(tokenizer.path.resolve())
+    tasks: list[dict[str, Any]] = [
+        {"name": f"{number:05d}", "part": str(path.resolve()), "tokenizer": place, "most": longest}
+        for number, path in enumerate(texts.paths)
+    ]
+    work = store.work("tokens", label, key)
+    done = map_parts(
+        f"{__name__}:cut_part",
+        tasks,
+        work / CUT,
+        space.executor,
+        label=f"cutting {name}",
+        sizes=[part.documents for part in texts.parts],
+        unit="documents",
+    )
+    parts = parts_of(done)
+    files = [
+        InputFile("documents", str((work / CUT / p.name).resolve()), p.sha256, size=p.bytes)
+        for p in parts
+    ]
+    write_dataset(work, files, tokenizer, space.executor)
+    for kind in ("bytes", "words"):
+        counts = [np.load(work / CUT / task["name"] / f"{kind}.npy") for task in tasks]
+        np.save(work / f"{kind}.npy", np.concatenate(counts))
+    shutil.rmtree(work / CUT)
+    return store.adopt("tokens", label, key, time.monotonic() - started)
+
+
+def cut_part(task: Mapping[str, Any], out: Path, report: Callable[[float], None]) -> dict[str, Any]:
+    """A part's texts cut to at most so many tokens each, with their bytes and words as arrays."""
+    tokenizer = _tokenizer(task["tokenizer"])
+    sizes: list[int] = []
+    words: list[int] = []
+    with atomic_folder(out / task["name"]) as aside:
+        writer = PartWriter(aside, "texts", BETWEEN, level=1)
+        for document, ids in _encoded(read_documents(task["part"]), tokenizer):
+            text = document.text
+            if len(ids) > task["most"]:
+                text = prefix(tokenizer, ids, task["most"])[1]
+            writer.add({"id": document.id, "text": text})
+            sizes.append(len(text.encode()))
+            words.append(len(text.split()))
+            report(1)
+        np.save(aside / "bytes.npy", np.array(sizes, np.int64))
+        np.save(aside / "words.npy", np.array(words, np.int64))
+        parts = [part.as_json() for part in writer.close()]
+    return {"parts": [part | {"name": f"{task['name']}/{part['name']}"} for part in parts]}
+
+
+def _encoded(
+    documents: Iterator[Document], tokenizer: Tokenizer
+) -> Iterator[tuple[Document, np.ndarray]]:
+    while batch := list(islice(documents, _AT_ONCE)):
+        yield from zip(batch, tokenizer.encode([d.text for d in batch]), strict=True)
+
+
+@cache
+def _tokenizer(place: str) -> Tokenizer:
+    return Tokenizer(place)

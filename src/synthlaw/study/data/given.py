@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from synthlaw.common.errors import UsageError
-from synthlaw.study.data.natural import inputs_of, make_tokens, read_source
-from synthlaw.study.store import Artifact
+from synthlaw.common.parts import Dataset
+from synthlaw.corpus.pipeline import Source
+from synthlaw.corpus.settings import Settings
+from synthlaw.study.data.natural import (
+    CORPUS_VERSION,
+    documents_of,
+    inputs_of,
+    pieces_of,
+    prepared,
+)
 from synthlaw.study.workspace import Workspace
-from synthlaw.tokens.tokenizer import Tokenizer
 
 
-def make_given(space: Workspace, name: str, tokenizer: Tokenizer) -> Artifact:
-    """The token set of the source `name`: its documents as they are.
+def make_given(space: Workspace, name: str) -> Dataset:
+    """The documents of the source `name`, as they are.
 
-    Raises UsageError when a file holds what is no document, or no text at all.
+    Raises UsageError when a file holds what is no document.
     """
-    source = space.study.sources[name]
-    texts = (document.text for document in read_source(space, source))
-    try:
-        made = make_tokens(space, name, texts, inputs_of(space, source), tokenizer)
-    except UsageError as error:
-        raise UsageError(f"sources.{name}: {error}") from None
-    return made
+    source, store = space.study.sources[name], space.store
+    inputs = {"source": inputs_of(space, source), "seed": space.study.seed}
+    label, key = f"given-{name}", store.key("corpus", CORPUS_VERSION, inputs)
+    found = store.find("corpus", label, key)
+    if found is None:
+        settings = Settings(dedup=(), annotate=False, shortest_words=0, seed=space.study.seed)
+        files = Source(pieces_of(space, source), source.documents)
+        try:
+            _, seconds = prepared(space, label, key, [files], settings)
+        except UsageError as error:
+            raise UsageError(f"sources.{name}: {error}") from None
+        found = store.adopt("corpus", label, key, seconds)
+    return documents_of(found)

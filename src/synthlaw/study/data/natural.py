@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_folder, read_json, write_json
-from synthlaw.common.seeds import derive_seed
-from synthlaw.corpus.documents import Document, read_documents
-from synthlaw.corpus.parquet import join_tables
-from synthlaw.corpus.pipeline import (
-    BAD_RECORDS,
-    DUPLICATES,
-    HELD_OUT_FOLDER,
-    TRAINING_FOLDER,
-    Source,
-)
+from synthlaw.common.parts import Dataset
+from synthlaw.corpus.pipeline import COUNTS, HELD_OUT_FOLDER, TRAINING_FOLDER, Source
 from synthlaw.corpus.pipeline import make_corpus as prepare_corpus
 from synthlaw.corpus.readers.input_file import InputFile
-from synthlaw.corpus.readers.read import read_input
 from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.sampling import sampled_texts
 from synthlaw.corpus.settings import Settings
 from synthlaw.evaluation.domains import own_pieces
 from synthlaw.study.spec import NATURAL, Study, TextSource
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
-from synthlaw.tokens.tokenizer import Tokenizer, is_named, train_bpe
+from synthlaw.tokens.tokenizer import BPE_BYTES, Sample, Tokenizer, is_named, train_bpe
+from synthlaw.tokens.writing import write_dataset
 
-CORPUS_VERSION = 2
-TOKENIZER_VERSION = 1
-TOKENS_VERSION = 2
+CORPUS_VERSION = 3
+TOKENIZER_VERSION = 2
+TOKENS_VERSION = 3
 
 
 def check_sources(space: Workspace) -> None:
@@ -97,25 +89,8 @@ def inputs_of(space: Workspace, source: TextSource, domain: str | None = None) -
     return {"pieces": pieces, "documents": source.documents}
 
 
-def read_source(
-    space: Workspace, source: TextSource, domain: str | None = None
-) -> Iterator[Document]:
-    """Documents of a source, in order."""
-    pieces = pieces_of(space, source, domain)
-    documents: Iterable[Document] = (doc for piece in pieces for doc in read_input(piece))
-    if source.documents is not None:
-        documents = choose(list(documents), source.documents, space.study.seed)
-    yield from documents
-
-
-def choose(documents: list[Document], count: int, seed: int) -> list[Document]:
-    """`count` documents chosen by seed and identity, in their own order."""
-    ranked = sorted(range(len(documents)), key=lambda i: derive_seed(seed, documents[i].id))
-    return [documents[i] for i in sorted(ranked[:count])]
-
-
 def make_corpus(space: Workspace) -> Artifact:
-    """The natural documents: training.parquet, held_out.parquet, counts.json and its company.
+    """The natural documents: datasets documents/ and held_out/, counts.json and its company.
 
     Raises UsageError when no usable document is left.
     """
@@ -129,15 +104,11 @@ def make_corpus(space: Workspace) -> Artifact:
     found = store.find("corpus", NATURAL, key)
     if found is not None:
         return found
-    work = store.work("corpus", NATURAL, key)
-    started = time.monotonic()
     options = study.corpus.model_dump(exclude={"decontaminate", "ngram"})
-    counts = prepare_corpus(
-        [Source(pieces_of(space, source), source.documents) for source in study.natural],
-        Settings(**options, seed=study.seed),
-        work,
-        workers=study.execution.workers,
-    )
+    sources = [Source(pieces_of(space, source), source.documents) for source in study.natural]
+    settings = Settings(**options, seed=study.seed)
+    work, seconds = prepared(space, NATURAL, key, sources, settings)
+    counts = read_json(work / COUNTS)
     if not counts["documents"]:
         why = "; ".join(f"{count} with {reason}" for reason, count in counts["left_out"].items())
         shutil.rmtree(work)
@@ -145,14 +116,29 @@ def make_corpus(space: Workspace) -> Artifact:
             f"natural: no usable document was found ({why or 'the files are empty'}); expected "
             "documents with a 'text' of at least 20 words"
         )
-    with store.making("corpus", NATURAL, key, time.monotonic() - started) as aside:
-        for folder, name in ((TRAINING_FOLDER, "training"), (HELD_OUT_FOLDER, "held_out")):
-            join_tables(sorted((work / folder).glob("*.parquet")), aside / f"{name}.parquet")
-        for name in (DUPLICATES, BAD_RECORDS):
-            shutil.copyfile(work / name, aside / name)
-        write_json(aside / "counts.json", {"training": counts["documents"], **counts})
-    shutil.rmtree(work)
-    return store.require("corpus", NATURAL, key)
+    return store.adopt("corpus", NATURAL, key, seconds)
+
+
+def prepared(
+    space: Workspace, name: str, key: str, sources: Sequence[Source], settings: Settings
+) -> tuple[Path, float]:
+    """A corpus in the work folder of (corpus, name, key), and the seconds that it took."""
+    started = time.monotonic()
+    work = space.store.work("corpus", name, key)
+    prepare_corpus(sources, settings, work, space.executor)
+    for lock in work.glob(".lock*"):
+        lock.unlink()
+    return work, time.monotonic() - started
+
+
+def documents_of(corpus: Artifact) -> Dataset:
+    """The documents of a corpus to train on."""
+    return Dataset(corpus.file(TRAINING_FOLDER))
+
+
+def held_out_of(corpus: Artifact) -> Dataset:
+    """The documents of a corpus that are set aside."""
+    return Dataset(corpus.file(HELD_OUT_FOLDER))
 
 
 def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
@@ -168,43 +154,53 @@ def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
 def _trained_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
     """A BPE trained on the natural training text."""
     spec, store = space.study.tokenizer, space.store
-    key = store.key("tokens", TOKENIZER_VERSION, {"text": corpus.content, "vocab": spec.vocab})
+    seed, documents = space.study.seed, documents_of(corpus)
+    inputs = {
+        "text": documents.identity,
+        "vocab": spec.vocab,
+        "most_bytes": BPE_BYTES,
+        "seed": seed if documents.text_bytes > BPE_BYTES else None,
+    }
+    key = store.key("tokens", TOKENIZER_VERSION, inputs)
     found = store.find("tokens", "tokenizer", key)
     if found is None:
         with store.making("tokens", "tokenizer", key) as aside:
-            train_bpe(texts_of(corpus.file("training.parquet")), spec.vocab, aside / TOKENIZER_FILE)
+            sample = Sample()
+            texts = sample.counted(sampled_texts(documents, BPE_BYTES, seed))
+            train_bpe(texts, spec.vocab, aside / TOKENIZER_FILE)
+            write_json(aside / SAMPLE, {"seed": inputs["seed"], **sample.record()})
         found = store.require("tokens", "tokenizer", key)
     return Tokenizer(found.file(TOKENIZER_FILE))
 
 
-TOKENIZER_FILE = "tokenizer.json"
+TOKENIZER_FILE, SAMPLE = "tokenizer.json", "sample.json"
 TOKENIZER_FOLDER = "tokenizer"
 """In the study folder: the study's tokenizer, when it is a file."""
 
 
-def make_tokens(
-    space: Workspace, name: str, texts: Iterable[str], inputs: Any, tokenizer: Tokenizer
-) -> Artifact:
-    """The token set `name` of `texts`; `inputs` is what determines the texts."""
-    from synthlaw.tokens.writing import write_dataset
-
+def make_tokens(space: Workspace, name: str, documents: Dataset, tokenizer: Tokenizer) -> Artifact:
+    """The token set `name` of a dataset of documents."""
     store = space.store
-    key = store.key("tokens", TOKENS_VERSION, {"texts": inputs, "tokenizer": tokenizer.digest})
+    inputs = {"texts": documents.identity, "tokenizer": tokenizer.digest}
+    key = store.key("tokens", TOKENS_VERSION, inputs)
     found = store.find("tokens", name, key)
     if found is None:
         started = time.monotonic()
         # Written where it is resumed: a large source takes hours.
         work = store.work("tokens", name, key)
-        write_dataset(work, texts, tokenizer, made_from=inputs, workers=os.cpu_count() or 1)
+        write_dataset(work, files_of(documents), tokenizer, space.executor)
         found = store.adopt("tokens", name, key, time.monotonic() - started)
     return found
 
 
-def texts_of(path: Path) -> Iterator[str]:
-    """Texts of a document file."""
-    return (document.text for document in read_documents(path))
+def files_of(documents: Dataset) -> list[InputFile]:
+    """The parts of a dataset as input files."""
+    return [
+        InputFile("documents", str(path.resolve()), part.sha256, size=part.bytes)
+        for path, part in zip(documents.paths, documents.parts, strict=True)
+    ]
 
 
 def corpus_counts(corpus: Artifact) -> dict[str, Any]:
     """What `make_corpus` counted."""
-    return dict(read_json(corpus.file("counts.json")))
+    return dict(read_json(corpus.file(COUNTS)))

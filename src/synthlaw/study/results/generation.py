@@ -5,27 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from synthlaw.common.files import read_json, write_json
-from synthlaw.corpus.documents import Document, read_documents
-from synthlaw.study.data.shards import ASIDE, DROPPED, KEPT, add_counts
-from synthlaw.study.data.synthetic import Synthetic
+from synthlaw.study.data.generated import Generation
 from synthlaw.study.workspace import Workspace
 
 SAMPLES = 4
+SAMPLED_DOCUMENTS = 64
+"""Source documents that samples are chosen from."""
 
 
-def write_generation(space: Workspace, synthetic: Synthetic, sources: dict[str, Document]) -> None:
-    """Counts by recipe, and a few source documents beside all that was made of them.
-
-    sources: the natural training documents by id.
-    """
-    if synthetic.completion_tokens:
-        speed = synthetic.completion_tokens / synthetic.seconds
+def write_generation(space: Workspace, generated: Generation) -> None:
+    """Counts by recipe, and a few source documents beside all that was made of them."""
+    if generated.completion_tokens:
+        speed = generated.completion_tokens / generated.seconds
         note_speeds(space, generated_tokens_per_second=speed)
     path = space.root / "speeds.json"
     speeds = read_json(path) if path.exists() else {}
     recipes = []
-    for name, shards in synthetic.sources.items():
-        counts, settings = add_counts(shards), synthetic.settings[name]
+    for name, source in generated.sources.items():
+        counts, settings = source.counts, source.settings
         recipes.append(
             {
                 "recipe": name,
@@ -40,10 +37,12 @@ def write_generation(space: Workspace, synthetic: Synthetic, sources: dict[str, 
                 "failed": counts.get("failed", 0),
                 "intermediate": counts.get("intermediate", 0),
                 "finish_reasons": counts.get("finish_reasons", {}),
+                "source_documents": source.documents,
+                "study_tokens": source.dataset.tokens,
             }
         )
     value = {
-        "engine": {**synthetic.engine.identity(), "label": synthetic.engine.label},
+        "engine": {**generated.engine.identity(), "label": generated.engine.label},
         "sampling": {
             name: value
             for name, value in space.study.generate.sampling_with().record().items()
@@ -53,7 +52,7 @@ def write_generation(space: Workspace, synthetic: Synthetic, sources: dict[str, 
         "recipes": recipes,
     }
     write_json(space.root / "generation.json", value)
-    write_json(space.root / "samples.json", _samples(synthetic, sources))
+    write_json(space.root / "samples.json", _samples(generated))
 
 
 def note_speeds(space: Workspace, **speeds: float) -> None:
@@ -63,17 +62,18 @@ def note_speeds(space: Workspace, **speeds: float) -> None:
     write_json(path, {**known, **{name: round(value, 3) for name, value in speeds.items()}})
 
 
-def _samples(synthetic: Synthetic, sources: dict[str, Document]) -> list[dict[str, Any]]:
-    """The first source documents of every recipe's first shard; recipes share their order."""
+def _samples(generated: Generation) -> list[dict[str, Any]]:
+    """The first source documents of every recipe's first block; recipes share their order."""
+    natural = {one.id: one.text for one in generated.inputs.range(0, SAMPLED_DOCUMENTS)}
     found: dict[str, list[dict[str, Any]]] = {}
-    for name, shards in synthetic.sources.items():
-        if not shards:
-            continue
+    for name, source in generated.sources.items():
         # What was set aside (an outline) came before what was made of it.
-        for file, kept in ((ASIDE, True), (KEPT, True), (DROPPED, False)):
-            for document in read_documents(shards[0].file(file)):
-                outputs = found.setdefault(str(document.fields["source_id"]), [])
-                outputs.append(
+        for kind, kept in (("aside", True), ("documents", True), ("dropped", False)):
+            for document in source.first(kind):
+                identity = str(document.fields["source_id"])
+                if identity not in natural:
+                    break
+                found.setdefault(identity, []).append(
                     {
                         "recipe": name,
                         "step": document.fields["step"],
@@ -85,10 +85,6 @@ def _samples(synthetic: Synthetic, sources: dict[str, Document]) -> list[dict[st
     # Sources that show the most recipes first; among equals in the order they were read.
     ranked = sorted(found, key=lambda source: -len({o["recipe"] for o in found[source]}))
     return [
-        {
-            "source_id": source,
-            "source": sources[source].text if source in sources else "",
-            "outputs": found[source],
-        }
+        {"source_id": source, "source": natural[source], "outputs": found[source]}
         for source in ranked[:SAMPLES]
     ]

@@ -1,24 +1,26 @@
 """One run of the grid from end to end: train, then score, each left as an artifact.
 
-`execute` is what every executor calls, in this process or on another machine that shares the
-study folder. It is idempotent: what is finished is found, what was interrupted is resumed.
+`execute_job` is what every executor calls, in a worker process or on another machine that shares
+the study folder. It is idempotent: what is finished is found, what was interrupted is resumed. One
+worker at a time works on a run: another that is given the same waits, and then finds it finished.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthlaw.common.claims import claimed
 from synthlaw.common.files import read_json, write_json
+from synthlaw.execute.base import Json, Report
 from synthlaw.study.run.downstream import answer_tasks, find_answers
 from synthlaw.study.run.task import RunTask
-from synthlaw.study.run.trunks import grow_trunk, latest_state, reporter, seconds_of
-from synthlaw.study.store import Artifact, Store
+from synthlaw.study.run.trunks import grow_trunk, latest_state, reporter, seconds_of, trunk_key
+from synthlaw.study.store import KEY_DIGITS, Artifact, Store
 from synthlaw.tokens.dataset import TokenDataset
 
 if TYPE_CHECKING:  # these bring torch, which is not needed to find finished runs
@@ -49,12 +51,30 @@ def find_finished(task: RunTask, store: Store) -> tuple[Artifact, Artifact | Non
     return None if scores is None else (trained, scores)
 
 
-def execute(task: RunTask, report: Callable[[float], None]) -> list[str]:
+JOB = "synthlaw.study.run.execute:execute_job"
+"""`execute_job` as executors know it."""
+
+WRITERS = "work/writers"
+"""Where in the study folder workers claim the runs that they work on."""
+
+
+def execute_job(payload: Json, report: Report) -> list[str]:
+    """`execute` for a task that travelled as JSON."""
+    return execute(RunTask.model_validate(payload), report)
+
+
+def execute(task: RunTask, report: Report) -> list[str]:
     """Do what is left of the run; `report` is given FLOPs as they are spent. Returns news.
 
     The list names the artifacts made, such as 'training/CC-0.1M-50k-s0'.
     """
     store = Store(task.root)
+    key = trunk_key(task, store) if task.milestones else task.training_key(store)
+    with claimed(task.root / WRITERS, f"{task.name}-{key[:KEY_DIGITS]}"):
+        return _execute(task, store, report)
+
+
+def _execute(task: RunTask, store: Store, report: Report) -> list[str]:
     if task.milestones:
         grow_trunk(task, store, report)
         return store.made
@@ -69,7 +89,7 @@ def execute(task: RunTask, report: Callable[[float], None]) -> list[str]:
     return store.made
 
 
-def _train(task: RunTask, store: Store, report: Callable[[float], None]) -> Artifact:
+def _train(task: RunTask, store: Store, report: Report) -> Artifact:
     from synthlaw.training.loop import train
 
     key = task.training_key(store)

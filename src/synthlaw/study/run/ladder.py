@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import read_json, write_json
-from synthlaw.common.progress import meter
+from synthlaw.common.progress import Meter, meter
+from synthlaw.execute.base import Executor, Failure
 from synthlaw.study.grid import Run
 from synthlaw.study.mixing import phases_of_run
+from synthlaw.study.plan import speeds_of
 from synthlaw.study.run.downstream import answers_of, task_settings
-from synthlaw.study.run.execute import SUMMARY, find_finished
-from synthlaw.study.run.local import Executor
+from synthlaw.study.run.execute import JOB, SUMMARY, find_finished
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.run.trunks import branch_points, trunk_tasks
 from synthlaw.study.store import Artifact
@@ -60,15 +62,16 @@ def tasks_of(
         phases = phases_of_run(study, run.mixture, run.windows)
         read = dict.fromkeys(n for phase in phases for n, share in phase.shares.items() if share)
         tasks[run.name] = RunTask(
-            root=space.root,
+            # Absolute, since a cluster's workers start in other folders.
+            root=space.root.absolute(),
             name=run.name,
             config=run.config,
             phases=[(phase.start, dict(phase.shares)) for phase in phases],
-            sources={name: sources[name].path for name in read},
+            sources={name: sources[name].path.absolute() for name in read},
             data_seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
             unique={n: u for n, u in study.ladder.unique_tokens.items() if n in read},
-            domains={name: artifact.path for name, artifact in domains.items()},
+            domains={name: one.path.absolute() for name, one in domains.items()},
             processes=study.execution.gpus_per_run or 1,
             # One run per mixture shows which tokens carry the loss.
             keep_losses=run.seed == study.ladder.seeds[0]
@@ -119,40 +122,69 @@ def train_and_score(
     Raises SynthlawError naming every run that failed, after all others are done.
     """
     waiting = [task for task in tasks.values() if find_finished(task, space.store) is None]
-    made: list[str] = []
     if not waiting:
-        return made
+        return []
     scored = sum(TokenDataset(path).manifest.tokens for path in waiting[0].domains.values())
     trunks = trunk_tasks(runs, {task.name: task for task in waiting if task.train})
     total = sum(task.flops for task in [*trunks.values(), *waiting])
     total += sum(_scoring_flops(task, scored) for task in waiting)
-    done = 0
     with meter("training", max(total, 1.0), "FLOP") as bar:
-
-        def on_progress(flops: float) -> None:
-            bar.advance(flops)
-
-        def on_done(task: RunTask, artifacts: list[str]) -> None:
-            nonlocal done
-            made.extend(artifacts)
-            if task.milestones:
-                return
-            done += 1
-            bar.advance(_scoring_flops(task, scored), f"{done}/{len(waiting)} runs")
-
-        failures = executor.run(trunks.values(), on_progress, on_done) if trunks else []
-        failed = {failure.run for failure in failures}
-        broken = [name for name, task in trunks.items() if task.name in failed]
-        ready = [task for task in waiting if not (task.train and task.trunk in broken)]
-        failures += executor.run(ready, on_progress, on_done)
-    write_json(space.root / FAILURES, {failure.run: failure.message for failure in failures})
-    if failures:
-        listed = "\n".join(f"  {failure.run}: {failure.message}" for failure in failures)
+        effort = _Effort(executor, bar, scored, len(waiting), _flops_per_second(space))
+        effort.execute(list(trunks.values()))
+        broken = [name for name, task in trunks.items() if task.name in effort.failed]
+        effort.execute([task for task in waiting if not (task.train and task.trunk in broken)])
+    write_json(space.root / FAILURES, effort.failed)
+    if effort.failed:
+        listed = "\n".join(f"  {name}: {message}" for name, message in effort.failed.items())
         raise SynthlawError(
-            f"{len(failures)} of {len(waiting) + len(trunks)} runs failed; the others are done and "
-            f"kept. Run again to try these once more:\n{listed}"
+            f"{len(effort.failed)} of {len(waiting) + len(trunks)} runs failed; the others are "
+            f"done and kept. Run again to try these once more:\n{listed}"
         )
-    return made
+    return effort.made
+
+
+@dataclass
+class _Effort:
+    """Tasks given to an executor, and what came of them. scored: tokens that each run scores."""
+
+    executor: Executor
+    bar: Meter
+    scored: int
+    runs: int
+    flops_per_second: float
+    done: int = 0
+    made: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def execute(self, tasks: list[RunTask]) -> None:
+        """Execute all tasks, the largest first."""
+        if not tasks:
+            return
+        outcomes = self.executor.map(
+            JOB,
+            [json.loads(task.model_dump_json()) for task in tasks],
+            on_progress=self.bar.advance,
+            seconds=self._seconds,
+        )
+        for number, result in outcomes:
+            task = tasks[number]
+            if isinstance(result, Failure):
+                self.failed[task.name] = result.message
+                continue
+            self.made.extend(result)
+            if not task.milestones:
+                self.done += 1
+                note = f"{self.done}/{self.runs} runs"
+                self.bar.advance(_scoring_flops(task, self.scored), note)
+
+    def _seconds(self, payload: Any) -> float:
+        task = RunTask.model_validate(payload)
+        return (task.flops + _scoring_flops(task, self.scored)) / self.flops_per_second
+
+
+def _flops_per_second(space: Workspace) -> float:
+    """A worker's speed, as measured here or by default."""
+    return float(speeds_of(space.root)["flops_per_second"])
 
 
 def _scoring_flops(task: RunTask, tokens: int) -> float:

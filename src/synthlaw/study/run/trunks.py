@@ -114,6 +114,11 @@ def reporter(
     return on_progress
 
 
+def trunk_key(task: RunTask, store: Store) -> str:
+    """What tells the task's trunk from others, whatever its length."""
+    return _key(task, store, 0)
+
+
 def _name(task: RunTask, step: int) -> str:
     return f"{task.trunk}-{step}"
 

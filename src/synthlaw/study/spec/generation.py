@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import EngineDefaults, defaults_of
 from synthlaw.generate.engines.base import Sampling as EngineSampling
-from synthlaw.generate.engines.registry import not_taken
+from synthlaw.generate.engines.registry import engine_kinds, not_taken
 from synthlaw.generate.engines.vllm_options import Option, arguments
 from synthlaw.study.spec.fields import Name, Part
 
@@ -28,7 +28,7 @@ class Sampling(Part):
 class EngineSpec(Part):
     """The generator: the embedded model, an OpenAI-compatible server by URL, or vLLM run here."""
 
-    kind: Literal["embedded", "openai", "vllm"] = "embedded"
+    kind: str = Field("embedded", description="embedded, openai, vllm, or a kind added to them")
     base_url: list[str] = Field(default_factory=list)
     model: str | None = None
     tokenizer: str | None = Field(None, description="tokenizer.json that counts for the server")
@@ -39,6 +39,13 @@ class EngineSpec(Part):
         default_factory=dict, description="of `vllm serve`, such as max-model-len: 4096"
     )
     command: str = Field("vllm", description="what runs vLLM, where it is not on PATH")
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in engine_kinds():
+            raise ValueError(f"found {value!r}; expected one of {', '.join(engine_kinds())}")
+        return value
 
     @field_validator("base_url", mode="before")
     @classmethod
@@ -89,9 +96,11 @@ class Generate(Part):
     input_tokens: int | None = Field(
         None, gt=0, description="documents are cut to so many tokens; default: the engine's"
     )
-    shard_documents: int = Field(64, gt=0, description="source documents per shard")
+    shard_documents: int = Field(
+        64, gt=0, description="source documents in the first blocks; later ones grow"
+    )
     max_failed: float = Field(
-        0.02, ge=0, le=1, description="share of a shard's documents that may fail for good"
+        0.02, ge=0, le=1, description="share of a block's documents that may fail for good"
     )
     recipes: dict[Name, RecipeUse] = Field(default_factory=dict)
 

@@ -142,6 +142,10 @@ class Execution(Part):
     gpus_per_run: int | None = Field(
         None, gt=0, description="train every run on so many GPUs of one machine, a process each"
     )
-    slurm: dict[str, str | int] = Field(
+    slurm: dict[str, str | int | bool | list[str]] = Field(
         default_factory=dict, description="options for sbatch with --executor slurm"
     )
+
+    def options(self, executor: str) -> dict[str, Any]:
+        """Options of an executor by its name; of Slurm's alone so far."""
+        return dict(self.slurm) if executor == "slurm" else {}

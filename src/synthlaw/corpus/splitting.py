@@ -1,4 +1,4 @@
-"""Natural documents made ready: empty ones left out, held-out ones set aside, long ones cut.
+"""Documents divided: held-out ones set aside, long ones cut to pieces.
 
 Held-out documents are chosen by a hash of the whole document's text, before it is cut: no piece
 of a training document is ever evaluated on, and a duplicate falls on the same side as its twin.
@@ -8,57 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
-
-SHORTEST_WORDS = 20
-"""Documents of fewer words are left out and counted."""
-
-
-@dataclass
-class Prepared:
-    """The training and held-out documents, and what was left out and why."""
-
-    training: list[Document] = field(default_factory=list)
-    held_out: list[Document] = field(default_factory=list)
-    left_out: dict[str, int] = field(default_factory=dict)
-
-    def leave_out(self, reason: str) -> None:
-        """Count one document that is not used."""
-        self.left_out[reason] = self.left_out.get(reason, 0) + 1
-
-
-def prepare(
-    documents: Iterable[Document], *, held_out: float, max_words: int, seed: int
-) -> Prepared:
-    """Split `documents` into training and held-out sets, then cut long ones to pieces.
-
-    held_out: share of documents set aside. max_words: longest piece in words; 0 keeps documents
-    whole. Exact duplicates (same text) are left out; identities are made unique.
-    """
-    result = Prepared()
-    seen_texts: set[bytes] = set()
-    seen_ids: dict[str, int] = {}
-    for document in documents:
-        if len(document.text.split()) < SHORTEST_WORDS:
-            result.leave_out(f"fewer than {SHORTEST_WORDS} words")
-            continue
-        digest = text_digest(document.text)
-        if digest in seen_texts:
-            result.leave_out("exact duplicate")
-            continue
-        seen_texts.add(digest)
-        repeat = seen_ids.get(document.id, 0)
-        seen_ids[document.id] = repeat + 1
-        name = document.id if repeat == 0 else f"{document.id}~{repeat}"
-        unique = Document(name, document.text, document.fields)
-        aside = is_held_out(document.text, held_out, seed)
-        side = result.held_out if aside else result.training
-        side.extend(pieces(unique, max_words))
-    return result
 
 
 def text_digest(text: str) -> bytes:

@@ -1,0 +1,167 @@
+"""Jobs and executors: the one way in which work leaves a process.
+
+A job is the dotted name of a function, "package.module:name", and a JSON value, its payload. The
+function is called as `name(payload, report)` and returns a JSON value; `report(amount)` tells how
+much of the work is done, in units that caller and function agree on. A job is idempotent: it may
+be carried out again after a worker died or was asked to stop, so it finds what it finished and
+resumes what it began. Bulk data does not travel: jobs read and write files and pass on names.
+
+What is dear to make and needed by many jobs (a tokenizer, a model) belongs in a function of the
+job's module under `functools.cache`: a worker does many jobs in one process.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from synthlaw.common.errors import InterruptedWorkError, SynthlawError, UsageError
+
+Json = Any
+"""What `json` reads and writes."""
+
+Report = Callable[[float], None]
+"""Told amounts of work as they are done; a negative one takes back what must be done again."""
+
+JobFunction = Callable[[Json, Report], Json]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job that could not be done, and why. status: the exit status of its error, 1 or 2."""
+
+    message: str
+    status: int = 1
+
+    def error(self) -> SynthlawError:
+        """The failure as the exception that the job raised, by its exit status."""
+        kind = UsageError if self.status == UsageError.exit_status else SynthlawError
+        return kind(self.message)
+
+
+@dataclass(frozen=True)
+class ExecutorSettings:
+    """What executors are made of; each takes what concerns it.
+
+    workers: jobs at once, by default as many as the machine carries. threads: CPU threads of each
+    job. gpus: GPUs of each job, None for none. folder: on the filesystem that all machines share,
+    for what an executor keeps. options: of the executor itself, such as sbatch's.
+    """
+
+    workers: int | None = None
+    threads: int = 1
+    gpus: int | None = None
+    folder: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Carries out jobs; a context manager that ends its workers when it is left."""
+
+    def check(self) -> None:
+        """Raise UsageError when jobs could not be carried out at all, before work is begun."""
+        ...
+
+    def map(
+        self,
+        function: str,
+        payloads: Iterable[Json],
+        *,
+        on_progress: Report | None = None,
+        seconds: Callable[[Json], float] | None = None,
+        ordered: bool = False,
+    ) -> Iterator[tuple[int, Json | Failure]]:
+        """Call `function` with every payload; yields (number of the payload, result or Failure).
+
+        Results come as they are done, or in the order of the payloads with `ordered`. Payloads are
+        taken as they are needed and results are kept only until they are asked for, so neither
+        memory grows with their number. on_progress: told what jobs report, at their end at the
+        latest. seconds: expected time of a job by its payload; the longest go first, and a
+        scheduler may be given short ones together. Other jobs go on when one fails. Closing the
+        iterator ends the jobs that are under way.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the workers."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None: ...
+
+
+class ClosingExecutor:
+    """An executor's part as a context manager."""
+
+    def check(self) -> None:
+        """Nothing to check."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def job_function(name: str) -> JobFunction:
+    """The function of a dotted name, "package.module:name"."""
+    module, _, attribute = name.partition(":")
+    found: JobFunction = getattr(import_module(module), attribute)
+    return found
+
+
+def do_job(function: str, payload: Json, report: Report) -> dict[str, Json]:
+    """Do one job; returns its outcome as JSON, whatever happens.
+
+    {"event": "done", "result": …} · {"event": "failed", "message": …, "status": …} ·
+    {"event": "interrupted", "message": …, "status": …}: it was asked to stop and saved its state
+    """
+    try:
+        return {"event": "done", "result": job_function(function)(payload, report)}
+    except InterruptedWorkError as error:
+        return {"event": "interrupted", "message": str(error), "status": error.exit_status}
+    except SynthlawError as error:
+        return {"event": "failed", "message": str(error), "status": error.exit_status}
+    except Exception as error:
+        traceback.print_exc()
+        return {"event": "failed", "message": f"{type(error).__name__}: {error}", "status": 1}
+
+
+def do_job_counting(function: str, payload: Json) -> dict[str, Json]:
+    """Do one job whose reports nobody hears: their sum joins the outcome as "amount"."""
+    amounts: list[float] = []
+    outcome = do_job(function, payload, amounts.append)
+    return {**outcome, "amount": sum(amounts)}
+
+
+def as_json(function: str, payload: Json) -> str:
+    """A job as one line of JSON. NaN is refused, since not every reader knows it."""
+    return json.dumps({"function": function, "payload": payload}, allow_nan=False)
+
+
+def results_of(outcomes: Iterable[tuple[int, Json | Failure]]) -> Iterator[tuple[int, Json]]:
+    """Results of jobs that must all succeed. Raises the first failure's error."""
+    for number, result in outcomes:
+        if isinstance(result, Failure):
+            raise result.error()
+        yield number, result

@@ -1,0 +1,305 @@
+"""The executor `slurm`: job arrays in a Slurm queue.
+
+The folder must be on a filesystem that every machine sees. Jobs travel as JSON in files, and so do
+their outcomes; Slurm itself is only asked what is still in its queue. A driver that was killed is
+started again without harm: it waits for what the one before submitted and submits the rest.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.files import write_text
+from synthlaw.common.progress import say
+from synthlaw.execute.base import ClosingExecutor, ExecutorSettings, Failure, Json, Report, as_json
+from synthlaw.execute.feed import Feed, Job
+from synthlaw.execute.slurm import client
+from synthlaw.execute.slurm.arrays import JobArray
+from synthlaw.execute.slurm.client import Element, SlurmError
+from synthlaw.execute.slurm.options import parallelism, sbatch_flags, setup_lines
+
+POLL_SECONDS, POLL_AT_MOST = 1.0, 10.0
+GRACE_SECONDS = 5.0
+"""After a job has left the queue: until then its outcome may still be on its way over the network's
+filesystem."""
+
+BATCH_SECONDS = 60.0
+"""Short work is done together by one job of about so many seconds: to start one, and import torch,
+takes 9 CPU seconds."""
+
+MOST_AT_ONCE = 10_000
+"""Jobs that are submitted and not settled; also what may wait for an older one, in order."""
+
+TELL_SECONDS = 30.0
+GONE_BACK = ("TIMEOUT", "PREEMPTED", "NODE_FAIL", "REQUEUED")
+"""Last states of jobs that did nothing wrong."""
+
+
+def make(settings: ExecutorSettings) -> SlurmExecutor:
+    """See `registry`."""
+    if settings.folder is None:
+        raise UsageError("executor 'slurm': needs a folder on a filesystem that all machines see")
+    return SlurmExecutor(settings)
+
+
+@dataclass
+class _Waiting:
+    """Jobs of one `map` that Slurm has. gone: when an element was first missing in the queue.
+
+    failed: arrays whose logs may be wanted.
+    """
+
+    jobs: dict[tuple[Element, int], Job] = field(default_factory=dict)
+    arrays: dict[str, JobArray] = field(default_factory=dict)
+    gone: dict[Element, float] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def names(self) -> set[str]:
+        """Arrays that are waited for."""
+        return {element[0] for element, _ in self.jobs}
+
+    def by_element(self) -> dict[Element, list[int]]:
+        """Places of jobs that are waited for, rising, by element."""
+        found: dict[Element, list[int]] = {}
+        for element, place in sorted(self.jobs):
+            found.setdefault(element, []).append(place)
+        return found
+
+
+class SlurmExecutor(ClosingExecutor):
+    """Arrays of jobs; see `ExecutorSettings` and `slurm.options`."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        """Raises UsageError for options that sbatch would misread."""
+        assert settings.folder is not None
+        self._home = settings.folder / "arrays"
+        self._threads = settings.threads
+        self._flags = sbatch_flags(settings.options, settings.threads, settings.gpus)
+        self._setup = setup_lines(settings.options)
+        self._at_once = parallelism(settings.options)
+        self._told = 0.0
+
+    def check(self) -> None:
+        """Let Slurm judge the options. Raises UsageError with its own words."""
+        client.check_commands()
+        array = JobArray.create(self._home, [[]])
+        try:
+            client.try_submission(self._script(array), [*self._flags, "--array=0"])
+        finally:
+            array.remove()
+
+    def map(
+        self,
+        function: str,
+        payloads: Iterable[Json],
+        *,
+        on_progress: Report | None = None,
+        seconds: Callable[[Json], float] | None = None,
+        ordered: bool = False,
+    ) -> Iterator[tuple[int, Json | Failure]]:
+        """See `Executor.map`; work is told of when it is done. Interrupted, it cancels its jobs.
+
+        Raises SynthlawError when nothing can be submitted.
+        """
+        window = MOST_AT_ONCE if ordered else None
+        feed = Feed(payloads, on_progress=on_progress, seconds=seconds, window=window)
+        waiting = _Waiting()
+        size = client.max_array()
+        known = self._queued()
+        pause = POLL_SECONDS
+        try:
+            while True:
+                self._submit_all(feed, waiting, known, function, seconds, size)
+                if not feed.out:
+                    break
+                before = feed.out
+                self._look(feed, waiting)
+                yield from feed.drain()
+                pause = POLL_SECONDS if feed.out < before else min(pause * 1.2, POLL_AT_MOST)
+                if feed.out == before:
+                    time.sleep(pause)
+        except BaseException:
+            self._cancel(waiting)
+            raise
+        for array in waiting.arrays.values():
+            if array.name not in waiting.failed:
+                array.remove()
+
+    def _queued(self) -> dict[str, tuple[JobArray, int, int]]:
+        """What earlier drivers left in the queue, by its line. What ended is removed."""
+        arrays = JobArray.all_in(self._home)
+        queue = client.states(array.name for array in arrays) if arrays else {}
+        known = {}
+        for array in arrays:
+            elements = [element for name, element in queue if name == array.name]
+            for element in elements if not array.cancelled else ():
+                for place, line in enumerate(array.lines(element)):
+                    known[line] = (array, element, place)
+            if not elements:
+                array.remove()
+        return known
+
+    def _submit_all(
+        self,
+        feed: Feed,
+        waiting: _Waiting,
+        known: dict[str, tuple[JobArray, int, int]],
+        function: str,
+        seconds: Callable[[Json], float] | None,
+        size: int,
+    ) -> None:
+        """Submit what may start now, but for what is in the queue already."""
+        fresh: list[Job] = []
+        adopted = 0
+        if self._at_once is not None and waiting.jobs:
+            return  # the limit is one array's, so there is one array at a time
+        limit = min(MOST_AT_ONCE, size) if self._at_once is not None else MOST_AT_ONCE
+        while feed.out < limit and (job := feed.take()) is not None:
+            found = known.pop(as_json(function, job.payload), None)
+            if found is None:
+                fresh.append(job)
+            else:
+                array, element, place = found
+                waiting.arrays[array.name] = array
+                waiting.jobs[(array.name, element), place] = job
+                adopted += 1
+        if adopted:
+            say(f"  slurm: {adopted} jobs of an earlier start are in the queue; waiting for them")
+        batches = _batches(fresh, seconds)
+        for start in range(0, len(batches), size):
+            self._submit(waiting, batches[start : start + size], function)
+
+    def _submit(self, waiting: _Waiting, batches: Sequence[Sequence[Job]], function: str) -> None:
+        lines = [[as_json(function, job.payload) for job in batch] for batch in batches]
+        array = JobArray.create(self._home, lines)
+        span = f"--array=0-{len(batches) - 1}" + (f"%{self._at_once}" if self._at_once else "")
+        try:
+            number = client.submit(self._script(array), [*self._flags, *_named(array), span])
+        except SlurmError as error:
+            array.remove()
+            raise SynthlawError(f"slurm: {error}") from None
+        array.note_number(number)
+        waiting.arrays[array.name] = array
+        for element, batch in enumerate(batches):
+            for place, job in enumerate(batch):
+                waiting.jobs[(array.name, element), place] = job
+        total = sum(map(len, batches))
+        say(f"  slurm: {total} tasks in {len(batches)} jobs, array {number}; {array.folder}/logs")
+
+    def _script(self, array: JobArray) -> Path:
+        limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+        command = [sys.executable, "-m", "synthlaw.execute.slurm.worker", str(array.folder)]
+        lines = [
+            "#!/bin/bash",
+            *self._setup,
+            *(f"export {name}={self._threads}" for name in limits),
+            f"exec {shlex.join(command)}",
+        ]
+        path = array.folder / "script.sh"
+        write_text(path, "\n".join(lines) + "\n")
+        return path
+
+    def _look(self, feed: Feed, waiting: _Waiting) -> None:
+        """Settle what has an outcome, and what left the queue without one."""
+        try:
+            queue = client.states(waiting.names())
+        except SlurmError as error:
+            self._tell(f"  slurm: {error}; asking again")
+            return
+        counts = Counter(queue.values())
+        listed = ", ".join(f"{count} {state.lower()}" for state, count in counts.most_common())
+        self._tell(f"  slurm: {listed or 'nothing in the queue'}")
+        for name in waiting.names():
+            self._take_outcomes(feed, waiting, waiting.arrays[name])
+        for element, places in waiting.by_element().items():
+            if element in queue:
+                waiting.gone.pop(element, None)
+                continue
+            since = waiting.gone.setdefault(element, time.monotonic())
+            if time.monotonic() - since >= GRACE_SECONDS:
+                _end_element(feed, waiting, element, places)
+
+    def _take_outcomes(self, feed: Feed, waiting: _Waiting, array: JobArray) -> None:
+        for element, place in array.outcomes():
+            job = waiting.jobs.get(((array.name, element), place))
+            outcome = array.outcome(element, place) if job is not None else None
+            if job is None or outcome is None or outcome["event"] == "interrupted":
+                continue  # the last may be taken up again by Slurm
+            del waiting.jobs[(array.name, element), place]
+            feed.progress(job, outcome["amount"])
+            feed.outcome(job, outcome)
+            if outcome["event"] == "failed":
+                waiting.failed.add(array.name)
+
+    def _tell(self, news: str) -> None:
+        if time.monotonic() - self._told >= TELL_SECONDS:
+            self._told = time.monotonic()
+            say(news)
+
+    def _cancel(self, waiting: _Waiting) -> None:
+        names = waiting.names()
+        if not names:
+            return
+        for name in names:
+            waiting.arrays[name].note_cancelled()
+        try:
+            client.cancel(names)
+            say(f"  slurm: cancelled {len(waiting.jobs)} tasks; what they saved is kept")
+        except SlurmError as error:
+            say(f"  slurm: {error}; jobs named {', '.join(sorted(names))} may still be there")
+
+
+def _named(array: JobArray) -> list[str]:
+    log = str(array.folder / "logs").replace("%", "%%") + "/%a.log"
+    return [f"--job-name={array.name}", f"--output={log}", f"--error={log}", "--open-mode=append"]
+
+
+def _batches(jobs: Sequence[Job], seconds: Callable[[Json], float] | None) -> list[list[Job]]:
+    """Jobs of one array element each: alone, or short ones together."""
+    if seconds is None:
+        return [[job] for job in jobs]
+    batches: list[list[Job]] = []
+    filled = BATCH_SECONDS
+    for job in jobs:
+        took = seconds(job.payload)
+        if filled + took > BATCH_SECONDS:
+            batches.append([])
+            filled = 0.0
+        batches[-1].append(job)
+        filled += took
+    return batches
+
+
+def _end_element(feed: Feed, waiting: _Waiting, element: Element, places: list[int]) -> None:
+    """What becomes of jobs whose array element is gone and left no outcome of theirs.
+
+    The first was under way and the others had not begun. They go back to the queue, unless the
+    first died too often, or somebody cancelled the element.
+    """
+    array = waiting.arrays[element[0]]
+    waiting.failed.add(array.name)
+    state = client.last_state(array.number, element[1]) if array.number else ""
+    last = array.last_line(element[1])
+    why = f"Slurm job {array.number}_{element[1]} ended {state or 'without a trace'}"
+    why += f"; last output: {last}" if last else ""
+    for place in places:
+        job = waiting.jobs.pop((element, place))
+        outcome = array.outcome(element[1], place)
+        if state == "CANCELLED":
+            feed.settle(job, Failure(f"Slurm job {array.number}_{element[1]} was cancelled"))
+        elif outcome is not None and outcome["event"] == "interrupted":
+            feed.interrupted(job, str(outcome["message"]))
+        elif place != places[0]:
+            feed.put_back(job)
+        elif state in GONE_BACK:
+            feed.interrupted(job, why)
+        else:
+            feed.died(job, why)
+    waiting.gone.pop(element, None)

@@ -1,0 +1,113 @@
+"""Slurm's own commands: submit, look, cancel. Nothing of it is linked, so every version will do."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from synthlaw.common.errors import SynthlawError, UsageError
+
+PATIENCE_SECONDS = 60
+"""What one command may take; a controller that is restarted answers late."""
+
+DEFAULT_MAX_ARRAY = 1001
+NAMES_AT_ONCE = 200
+
+Element = tuple[str, int]
+"""An array's name and the number of one of its jobs."""
+
+
+class SlurmError(SynthlawError):
+    """A command of Slurm's failed; its own last line."""
+
+
+def check_commands() -> None:
+    """Raise UsageError where Slurm's commands are not installed."""
+    if shutil.which("sbatch") is None:
+        raise UsageError(
+            "executor 'slurm': found no sbatch on PATH; expected a machine from which jobs can be "
+            "submitted to Slurm"
+        )
+
+
+def submit(script: Path, flags: Sequence[str]) -> str:
+    """Submit a batch script; returns the job's number. Raises SlurmError."""
+    return _said(["sbatch", "--parsable", *flags, str(script)]).strip().split(";")[0]
+
+
+def try_submission(script: Path, flags: Sequence[str]) -> None:
+    """Let Slurm judge a submission without making it. Raises UsageError."""
+    try:
+        _said(["sbatch", "--test-only", *flags, str(script)])
+    except SlurmError as error:
+        raise UsageError(f"execution.slurm: {error}") from None
+
+
+def states(names: Iterable[str]) -> dict[Element, str]:
+    """State of every job in the queue, such as RUNNING, of the arrays with these names.
+
+    What is not there has ended. Raises SlurmError when the controller does not answer.
+    """
+    found: dict[Element, str] = {}
+    wanted = sorted(names)
+    for start in range(0, len(wanted), NAMES_AT_ONCE):
+        listed = ",".join(wanted[start : start + NAMES_AT_ONCE])
+        columns = "--format=%j|%K|%T"
+        for line in _said(["squeue", "--noheader", "--array", columns, f"--name={listed}"]).split():
+            name, element, state = line.split("|")
+            if element.isdecimal():
+                found[name, int(element)] = state
+    return found
+
+
+def last_state(number: str, element: int) -> str:
+    """State in which a job of an array ended, such as TIMEOUT; '' when Slurm has forgotten it.
+
+    The controller knows for some minutes (MinJobAge), the accounting, if there is one, for ever.
+    """
+    job = f"{number}_{element}"
+    for command in (
+        ["scontrol", "show", "job", job, "--oneliner"],
+        ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", f"--jobs={job}"],
+    ):
+        try:
+            said = _said(command)
+        except SlurmError:
+            continue
+        found = re.search(r"(?:\bJobState=|^)([A-Z_]+)", said)
+        if found:
+            return found.group(1)
+    return ""
+
+
+def cancel(names: Iterable[str]) -> None:
+    """Cancel all jobs with these names; those that are running are sent SIGTERM first."""
+    wanted = sorted(names)
+    for start in range(0, len(wanted), NAMES_AT_ONCE):
+        _said(["scancel", f"--name={','.join(wanted[start : start + NAMES_AT_ONCE])}"])
+
+
+def max_array() -> int:
+    """Jobs that one array may have on this cluster."""
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _said(["scontrol", "show", "config"]), re.M)
+    return max(1, int(found.group(1))) if found else DEFAULT_MAX_ARRAY
+
+
+def _said(command: list[str]) -> str:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+        )
+    except FileNotFoundError:
+        raise SlurmError(f"{command[0]}: is not on PATH") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(f"{command[0]}: no answer in {PATIENCE_SECONDS} s") from None
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        # The usage hint that follows a wrong option says less than the line before it.
+        told = [line for line in lines if not line.startswith("Try ")] or [f"{command[0]} failed"]
+        raise SlurmError("; ".join(told[-2:]))
+    return done.stdout

@@ -1,0 +1,98 @@
+"""Options of a study for sbatch, checked and written as sbatch's flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from synthlaw.common.errors import UsageError
+
+OWN = ("array", "job_name", "output", "error", "open_mode", "parsable", "test_only", "wait", "wrap")
+"""Flags that the executor itself gives."""
+
+GPU_FLAGS = ("gres", "gpus", "gpus_per_node", "gpus_per_task", "tres_per_task")
+SHORT_SECONDS, WARNING_SECONDS = 600, 120
+"""Jobs are told so long before their time ends; a job shorter than the first is told at its end,
+since Slurm may send the signal a minute early."""
+
+_TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+
+
+def sbatch_flags(options: Mapping[str, Any], threads: int, gpus: int | None) -> list[str]:
+    """Flags of every submission. Raises UsageError, naming the key, for what sbatch would misread.
+
+    options: sbatch's long options, `-` or `_` between words; true for those without a value. Not
+    among the flags: `setup` (lines of shell) and `array_parallelism` (jobs of an array at once).
+    """
+    named = {str(name).replace("-", "_"): value for name, value in options.items()}
+    for name in OWN:
+        if name in named:
+            raise UsageError(f"execution.slurm.{name}: is given by the executor itself; remove it")
+    _check_lists(named)
+    limit = _time_limit(named.get("time"))
+    defaults: dict[str, Any] = {
+        "nodes": 1,
+        "ntasks": 1,
+        "cpus_per_task": threads * (gpus or 1),
+        "requeue": True,
+    }
+    if gpus and not any(name in named for name in GPU_FLAGS):
+        defaults["gpus_per_node"] = gpus
+    if limit is None or limit >= SHORT_SECONDS:
+        defaults["signal"] = f"B:TERM@{WARNING_SECONDS}"
+    flags = []
+    for name, value in {**defaults, **named}.items():
+        if name in ("setup", "array_parallelism") or value is False:
+            continue
+        flag = "--" + name.replace("_", "-")
+        flags.append(flag if value is True else f"{flag}={value}")
+    return flags
+
+
+def setup_lines(options: Mapping[str, Any]) -> list[str]:
+    """Lines of shell that come before the worker, such as `module load cuda`."""
+    found = options.get("setup", [])
+    return [found] if isinstance(found, str) else list(found)
+
+
+def parallelism(options: Mapping[str, Any]) -> int | None:
+    """Jobs at once; None for as many as Slurm starts."""
+    found = options.get("array_parallelism", options.get("array-parallelism"))
+    return None if found is None else int(found)
+
+
+def _check_lists(named: Mapping[str, Any]) -> None:
+    for name, value in named.items():
+        if isinstance(value, list) and name != "setup":
+            raise UsageError(
+                f"execution.slurm.{name}: found a list; expected one value (only setup has several)"
+            )
+    found = named.get("array_parallelism")
+    if found is not None and (isinstance(found, bool) or not str(found).isdecimal() or not found):
+        raise UsageError(
+            f"execution.slurm.array_parallelism: found {found!r}; expected a number of jobs"
+        )
+
+
+def _time_limit(value: Any) -> int | None:
+    """Seconds of a time as sbatch reads it: minutes, m:s, h:m:s, d-h, d-h:m, d-h:m:s."""
+    if value is None or value in ("UNLIMITED", "INFINITE"):
+        return None
+    if not isinstance(value, str):
+        raise UsageError(
+            f"execution.slurm.time: found the number {value}; expected a time in quotes, such as "
+            "'4:00:00' or '240' (minutes), since YAML reads 4:00:00 as a number"
+        )
+    found = _TIME.fullmatch(value.strip())
+    if found is None:
+        raise UsageError(
+            f"execution.slurm.time: found {value!r}; expected minutes, 'h:mm:ss' or 'd-hh:mm:ss'"
+        )
+    days, first, second, third = (int(part) if part else None for part in found.groups())
+    assert first is not None
+    if days is not None:
+        return days * 86400 + first * 3600 + (second or 0) * 60 + (third or 0)
+    if third is not None:
+        return first * 3600 + (second or 0) * 60 + third
+    return first * 60 + (second or 0)

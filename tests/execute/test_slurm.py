@@ -1,0 +1,189 @@
+"""The executor `slurm` on a real Slurm cluster of two nodes, disturbed in every way we know."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slurm_cluster import missing, slurm, slurm_cluster
+
+from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.execute.base import ExecutorSettings, Failure
+from synthlaw.execute.registry import make_executor
+
+pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "there"), pytest.mark.slow]
+
+JOBS = "execute_jobs"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Two nodes of one core; arrays of at most five jobs."""
+    # Slurm's sockets need a short path.
+    with (
+        tempfile.TemporaryDirectory(prefix="slurm-") as folder,
+        slurm_cluster(Path(folder), extra="MaxArraySize=5"),
+    ):
+        yield
+
+
+def executor(folder: Path, **options: Any) -> Any:
+    return make_executor("slurm", ExecutorSettings(folder=folder / "slurm", options=options))
+
+
+def test_more_jobs_than_an_array_may_have(tmp_path: Path, cluster: None) -> None:
+    heard: list[float] = []
+    jobs = executor(tmp_path).map(f"{JOBS}:square", range(12), on_progress=heard.append)
+    assert sorted(jobs) == [(n, n * n) for n in range(12)]
+    assert sum(heard) == 12
+    assert not list((tmp_path / "slurm" / "arrays").iterdir())
+
+
+def test_short_jobs_share_one_job_of_slurm_s(
+    tmp_path: Path, cluster: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = executor(tmp_path).map(
+        f"{JOBS}:square", range(100), seconds=lambda payload: 1.0, ordered=True
+    )
+    assert list(jobs) == [(n, n * n) for n in range(100)]
+    assert "100 tasks in 2 jobs" in capsys.readouterr().err
+
+
+def test_failures_are_told_and_cost_their_job_alone(tmp_path: Path, cluster: None) -> None:
+    found = dict(executor(tmp_path).map(f"{JOBS}:trouble", ["usage", "a", "bug"]))
+    assert found == {
+        0: Failure("found 3; expected 4", 2),
+        1: "a",
+        2: Failure("KeyError: 'missing'", 1),
+    }
+
+
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_a_job_whose_worker_goes_is_submitted_again(
+    tmp_path: Path, cluster: None, how: str
+) -> None:
+    """Work that came after it in the same job is not lost either."""
+    (tmp_path / "b").mkdir()
+    payloads = [[how, str(tmp_path)], ["nothing", str(tmp_path / "b")]]
+    jobs = executor(tmp_path).map(f"{JOBS}:once", payloads, seconds=lambda payload: 1.0)
+    assert dict(jobs) == {0: "2 tries", 1: "1 tries"}
+
+
+def _running(element: str = "") -> list[str]:
+    """Numbers of running jobs, as '12_0'."""
+    return slurm("squeue", "-h", "-r", "-t", "R", "-o", "%F_%K").split()
+
+
+def _until(condition: Any, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, slurm("squeue", "-a")
+        time.sleep(0.1)
+
+
+def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
+    """A driver of its own that prints what comes."""
+    program = (
+        "import json, sys; sys.path[:] = json.loads(sys.argv[3])\n"
+        "from pathlib import Path\n"
+        "from synthlaw.execute.base import ExecutorSettings\n"
+        "from synthlaw.execute.registry import make_executor\n"
+        "settings = ExecutorSettings(folder=Path(sys.argv[1]) / 'slurm')\n"
+        "payloads = json.loads(sys.argv[2])\n"
+        f"print(dict(make_executor('slurm', settings).map('{JOBS}:wait', payloads)))\n"
+    )
+    import json
+
+    command = [sys.executable, "-c", program, str(folder), json.dumps(payloads)]
+    return subprocess.Popen(
+        [*command, json.dumps(sys.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_driver_that_is_killed_and_started_again_submits_nothing_twice(
+    tmp_path: Path, cluster: None
+) -> None:
+    payloads = [[str(tmp_path), n] for n in range(4)]
+    first = _driver(tmp_path, payloads)
+    _until(lambda: len(list(tmp_path.glob("began-*"))) == 2)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = _driver(tmp_path, payloads)
+    time.sleep(2)
+    (tmp_path / "go").touch()
+    said, told = second.communicate(timeout=120)
+    assert said == f"{dict(enumerate(range(4)))}\n", told
+    assert "4 jobs of an earlier start are in the queue" in told
+    assert [len(path.read_text()) for path in sorted(tmp_path.glob("began-*"))] == [1] * 4
+
+
+def test_a_job_that_is_requeued_is_waited_for(tmp_path: Path, cluster: None) -> None:
+    driver = _driver(tmp_path, [[str(tmp_path), 0]])
+    _until(lambda: list(tmp_path.glob("began-0")))
+    [number] = _running()
+    slurm("scontrol", "requeue", number)
+    _until(lambda: not _running())
+    time.sleep(3)
+    assert driver.poll() is None  # it waits, though nothing runs
+    (tmp_path / "go").touch()
+    slurm("scontrol", "update", f"jobid={number}", "StartTime=now")
+    said, told = driver.communicate(timeout=240)
+    assert said == "{0: 0}\n", told
+
+
+def test_jobs_that_somebody_cancels_failed_and_say_so(tmp_path: Path, cluster: None) -> None:
+    """Two run and two wait; without accounting."""
+    driver = _driver(tmp_path, [[str(tmp_path), n] for n in range(4)])
+    _until(lambda: len(list(tmp_path.glob("began-*"))) == 2)
+    slurm("scancel", "--user", str(os.getuid()))
+    said, told = driver.communicate(timeout=60)
+    assert said.count("was cancelled") == 4, told
+
+
+def test_ctrl_c_cancels_and_says_so(tmp_path: Path, cluster: None) -> None:
+    driver = _driver(tmp_path, [[str(tmp_path), 0]])
+    _until(lambda: list(tmp_path.glob("began-0")))
+    driver.send_signal(signal.SIGINT)
+    told = driver.communicate(timeout=60)[1]
+    assert "cancelled 1 tasks; what they saved is kept" in told
+    _until(lambda: not slurm("squeue", "-h"))
+
+
+def test_the_end_of_the_time_is_no_failure(tmp_path: Path, cluster: None) -> None:
+    """The first start would take two minutes and is given one; what it saved is gone on from."""
+    jobs = executor(tmp_path, time="1").map(f"{JOBS}:long_at_first", [str(tmp_path)])
+    assert list(jobs) == [(0, "went on after SIGTERM")]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"partition": "nowhere"}, "invalid partition specified: nowhere"),
+        ({"partion": "main"}, "unrecognized option"),
+        ({"mem": "900G"}, "[Mm]emory specification can not be satisfied|not available"),
+    ],
+)
+def test_wrong_options_are_told_in_slurm_s_words_before_work(
+    tmp_path: Path, cluster: None, options: dict[str, str], said: str
+) -> None:
+    executor(tmp_path, partition="main", time="1:00:00").check()
+    with pytest.raises(UsageError, match=f"execution.slurm: .*{said}"):
+        executor(tmp_path, **options).check()
+
+
+def test_a_controller_that_is_not_there_is_one_line(
+    tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none.conf"))
+    with pytest.raises(UsageError, match=r"^execution.slurm: [^\n]*$"):
+        executor(tmp_path).check()
+    with pytest.raises(SynthlawError, match=r"^[^\n]*$"):
+        list(executor(tmp_path).map(f"{JOBS}:square", [1]))

@@ -1,0 +1,113 @@
+"""Options for sbatch: what is passed on, and what would be misread."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthlaw.common.errors import UsageError
+from synthlaw.execute.base import ExecutorSettings, as_json
+from synthlaw.execute.executors.slurm import _batches
+from synthlaw.execute.feed import Job
+from synthlaw.execute.registry import make_executor
+from synthlaw.execute.slurm.arrays import JobArray
+from synthlaw.execute.slurm.options import sbatch_flags, setup_lines
+from synthlaw.execute.slurm.worker import main
+
+
+def test_options_become_flags() -> None:
+    options = {"partition": "a", "mail-type": "END", "exclusive": True, "hold": False}
+    assert sbatch_flags({**options, "time": "59", "setup": ["module load x"]}, 2, 4) == [
+        "--nodes=1",
+        "--ntasks=1",
+        "--cpus-per-task=8",
+        "--requeue",
+        "--gpus-per-node=4",
+        "--signal=B:TERM@120",
+        "--partition=a",
+        "--mail-type=END",
+        "--exclusive",
+        "--time=59",
+    ]
+
+
+def test_gpus_are_asked_for_once() -> None:
+    flags = sbatch_flags({"gres": "gpu:a100:8"}, 1, 8)
+    assert [flag for flag in flags if "gpu" in flag] == ["--gres=gpu:a100:8"]
+
+
+@pytest.mark.parametrize(
+    ("time", "warned"),
+    [
+        *[("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)],
+        *[("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)],
+    ],
+)
+def test_jobs_that_are_long_enough_are_warned(time: str, warned: bool) -> None:
+    assert ("--signal=B:TERM@120" in sbatch_flags({"time": time}, 1, None)) is warned
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"time": 14400}, "time: found the number 14400; expected a time in quotes"),
+        ({"time": "4 hours"}, "time: found '4 hours'; expected minutes"),
+        ({"time": "1:2:3:4"}, "time: found '1:2:3:4'"),
+        ({"array": "0-4"}, "array: is given by the executor itself"),
+        ({"job-name": "mine"}, "job_name: is given by the executor itself"),
+        ({"partition": ["a", "b"]}, "partition: found a list"),
+        ({"array_parallelism": 0}, "array_parallelism: found 0; expected a number of jobs"),
+        ({"array_parallelism": True}, "array_parallelism: found True"),
+        ({"array_parallelism": "two"}, "array_parallelism: found 'two'"),
+    ],
+)
+def test_what_sbatch_would_misread_names_its_key(
+    tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"execution.slurm.{said}"):
+        make_executor("slurm", ExecutorSettings(folder=tmp_path, options=options))
+
+
+def test_setup_is_a_line_or_lines() -> None:
+    assert setup_lines({}) == []
+    assert setup_lines({"setup": "module load cuda"}) == ["module load cuda"]
+    assert setup_lines({"setup": ["a", "b"]}) == ["a", "b"]
+
+
+def test_a_machine_without_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    executor = make_executor("slurm", ExecutorSettings(folder=tmp_path))
+    with pytest.raises(UsageError, match="executor 'slurm': found no sbatch on PATH"):
+        executor.check()
+
+
+def test_jobs_are_put_together_up_to_a_minute() -> None:
+    jobs = [Job(n, took) for n, took in enumerate([100, 50, 20, 20, 19, 1, 1])]
+    batches = _batches(jobs, float)
+    assert [[job.payload for job in batch] for batch in batches] == [
+        [100],
+        [50],
+        [20, 20, 19, 1],
+        [1],
+    ]
+    assert [len(batch) for batch in _batches(jobs, None)] == [1] * 7
+
+
+def test_an_element_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What is done stays; what was interrupted, or never begun, is done."""
+    lines = [
+        as_json("execute_jobs:once", [how, str(tmp_path)]) for how in ("interrupted", "x", "y")
+    ]
+    array = JobArray.create(tmp_path / "arrays", [[], lines])
+    before = list(sys.path)
+    assert main(array.folder, 1) == 143
+    assert (array.outcome(1, 0) or {})["event"] == "interrupted"
+    assert array.outcome(1, 1) is None
+    assert main(array.folder, 1) == 0
+    assert main(array.folder, 1) == 0  # a third start finds nothing to do
+    found = [(array.outcome(1, place) or {})["result"] for place in range(3)]
+    assert found == ["2 tries", "3 tries", "4 tries"]
+    assert sys.path == before
