@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,9 @@ REPLICATES_KEPT = 400
     required=True,
     help="L(D), L(N), L(N, D), the same with the synthetic share, or with repeated data.",
 )
-@click.option("--by", help="Column that tells mixtures apart (ratio laws: synthetic types).")
+@click.option("--by", help="Column (or columns, by commas) of mixtures, or of synthetic types.")
 @click.option("--at", multiple=True, metavar="NAME=VALUE", help="Keep runs at this size only.")
+@click.option("--where", metavar="EXPR", help="Keep these runs only, e.g. \"dataset=='c4'\".")
 @click.option("--holdout", metavar="EXPR", help="Runs to predict, not fit, e.g. tokens>100e9.")
 @click.option("--rolling", is_flag=True, help="Fit below each budget in turn, score beyond it.")
 @click.option("--bootstrap", default=1000, show_default=True, help="Resamples; 0: no intervals.")
@@ -57,7 +59,7 @@ REPLICATES_KEPT = 400
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write laws.json for `recommend`.")
 def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Fit scaling laws to RUNS, a CSV or Parquet table with one row per training run.
+    """Fit scaling laws to RUNS, a table (CSV, TSV, JSON, JSONL, Parquet) with a row per run.
 
     \b
     Examples:
@@ -81,7 +83,7 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
         table,
         options.pop("law"),
         at=_pairs(options.pop("at"), "--at"),
-        fixed={k: float(v) for k, v in _pairs(options.pop("fixed"), "--fixed").items()},
+        fixed=_pairs(options.pop("fixed"), "--fixed"),
         form=form_named(form_name, unit=unit) if form_name else None,
         over=options.pop("over_weight"),
         unit=unit,
@@ -91,7 +93,7 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     if compare:
         result["comparison"] = comparison_summary(laws.laws, compare)
     if predict:
-        inputs = _pairs(tuple(predict.split(",")), "--predict")
+        inputs = _pairs(tuple(re.split(r",(?=\s*[A-Za-z_])", predict)), "--predict")
         result["predictions"] = without_infinities(predict_all(laws.laws, inputs))
     if out is not None:
         write_json(out, laws.to_json(replicates=REPLICATES_KEPT))
@@ -174,7 +176,9 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, float]:
     """NAME=VALUE options as a dictionary of numbers."""
     found = {}
     for text in texts:
-        name, equals, value = text.partition("=")
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if name in found:
+            raise UsageError(f"{option}: found {name} twice; expected one value")
         if not equals or not name:
             raise UsageError(f"{option}: found {text!r}; expected NAME=VALUE such as params=1B")
         try:

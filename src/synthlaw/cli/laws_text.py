@@ -16,6 +16,7 @@ def fit_text(result: dict[str, Any]) -> str:
         blocks.append("\n".join(_prediction(row) for row in result["predictions"]))
     for row in result["skipped"]:
         blocks.append(f"skipped '{row['mixture']}': {row['reason']}")
+    blocks += [f"note: {note}" for note in result["notes"]]
     left = result["left_out"]
     if left:
         shown = "\n".join(f"  line {row['row']}: {row['reason']}" for row in left[:20])

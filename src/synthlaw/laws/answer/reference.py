@@ -16,14 +16,12 @@ import numpy as np
 
 from synthlaw.common.seeds import derive_seed
 from synthlaw.laws.answer.combination import DRAWS, implied_joint
+from synthlaw.laws.answer.summary import TAKEN_AT
 from synthlaw.laws.forms.power import DATA, MODEL
 from synthlaw.laws.lawfit import LawFit
 
 BASELINE = "CC"
 """The natural mixture of the paper, CommonCrawl."""
-
-TAKEN_AT = 0.05
-"""A model within 5% of a table's size counts as of that size."""
 
 
 @cache

@@ -46,11 +46,15 @@ class Options:
 
 @dataclass
 class LawSet(Sequence[LawFit]):
-    """The laws of a table, the groups that could not be fitted, and the rows left out."""
+    """The laws of a table, the groups that could not be fitted, and the rows left out.
+
+    notes: what a reader must know of how the table was read.
+    """
 
     laws: list[LawFit]
     skipped: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.laws)
@@ -62,11 +66,12 @@ class LawSet(Sequence[LawFit]):
         return iter(self.laws)
 
     def to_json(self, *, replicates: int = 0) -> dict[str, Any]:
-        """{"laws": [...], "skipped": [...], "left_out": [...]}, as `fit --json` prints it."""
+        """{"laws", "skipped", "left_out", "notes"}, each a list, as `fit --json` prints it."""
         return {
             "laws": [law.to_json(replicates=replicates) for law in self.laws],
             "skipped": self.skipped,
             "left_out": [row.to_json() for row in self.left_out],
+            "notes": self.notes,
         }
 
 
