@@ -111,8 +111,8 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
 @click.option("--natural-tokens", help="Unique natural tokens at hand; more are repeated.")
 @click.option("--generator-cost", type=float, help="Money per million generated tokens.")
 @click.option("--training-cost", type=float, help="Money per training FLOP, e.g. 2e-18.")
-@click.option("--gpu-flops", type=float, help="Sustained FLOP/s of a training GPU, e.g. 4e14.")
-@click.option("--generator-speed", type=float, help="Generated tokens per second of a GPU.")
+@click.option("--gpu-flops", help="Sustained FLOP/s of a training GPU, e.g. 4e14.")
+@click.option("--generator-speed", help="Generated tokens per second of a GPU.")
 @click.option("--baseline", help="The natural mixture, where shares do not tell.")
 @click.option("--decay", type=float, help="R_D* of repeated natural tokens.  [default: 15.39]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -132,19 +132,23 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
 
     if reference == (laws is not None):
         raise UsageError("recommend: expected either --laws FILE or --reference")
-    natural, decay = options["natural_tokens"], options["decay"]
+
+    def number(name: str) -> float | None:
+        value = options[name]
+        return None if value is None else parse_count(value, f"--{name.replace('_', '-')}")
+
     situation = Situation(
         parse_count(options["params"], "--params"),
         parse_count(options["tokens"], "--tokens"),
-        None if natural is None else parse_count(natural, "--natural-tokens"),
+        number("natural_tokens"),
         Costs(
             options["generator_cost"],
             options["training_cost"],
-            options["gpu_flops"],
-            options["generator_speed"],
+            number("gpu_flops"),
+            number("generator_speed"),
         ),
         options["baseline"],
-        PUBLISHED_DECAY if decay is None else parse_count(decay, "--decay"),
+        number("decay") or PUBLISHED_DECAY,
     )
     if laws is None:
         from synthlaw.laws.answer.reference import citation, laws_at

@@ -103,7 +103,7 @@ def format_count(value: float, digits: int = 3) -> str:
         return str(value)
     for suffix, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= scale * (1 - 0.5 * 10**-digits):
-            return f"{value / scale:.{digits}g}{suffix}"
+            return f"{float(f'{value / scale:.{digits}g}'):g}{suffix}"
     return f"{value:.{digits}g}"
 
 

@@ -75,7 +75,7 @@ def best_ratio(
         "loss": float(np.interp(best, grid, losses[0])),
         "gain": float(losses[0, 0] - losses[0].min()) if tried_natural(law) else None,
         "gain_interval": None,
-        "at_edge": best <= grid[0] + 1e-9 or best >= grid[-1] - 1e-9,
+        "at_edge": bool(best <= grid[0] + 1e-9 or best >= grid[-1] - 1e-9),
     }
     if law.replicates is None:
         return result

@@ -47,6 +47,7 @@ def data_laws() -> list[LawFit]:
             coefficients={name: row["data_law"][name] for name in ("E", "B", "beta")},
             at={"params": about["params"] / tables["unit"]["params"]},
             ranges={"tokens": tuple(about["tokens_range"]), "params": (about["params"],) * 2},
+            drift={"tokens": _drift(about, "tokens_range")},
             **_common(row),
         )
         for row in tables["mixtures"]
@@ -64,10 +65,16 @@ def model_laws() -> list[LawFit]:
             coefficients={name: row["model_law"][name] for name in ("E", "A", "alpha")},
             at={"tokens": about["tokens"] / tables["unit"]["tokens"]},
             ranges={"params": tuple(about["params_range"]), "tokens": (about["tokens"],) * 2},
+            drift={"params": _drift(about, "params_range")},
             **_common(row),
         )
         for row in tables["mixtures"]
     ]
+
+
+def _drift(about: dict[str, Any], ends: str) -> float:
+    """The validation error over the distance, ln(factor), at which the paper took it."""
+    return float(about["rmabe"] / np.log(about["validated_at"] / about[ends][1]))
 
 
 def _common(row: dict[str, Any]) -> dict[str, Any]:
