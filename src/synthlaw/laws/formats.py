@@ -75,7 +75,7 @@ def read_rows(path: Path) -> Rows:
     if not path.is_file():
         raise UsageError(f"{path}: found no such file; {EXPECTED}")
     data = _content(path)
-    if data[:4] == b"PAR1" or path.suffix.lower() == ".parquet":
+    if data[:4] == b"PAR1":
         found = _parquet(data, path)
     elif data[:6] == b"ARROW1":
         found = _arrow(data, path)
@@ -406,6 +406,7 @@ def _arrow_rows(table: Any) -> Rows:
     """Rows of an Arrow table; a column that Python cannot hold is passed over and noted."""
     import pyarrow as pa
 
+    table.validate(full=True)  # A broken offset would otherwise be followed out of the buffer.
     notes, columns = [], {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         try:

@@ -1,0 +1,1 @@
+"""Targets of `benchmarks/fuzz.py`: one module for each parser of foreign input."""
