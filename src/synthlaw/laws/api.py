@@ -83,17 +83,22 @@ def fit_laws(
         profile,
         rolling,
     )
-    runs, left_out = _usable(table, law, form)
-    notes = table.remarks(runs)
-    for expression in (where, holdout):
-        if expression is not None:
-            select(runs, expression)  # A bad one is the user's mistake, not each group's.
-    if where is not None:
-        keep = select(runs, where)
-        if not keep.any():
-            raise UsageError(f"{table.origin}: found no runs where {where!r}")
-        runs = runs.where(keep)
-    runs = at_sizes(runs, at or {}, table.origin)
+    return _law_set(table, law, form, (by, where, at or {}), options)
+
+
+def _law_set(
+    table: RunsTable,
+    law: str,
+    form: Form | None,
+    chosen: tuple[str | None, str | None, Mapping[str, float]],
+    options: Options,
+) -> LawSet:
+    """The laws of the runs that are chosen, by column, expression and sizes."""
+    by, where, at = chosen
+    usable, left_out = _usable(table, law, form)
+    if options.holdout is not None:
+        select(usable, options.holdout)  # A bad one is the user's mistake, not each group's.
+    runs = _chosen(usable, where, at, table.origin)
     if law == "ratio":
         groups = ratio_groups(runs, by, table.origin)
     else:
@@ -103,11 +108,22 @@ def fit_laws(
     if not fitted:
         reasons = "; ".join(f"'{s['mixture']}': {s['reason']}" for s in skipped[:5])
         raise UsageError(f"{table.origin}: no group of runs can carry a {law} law: {reasons}")
+    apart = (by or "mixture,synthetic_type").split(",")
     used = {column.name for column in table.columns.chosen.values()}
     for group, result in fitted:
-        apart = (by or "mixture,synthetic_type").split(",")
         result.warnings += pooled(group.runs, result.form.inputs, apart, used)
-    return LawSet([result for _, result in fitted], skipped, left_out, notes)
+    laws = [result for _, result in fitted]
+    return LawSet(laws, skipped, left_out, table.remarks(usable))
+
+
+def _chosen(runs: Runs, where: str | None, at: Mapping[str, float], origin: str) -> Runs:
+    """The runs that satisfy an expression and have the sizes asked for."""
+    if where is not None:
+        keep = select(runs, where)
+        if not keep.any():
+            raise UsageError(f"{origin}: found no runs where {where!r}")
+        runs = runs.where(keep)
+    return at_sizes(runs, at, origin)
 
 
 def _usable(table: RunsTable, law: str, form: Form | None) -> tuple[Runs, list[LeftOut]]:

@@ -45,6 +45,9 @@ TEXTS = ("mixture", "seed", "synthetic_type", "run")
 """Further columns that are read by name; another case of letters is the same name."""
 
 _PREFIX = re.compile(r"^(?:config|summary|params|metrics|hparams|parameters)[./](?=.)", re.I)
+_LOSS = re.compile(r"(?:^|[/_. -])(?:loss|nll|ppl|perplexity)(?:[/_. -]|$)")
+"""Part of the name of a loss on some data: loss/wikitext, c4_val_loss."""
+
 _UNIT = re.compile(r"^(?P<name>.*?)[\s_]*[(\[]\s*(?:in\s+)?(?P<unit>[^)\]]*)\s*[)\]]\s*$", re.S)
 _TAIL = re.compile(r"^(?P<name>.+?)[\s_-]+(?:in[\s_-]+)?(?P<unit>[A-Za-z%]+)$")
 
@@ -135,6 +138,8 @@ class Columns:
             for name in self.names
             if name not in taken and plain(_split(variable, name)[0]) in USUAL[variable]
         ]
+        if variable == "loss" and not fit:
+            fit = [name for name in self.names if name not in taken and _LOSS.search(name.lower())]
         nats = [name for name in fit if not described(variable, name).perplexity]
         fit = nats or fit
         if len(fit) == 1:

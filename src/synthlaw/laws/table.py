@@ -175,6 +175,9 @@ class RunsTable:
     def remarks(self, runs: Runs) -> list[str]:
         """What a reader must know of how the table was read; beside what is left out."""
         found = list(self.notes)
+        seeds = len(np.unique(runs.texts["seed"])) if "seed" in runs.texts else 0
+        if seeds > 1:
+            found.append(f"runs of {seeds} seeds: those of one setting count as its repeats")
         for name, limit in SMALL.items():
             if name in runs.numbers and np.nanmax(runs.numbers[name], initial=0.0) < limit:
                 found.append(

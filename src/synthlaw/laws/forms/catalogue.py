@@ -32,7 +32,9 @@ def form_named(name: str, data: Mapping[str, Any] | None = None, *, unit: float 
     data: a law's JSON, for what a form keeps beside its name. unit: of sizes in an expression.
     Raises UsageError when there is no such form.
     """
-    named = {form.name: form for module in _modules() for form in getattr(module, "FORMS", ())}
+    named: dict[str, Form] = {}
+    for module in _modules():
+        named |= {form.name: form for form in getattr(module, "FORMS", ())}
     if name in named:
         return named[name]
     for module in _modules():
