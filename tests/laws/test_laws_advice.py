@@ -193,6 +193,8 @@ def test_one_law_of_one_variable_gives_its_loss_alone() -> None:
     found = recommend(list(laws), Situation(1e9, 2e11))
     assert found["compute_optimal"] is None and found["baseline"]["loss"] > 0
     assert found["extrapolation"]["tokens"] == pytest.approx(2.0)
+    with pytest.raises(UsageError, match="baseline"):
+        recommend(list(laws), Situation(1e9, 2e11, baseline="nothing"))
 
 
 @pytest.mark.parametrize(
@@ -279,6 +281,7 @@ def test_shares_and_baselines_that_were_not_run_are_not_spoken_of(
     assert 0.25 <= best["synthetic_ratio"] <= 0.75
     assert all(0.25 <= end <= 0.75 for end in best["ratio_interval"])
     assert found["baseline"] is None and best["speedup"] is None and best["difference"] is None
+    assert "the best share: " in found["advice"]
     assert "was not run" in found["advice"] and "fewer tokens" not in found["advice"]
     json.dumps(found, allow_nan=False)
 
@@ -305,6 +308,8 @@ def test_a_data_law_of_another_size_settles_nothing() -> None:
         (31243.85, [25000.0, 38000.0], "31,000 [25,000, 38,000]"),
         (1.0, [0.5, None], "1.00 [0.50, ∞]"),
         (0.0, [0.0, 0.0], "0 [0, 0]"),
+        (15.2, [0.0, 1900.0], "20 [0, 1,900]"),
+        (0.42, [0.0, 30.0], "0.4 [0.0, 30.0]"),
     ],
 )
 def test_numbers_have_the_digits_of_their_interval(

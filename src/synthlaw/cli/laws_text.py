@@ -109,8 +109,9 @@ def advice_text(result: dict[str, Any]) -> str:
     lines = [result["advice"], f"(from {result['source']})"]
     if result["options"]:
         lines += ["", *_options(result)]
-    if result["best"]:
-        lines += ["", *_account(result["best"])]
+    account = _account(result["best"]) if result["best"] else []
+    if account:
+        lines += ["", *account]
     if result["repetition"]:
         lines += ["", *_repetition(result["repetition"])]
     lines += ["", *[f"! {w['code']}: {w['message']}" for w in result["warnings"]]]
@@ -140,6 +141,8 @@ def _options(result: dict[str, Any]) -> list[str]:
 
 
 def _account(best: dict[str, Any]) -> list[str]:
+    if best["synthetic_ratio"] is None:
+        return []
     lines = [f"Tokens to generate for the full budget: {format_count(best['tokens_to_generate'])}"]
     equal = best["equal_loss"]
     if equal is None or best["needs_less_than_any_run"]:

@@ -59,7 +59,7 @@ def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
     plain = predictors(laws, situation.params, situation.tokens)
     options = ratio_options([law for law in laws if law.law == "ratio"], situation)
     alone: Option | None = None
-    if len(plain) == 1 and not options:
+    if len(plain) == 1 and not options and situation.baseline in (None, plain[0].name):
         alone = option_of(plain[0], vectors_of(plain[0].law), situation)
     elif plain:
         options += mixture_options(plain, baseline_of(plain, situation.baseline), situation)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.answer.comparison import paired, size_to_reach, spread
 from synthlaw.laws.answer.costs import Costs
-from synthlaw.laws.answer.predictors import Predictor
+from synthlaw.laws.answer.predictors import Predictor, serious
 from synthlaw.laws.answer.ratio import best_ratio, tried_natural
 from synthlaw.laws.answer.supply import tokens_worth, worth
 from synthlaw.laws.forms.repetition import DECAY_BOUNDS, PUBLISHED_DECAY
@@ -136,7 +136,7 @@ def ratio_options(laws: Sequence[LawFit], situation: Situation) -> list[Option]:
         share = best["ratio"]
         kind = law.synthetic_type or law.mixture
         (vectors,) = paired(law)
-        own = Predictor(f"{share:.0%} {kind}", kind, share, "ratio", law)
+        own = Predictor(f"{share:.0%} {kind}", kind, share, "ratio", law, serious(law))
         option = option_of(own, vectors, situation)
         option.ratio_interval, option.as_good = best["interval"], best["as_good"]
         if tried_natural(law):

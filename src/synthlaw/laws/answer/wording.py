@@ -37,8 +37,10 @@ def plain(value: float, places: int) -> str:
 
 
 def bounded(value: float, pair: Pair, sign: str = "") -> str:
-    """`value [low, high]`, rounded by the width; an open end is infinity."""
+    """`value [low, high]`, rounded by the width but to one digit at least; an open end is ∞."""
     places = decimals(pair, value)
+    if value != 0:
+        places = max(places, -math.floor(math.log10(abs(value))))
     text = f"{round(value, places):{sign},.{max(places, 0)}f}"
     if pair is None:
         return text
@@ -116,6 +118,9 @@ def _opening(result: Mapping[str, Any]) -> str:
             f"Not settled {place}: '{best['mixture']}' has the lowest expected loss, "
             f"{_loss(best)} nats per token{_chance(best['probability_best'])}"
         )
+    if best["ratio_interval"]:
+        low, high = best["ratio_interval"]
+        text += f" (the best share: {low:.0%} to {high:.0%})"
     if base is None:
         return f"{text}. Natural text alone was not run: no gain over it can be told."
     return f"{text}, against {_loss(base)} for '{base['mixture']}'{_faster(best, base)}."
