@@ -1,1 +1,1 @@
-"""Targets of `benchmarks/fuzz.py`: one module for each parser of foreign input."""
+"""Targets of benchmarks/fuzz.py, a module for each kind of foreign input."""
