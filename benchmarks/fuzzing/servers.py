@@ -40,13 +40,21 @@ HEADERS = [
 ]
 
 
-def servers(draw: random.Random) -> str:
+class _Servers:
     """One answer: over the wire, and its body as if the wire had been right."""
-    body = _bytes(draw, _body(draw))
-    status = draw.choice(STATUSES)
-    # A client waits for a body that is announced and does not come, so no connection stays open.
-    wire = _outcome_on_the_wire(_bytes(draw, _http(draw, status, body)))
-    return f"{wire}, {_outcome(Response(status, _headers(draw), body))}"
+
+    def make(self, rng: random.Random) -> tuple[bytes, Response]:
+        body = _bytes(rng, _body(rng))
+        status = rng.choice(STATUSES)
+        wire = _bytes(rng, _http(rng, status, body))
+        return wire, Response(status, _headers(rng), body)
+
+    def read(self, given: tuple[bytes, Response]) -> str:
+        # A client waits for a body that is announced and does not come: no connection stays open.
+        return f"{_outcome_on_the_wire(given[0])}, {_outcome(given[1])}"
+
+
+TARGETS = {"servers": _Servers()}
 
 
 def _body(draw: random.Random) -> bytes:

@@ -18,13 +18,19 @@ from synthlaw.common.seeds import derive_seed
 @pytest.mark.parametrize(
     ("text", "value"),
     [("7B", 7e9), ("200b", 2e11), ("1.5e12", 1.5e12), ("50k", 5e4), ("1_000", 1e3), ("2T", 2e12),
-     ("0.1M", 1e5), (300, 300.0)],
+     ("0.1M", 1e5), (300, 300.0), ("7 billion", 7e9), ("2 trillion tokens", 2e12),
+     ("47,557,632", 47557632), ("47 557 632", 47557632), ("1'000", 1e3), ("7 bn", 7e9),
+     ("1.5x10^9", 1.5e9), ("200 B tokens", 2e11)],
 )  # fmt: skip
 def test_counts_as_people_write_them(text: str | int, value: float) -> None:
     assert parse_count(text) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["", "seven", "-3", "0", "nan", "inf", "7 billion", "1e999"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "seven", "-3", "0", "nan", "inf", "7 potatoes", "1e999",
+     "1,2", "1,00,000", "1 2", "1.2.3", "0x10", "\u0663", "9" * 400],
+)  # fmt: skip
 def test_what_is_no_count_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="tokens: found"):
         parse_count(text, "tokens")

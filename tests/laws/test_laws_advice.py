@@ -6,14 +6,16 @@ import json
 
 import numpy as np
 import pytest
-from simulated_runs import JOINT_TRUTH, joint_rows, share_rows
+from simulated_runs import JOINT_TRUTH, joint_loss, joint_rows, share_rows
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.answer import reference
 from synthlaw.laws.answer.advice import recommend
 from synthlaw.laws.answer.costs import Costs, account
 from synthlaw.laws.answer.options import Situation
+from synthlaw.laws.answer.wording import bounded, money
 from synthlaw.laws.api import fit_laws
+from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
 
 
@@ -161,3 +163,165 @@ def test_at_the_tables_own_size_the_table_itself_answers() -> None:
     assert "other-size" not in {w["code"] for w in found["warnings"]}
     assert "inconsistent-laws" in {w["code"] for w in found["warnings"]}
     assert all(law.law == "joint" for law in reference.laws_at(7e9))
+
+
+def one_mixture() -> list[LawFit]:
+    return list(fit_laws(RunsTable.from_rows(joint_rows()), "joint", bootstrap=80))
+
+
+def test_one_mixture_gives_its_loss_and_the_best_split() -> None:
+    params, tokens = 2e9, 4e10
+    found = recommend(one_mixture(), Situation(params, tokens))
+    assert found["options"] == [] and found["best"] is None
+    truth = joint_loss(JOINT_TRUTH, params, tokens)
+    assert found["baseline"]["loss"] == pytest.approx(truth, rel=0.005)
+    split = found["compute_optimal"]
+    assert split["params"] * split["tokens"] == pytest.approx(params * tokens)
+    sizes = np.geomspace(1e8, 1e11, 4001)
+    losses = [joint_loss(JOINT_TRUTH, n, params * tokens / n) for n in sizes]
+    assert split["params"] == pytest.approx(sizes[np.argmin(losses)], rel=0.2)
+    assert split["params_interval"][0] < split["params"] < split["params_interval"][1]
+    assert split["loss"] <= found["baseline"]["loss"]
+    for part in ("expected loss", "FLOP are best spent on", "a second one", "--by mixture"):
+        assert part in found["advice"]
+    assert 0 < found["resolvable_difference"] < 0.1
+    json.dumps(found, allow_nan=False)
+
+
+def test_one_law_of_one_variable_gives_its_loss_alone() -> None:
+    laws = fit_laws(RunsTable.from_rows(joint_rows(sizes=(1e9,))), "data", bootstrap=40)
+    found = recommend(list(laws), Situation(1e9, 2e11))
+    assert found["compute_optimal"] is None and found["baseline"]["loss"] > 0
+    assert found["extrapolation"]["tokens"] == pytest.approx(2.0)
+    with pytest.raises(UsageError, match="baseline"):
+        recommend(list(laws), Situation(1e9, 2e11, baseline="nothing"))
+
+
+@pytest.mark.parametrize(
+    ("params", "tokens", "meant"),
+    [(7.0, 2e12, "7B"), (7e9, 2.0, "2B"), (7e3, 2e11, "7B"), (7e18, 1e11, ""), (1e9, 2e17, "")],
+)
+def test_absurd_sizes_are_refused_with_what_was_meant(
+    params: float, tokens: float, meant: str
+) -> None:
+    with pytest.raises(UsageError) as error:
+        recommend(reference.laws_at(params), Situation(params, tokens))
+    text = str(error.value)
+    assert "times" in text and ("Did you mean" in text) == bool(meant) and meant in text
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [{"training": 2.0}, {"generator": 1e9}, {"gpu_flops": 400.0}, {"generator_speed": 1e12},
+     {"training": float("nan")}, {"generator": float("inf")}, {"generator": -1.0}],
+)  # fmt: skip
+def test_absurd_prices_are_refused(costs: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        Costs(**costs)
+
+
+def test_absurd_supplies_are_refused() -> None:
+    with pytest.raises(UsageError, match="Did you mean 500B"):
+        recommend(reference.joint_laws(), Situation(1e9, 1e12, natural_tokens=500.0))
+    with pytest.raises(UsageError, match="decay"):
+        Situation(1e9, 1e12, decay=1e9)
+
+
+def test_intervals_widen_with_the_distance() -> None:
+    laws = one_mixture()
+    assert set(laws[0].drift) == {"params", "tokens"}
+
+    def width(tokens: float) -> float:
+        row = recommend(laws, Situation(1e9, tokens))["baseline"]
+        return float((row["interval"][1] - row["interval"][0]) / row["loss"])
+
+    inside, near, far = width(1e11), width(1e12), width(1e13)
+    assert inside < near < far
+    laws[0].drift = {"params": 0.02, "tokens": 0.02}
+    # 1.645 deviations of 2% for each factor of e, on both sides.
+    assert width(1e12) == pytest.approx(2 * 1.645 * 0.02 * np.log(10), rel=0.3)
+    assert width(1e11) == pytest.approx(inside)
+
+
+def test_the_drift_is_what_smaller_fits_show() -> None:
+    """Runs that leave their law at the largest budgets give it away; runs that keep it do not."""
+    rows = joint_rows(noise=0.001)
+    bent = [dict(row) for row in rows]
+    for row in bent:
+        row["loss"] *= 1 + 0.02 * max(0.0, np.log(row["tokens"] / 1e10))
+    straight, off = (
+        fit_laws(RunsTable.from_rows(r), "joint", bootstrap=20)[0].drift["tokens"]
+        for r in (rows, bent)
+    )
+    assert straight < 0.004 < 0.01 < off < 0.06
+    assert fit_laws(RunsTable.from_rows(rows), "joint", bootstrap=0)[0].drift == {}
+
+
+def test_the_advice_says_how_far_out_and_how_surely() -> None:
+    found = recommend(reference.laws_at(7e9), Situation(7e9, 2e12))
+    for part in ("7B parameters and 2T tokens", "3.5 times in parameters", "20 times in tokens",
+                 "intervals are widened", "times fewer tokens", "["):  # fmt: skip
+        assert part in found["advice"]
+    best = found["best"]
+    assert best["speedup_interval"][0] < best["speedup"] < best["speedup_interval"][1]
+    inside = recommend(reference.laws_at(1e9), Situation(1e9, 5e10))
+    assert "outside the runs" not in inside["advice"]
+
+
+def share_table(shares: tuple[float, ...]) -> list[LawFit]:
+    return list(fit_laws(RunsTable.from_rows(share_rows(shares=shares)), "ratio", bootstrap=40))
+
+
+@pytest.mark.parametrize("shares", [(0.25, 0.5, 0.75), (0.25, 0.4, 0.5, 0.6, 0.75)])
+def test_shares_and_baselines_that_were_not_run_are_not_spoken_of(
+    shares: tuple[float, ...],
+) -> None:
+    found = recommend(share_table(shares), Situation(1e9, 5e10))
+    best = found["best"]
+    assert 0.25 <= best["synthetic_ratio"] <= 0.75
+    assert all(0.25 <= end <= 0.75 for end in best["ratio_interval"])
+    assert found["baseline"] is None and best["speedup"] is None and best["difference"] is None
+    assert "the best share: " in found["advice"]
+    assert "was not run" in found["advice"] and "fewer tokens" not in found["advice"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_data_law_of_another_size_settles_nothing() -> None:
+    rows = [
+        *joint_rows(sizes=(1e9,), mixture="CC", synthetic_ratio=0.0),
+        *joint_rows({**JOINT_TRUTH, "E": 1.7}, sizes=(1e9,), mixture="33HQ", synthetic_ratio=0.33),
+    ]
+    laws = list(fit_laws(RunsTable.from_rows(rows), "data", bootstrap=60))
+    assert recommend(laws, Situation(1e9, 5e10))["level"] == "supported"
+    other = recommend(laws, Situation(7e9, 5e10))
+    assert other["level"] == "undecided" and other["extrapolation"]["params"] == pytest.approx(7)
+    assert other["advice"].startswith("Not settled")
+
+
+@pytest.mark.parametrize(
+    ("value", "pair", "text"),
+    [
+        (2.34912, [2.3291, 2.3652], "2.35 [2.33, 2.37]"),
+        (14.26, [9.1, 25.3], "14 [9, 25]"),
+        (80.85, [31.0, 154.0], "80 [30, 150]"),
+        (2.34912, None, "2.35"),
+        (31243.85, [25000.0, 38000.0], "31,000 [25,000, 38,000]"),
+        (1.0, [0.5, None], "1.00 [0.50, ∞]"),
+        (0.0, [0.0, 0.0], "0 [0, 0]"),
+        (15.2, [0.0, 1900.0], "20 [0, 1,900]"),
+        (0.42, [0.0, 30.0], "0.4 [0.0, 30.0]"),
+    ],
+)
+def test_numbers_have_the_digits_of_their_interval(
+    value: float, pair: list[float | None] | None, text: str
+) -> None:
+    assert bounded(value, pair) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(29392.59, "29,000"), (3.38, "3.4"), (0.0123, "0.012"), (1851.26, "1,900"), (-271.2, "-270"),
+     (0.0, "0"), (103441884.54, "100,000,000")],
+)  # fmt: skip
+def test_money_has_two_digits(value: float, text: str) -> None:
+    assert money(value) == text

@@ -186,3 +186,57 @@ def test_laws_import_neither_torch_nor_what_is_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--at", "parms=1B"], "--at parms"),
+        (["--at", "params=1B", "--at", "params=2B"], "params twice"),
+        (["--fixed", "gamma=0.3"], "expected one of E, A, B"),
+        (["--fixed", "alpha=high"], "--fixed"),
+        (["--predict", "parms=7B,tokens=1T"], "found 'parms'"),
+        (["--predict", "params=7B,tokens=1T,seed=3"], "found 'seed'"),
+        (["--compare", "C4"], "found no mixture 'C4'"),
+        (["--by", "flavour"], "expected 'flavour'"),
+        (["--holdout", "steps>3"], "one of the columns"),
+        (["--where", "mixture=='C4'"], "found no runs where"),
+        (["--params-column", "N"], "expected 'N'"),
+        (["--ratio-column", "share"], "expected 'share'"),
+        (["--form", "quadratic"], "found 'quadratic'"),
+    ],
+)
+def test_names_that_are_not_there_are_refused(runs: Path, words: list[str], message: str) -> None:
+    done = call(fit, runs, "--law", "joint", "--bootstrap", 0, *words)
+    assert isinstance(done.exception, UsageError)
+    assert message in str(done.exception)
+
+
+def test_a_data_law_predicts_only_where_it_was_taken(runs: Path) -> None:
+    words = [runs, "--law", "data", "--bootstrap", 0, "--json", "--predict"]
+    rows = json.loads(call(fit, *words, "params=100M,tokens=1,000B").stdout)["predictions"]
+    assert [row["at"]["params"] for row in rows] == pytest.approx([0.1, 0.1])
+    elsewhere = call(fit, *words, "params=7B,tokens=1T")
+    assert isinstance(elsewhere.exception, UsageError)
+    assert "were taken for" in str(elsewhere.exception)
+
+
+def test_what_reading_had_to_say_is_printed(tmp_path: Path) -> None:
+    rows = [{"N": row["params"], "D": row["tokens"], "val_loss": row["loss"], "State": "finished"}
+            for row in joint_rows()]  # fmt: skip
+    rows[2]["State"] = "crashed"
+    path = table(tmp_path / "export.csv", rows)
+    text = call(fit, path, "--law", "joint", "--bootstrap", 0).stdout
+    for part in ("column 'N' is taken for params", "41 points", "line 4: state is 'crashed'"):
+        assert part in text
+    assert len(json.loads(call(fit, path, "--law", "joint", "--json").stdout)["notes"]) == 3
+
+
+def test_one_mixture_from_table_to_advice(tmp_path: Path) -> None:
+    path, out = table(tmp_path / "runs.csv", joint_rows()), tmp_path / "laws.json"
+    assert call(fit, path, "--law", "joint", "--bootstrap", 60, "--out", out).exit_code == 0
+    text = call(recommend, "--laws", out, "--params", "7B", "--tokens", "200B").stdout
+    for part in ("expected loss", "are best spent on", "second one", "2.3 times in parameters"):
+        assert part in text
+    wrong = call(recommend, "--laws", out, "--params", "7", "--tokens", "200B")
+    assert "Did you mean 7B?" in str(wrong.exception)

@@ -212,7 +212,7 @@ def _advice() -> dict[str, Any]:
             "synthetic_type": law.synthetic_type,
             "synthetic_ratio": law.ratio,
             "loss": loss,
-            "loss_interval": [loss - 0.045, loss + 0.05],
+            "interval": [loss - 0.045, loss + 0.05],
             "difference": loss - base,
             "difference_interval": [loss - base - 0.05, loss - base + 0.045],
             "probability_best": chance[name],
@@ -240,12 +240,13 @@ def _advice() -> dict[str, Any]:
         for kind, depth, lift in (("HQ", -0.16, 0.28), ("QA", -0.08, 0.3), ("TXBK", -0.02, 0.5))
     ]
     return {
-        "question": {"params": params, "tokens": tokens},
+        "params": params,
+        "tokens": tokens,
         "law": "joint",
         "level": "undecided",
-        "baseline": "CC",
-        "headline": HEADLINE,
-        "mixtures": mixtures,
+        "baseline": next(row for row in mixtures if row["mixture"] == "CC"),
+        "advice": HEADLINE,
+        "options": [row for row in mixtures if row["mixture"] != "CC"],
         "ratios": ratios,
         "warnings": [
             {

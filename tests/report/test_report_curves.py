@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_study import BUDGETS, SIZES, TRUE_LAWS, write_study
 
-from synthlaw.report.artifacts import Advice, Law, Question, Run, Study
+from synthlaw.report.artifacts import Advice, Law, Run, Study
 from synthlaw.report.contrasts import against_baseline
 from synthlaw.report.curves import TICK_GAP, axis_ticks, default_view, fit_of, floors, views
 from synthlaw.report.reading import read_study
@@ -83,7 +83,7 @@ def test_a_question_off_the_grid_has_a_view_of_joint_laws(study: Study) -> None:
 
 
 def test_a_budget_rounded_to_batches_is_the_one_asked_for() -> None:
-    advice = {"headline": "x", "question": Question(params=1e5, tokens=8000)}
+    advice = {"advice": "x", "params": 1e5, "tokens": 8000}
     runs = [a_run(1e5, tokens) for tokens in (2048, 4096, 8192)]
     study = Study(
         "s",

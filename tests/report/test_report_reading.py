@@ -20,9 +20,9 @@ HEADER = "run,mixture,params,tokens,loss,status,synthetic_ratio,loss/web\n"
         ("laws.json", "{", r"laws\.json: found Expecting property name"),
         ("laws.json", '{"laws": [{"mixture": "CC", "law": "data"}]}', r"laws\.0\.coefficients"),
         ("laws.json", "[]", r"laws\.json, the top: found \[\]"),
-        ("advice.json", '{"headline": 3}', r"advice\.json, headline: found 3"),
-        ("advice.json", '{"headline": "x", "mixtures": [{"mixture": "a", '
-         '"probability_best": 1.5}]}', r"mixtures\.0\.probability_best: found 1\.5"),
+        ("advice.json", '{"advice": 3}', r"advice\.json, advice: found 3"),
+        ("advice.json", '{"advice": "x", "options": [{"mixture": "a", '
+         '"probability_best": 1.5}]}', r"options\.0\.probability_best: found 1\.5"),
         ("timings.json", '[{"stage": "laws", "seconds": -1}]', r"0\.seconds: found -1"),
         ("runs.csv", "run,mixture\na,b\n", r"found the columns run, mixture; loss, params, tokens"),
         ("runs.csv", "", r"found the columns an empty file"),
@@ -49,7 +49,7 @@ def test_a_diverged_run_is_kept_apart(tmp_path: Path) -> None:
 
 
 def test_unknown_keys_and_numbers_that_are_not_finite_are_let_pass(tmp_path: Path) -> None:
-    text = '{"headline": "x", "new": {}, "mixtures": [{"mixture": "a", "speedup": Infinity}]}'
+    text = '{"advice": "x", "new": {}, "options": [{"mixture": "a", "speedup": Infinity}]}'
     (tmp_path / "advice.json").write_text(text, encoding="utf-8")
     advice = read_study(tmp_path).advice
     assert advice is not None and advice.mixtures[0].speedup is None

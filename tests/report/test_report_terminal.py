@@ -21,7 +21,7 @@ def write_advice(folder: Path, name: str = "33HQ", headline: str = "33HQ is best
         "synthetic_type": "HQ",
         "synthetic_ratio": 0.33,
         "loss": 5.07,
-        "loss_interval": [5.03, 5.13],
+        "interval": [5.03, 5.13],
         "difference": -0.104,
         "difference_interval": [-0.154, -0.059],
         "probability_best": 0.86,
@@ -30,11 +30,12 @@ def write_advice(folder: Path, name: str = "33HQ", headline: str = "33HQ is best
     }
     base = {**row, "mixture": "CC", "loss": 5.18, "difference": 0.0, "difference_interval": None}
     advice = {
-        "headline": headline,
+        "advice": headline,
         "level": "undecided",
-        "baseline": "CC",
-        "question": {"params": 1e6, "tokens": 4e5},
-        "mixtures": [base, row],
+        "baseline": base,
+        "params": 1e6,
+        "tokens": 4e5,
+        "options": [row],
         "limits": ["It is small.", "It is one seed."],
     }
     (folder / "advice.json").write_text(json.dumps(advice), encoding="utf-8")

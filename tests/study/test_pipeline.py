@@ -63,7 +63,10 @@ def test_a_study_from_file_to_page(sandbox: Sandbox) -> None:
     assert data["holdout"]["points"] == 1
     assert data["holdout"]["rmabe"] >= 0
     advice = json.loads((sandbox.out / "advice.json").read_text())
-    assert advice["headline"] and advice["limits"]
+    assert advice["advice"] and advice["limits"]
+    assert {row["mixture"] for row in advice["options"]} | {advice["baseline"]["mixture"]} == {
+        row["mixture"] for row in table
+    }
     for use in json.loads((sandbox.out / "mixtures.json").read_text()):
         assert all(source["epochs"] <= 1 for source in use["sources"])
     curves = pq.read_table(sandbox.out / "training_curves.parquet").to_pylist()

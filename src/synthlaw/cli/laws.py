@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,9 @@ REPLICATES_KEPT = 400
     required=True,
     help="L(D), L(N), L(N, D), the same with the synthetic share, or with repeated data.",
 )
-@click.option("--by", help="Column that tells mixtures apart (ratio laws: synthetic types).")
+@click.option("--by", help="Column (or columns, by commas) of mixtures, or of synthetic types.")
 @click.option("--at", multiple=True, metavar="NAME=VALUE", help="Keep runs at this size only.")
+@click.option("--where", metavar="EXPR", help="Keep these runs only, e.g. \"dataset=='c4'\".")
 @click.option("--holdout", metavar="EXPR", help="Runs to predict, not fit, e.g. tokens>100e9.")
 @click.option("--rolling", is_flag=True, help="Fit below each budget in turn, score beyond it.")
 @click.option("--bootstrap", default=1000, show_default=True, help="Resamples; 0: no intervals.")
@@ -57,7 +59,7 @@ REPLICATES_KEPT = 400
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write laws.json for `recommend`.")
 def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
-    """Fit scaling laws to RUNS, a CSV or Parquet table with one row per training run.
+    """Fit scaling laws to RUNS, a table (CSV, TSV, JSON, JSONL, Parquet) with a row per run.
 
     \b
     Examples:
@@ -81,7 +83,7 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
         table,
         options.pop("law"),
         at=_pairs(options.pop("at"), "--at"),
-        fixed={k: float(v) for k, v in _pairs(options.pop("fixed"), "--fixed").items()},
+        fixed=_pairs(options.pop("fixed"), "--fixed"),
         form=form_named(form_name, unit=unit) if form_name else None,
         over=options.pop("over_weight"),
         unit=unit,
@@ -91,7 +93,7 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     if compare:
         result["comparison"] = comparison_summary(laws.laws, compare)
     if predict:
-        inputs = _pairs(tuple(predict.split(",")), "--predict")
+        inputs = _pairs(tuple(re.split(r",(?=\s*[A-Za-z_])", predict)), "--predict")
         result["predictions"] = without_infinities(predict_all(laws.laws, inputs))
     if out is not None:
         write_json(out, laws.to_json(replicates=REPLICATES_KEPT))
@@ -109,8 +111,8 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
 @click.option("--natural-tokens", help="Unique natural tokens at hand; more are repeated.")
 @click.option("--generator-cost", type=float, help="Money per million generated tokens.")
 @click.option("--training-cost", type=float, help="Money per training FLOP, e.g. 2e-18.")
-@click.option("--gpu-flops", type=float, help="Sustained FLOP/s of a training GPU, e.g. 4e14.")
-@click.option("--generator-speed", type=float, help="Generated tokens per second of a GPU.")
+@click.option("--gpu-flops", help="Sustained FLOP/s of a training GPU, e.g. 4e14.")
+@click.option("--generator-speed", help="Generated tokens per second of a GPU.")
 @click.option("--baseline", help="The natural mixture, where shares do not tell.")
 @click.option("--decay", type=float, help="R_D* of repeated natural tokens.  [default: 15.39]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
@@ -130,19 +132,23 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
 
     if reference == (laws is not None):
         raise UsageError("recommend: expected either --laws FILE or --reference")
-    natural, decay = options["natural_tokens"], options["decay"]
+
+    def number(name: str) -> float | None:
+        value = options[name]
+        return None if value is None else parse_count(value, f"--{name.replace('_', '-')}")
+
     situation = Situation(
         parse_count(options["params"], "--params"),
         parse_count(options["tokens"], "--tokens"),
-        None if natural is None else parse_count(natural, "--natural-tokens"),
+        number("natural_tokens"),
         Costs(
             options["generator_cost"],
             options["training_cost"],
-            options["gpu_flops"],
-            options["generator_speed"],
+            number("gpu_flops"),
+            number("generator_speed"),
         ),
         options["baseline"],
-        PUBLISHED_DECAY if decay is None else parse_count(decay, "--decay"),
+        number("decay") or PUBLISHED_DECAY,
     )
     if laws is None:
         from synthlaw.laws.answer.reference import citation, laws_at
@@ -174,7 +180,9 @@ def _pairs(texts: tuple[str, ...], option: str) -> dict[str, float]:
     """NAME=VALUE options as a dictionary of numbers."""
     found = {}
     for text in texts:
-        name, equals, value = text.partition("=")
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if name in found:
+            raise UsageError(f"{option}: found {name} twice; expected one value")
         if not equals or not name:
             raise UsageError(f"{option}: found {text!r}; expected NAME=VALUE such as params=1B")
         try:

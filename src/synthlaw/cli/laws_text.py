@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synthlaw.common.numbers import format_count
+from synthlaw.laws.answer.wording import bounded, counted, decimals, money, plain, times
 
 
 def fit_text(result: dict[str, Any]) -> str:
@@ -16,6 +17,7 @@ def fit_text(result: dict[str, Any]) -> str:
         blocks.append("\n".join(_prediction(row) for row in result["predictions"]))
     for row in result["skipped"]:
         blocks.append(f"skipped '{row['mixture']}': {row['reason']}")
+    blocks += [f"note: {note}" for note in result["notes"]]
     left = result["left_out"]
     if left:
         shown = "\n".join(f"  line {row['row']}: {row['reason']}" for row in left[:20])
@@ -32,9 +34,9 @@ def _law_block(law: dict[str, Any]) -> str:
         + f", {law['points']} points, {law['objective']} {law['value']:.6g} ({law['form']})"
     ]
     for name, value in law["coefficients"].items():
-        lines.append(f"  {name:6s} {value:12.6g}{_bounds(law['intervals'].get(name))}")
+        lines.append(f"  {name:6s} {_number(value, law['intervals'].get(name))}")
     for name, pair in law.get("profile_intervals", {}).items():
-        lines.append(f"  profile {name:6s}{_bounds(pair)}")
+        lines.append(f"  profile {name:6s} {_number(law['coefficients'][name], pair)}")
     held = law["holdout"]
     if held and held["points"]:
         lines.append(f"  held out: {held['points']} runs, RMABE {held['rmabe']:.2%}")
@@ -61,15 +63,17 @@ def _prediction(row: dict[str, Any]) -> str:
         for name, factor in row["extrapolation"].items()
         if factor > 1
     )
-    text = f"{row['mixture']}: predicted loss {row['loss']:.4f}{_bounds(row['interval'])}"
+    text = f"{row['mixture']}: predicted loss {_number(row['loss'], row['interval'])}"
     return text + (f" ({far})" if far else "")
 
 
-def _bounds(pair: list[float | None] | None) -> str:
+def _number(value: float, pair: list[float | None] | None) -> str:
+    """A number one digit finer than its interval's width; six digits without an interval."""
     if not pair:
-        return ""
-    low, high = ("inf" if value is None else f"{value:.6g}" for value in pair)
-    return f"   [{low}, {high}]"
+        return f"{value:.6g}"
+    places = decimals(pair, value) + 1
+    low, high = ("inf" if end is None else plain(end, places) for end in pair)
+    return f"{plain(value, places)}   [{low}, {high}]"
 
 
 def _percents(pair: list[float] | None) -> str:
@@ -88,12 +92,10 @@ def _comparison_block(comparison: dict[str, Any]) -> str:
                 if size in found
             )
             lines.append(
-                f"  {name}: speed-up {found['speedup']:.2f}{_bounds(found['interval'])} at {where}"
+                f"  {name}: speed-up {_number(found['speedup'], found['interval'])} at {where}"
             )
         for variable, crossed in row["crossings"].items():
-            places = ", ".join(
-                f"{format_count(c['at'], 4)}{_bounds(c['interval'])}" for c in crossed
-            )
+            places = ", ".join(counted(c["at"], c["interval"]) for c in crossed)
             lines.append(
                 f"    crosses in {variable} at {places}"
                 if crossed
@@ -104,40 +106,51 @@ def _comparison_block(comparison: dict[str, Any]) -> str:
 
 def advice_text(result: dict[str, Any]) -> str:
     """The answer of `recommend`: the advice, a table of options, the account, warnings."""
-    lines = [result["advice"], f"(from {result['source']})", ""]
-    lines.append(
-        f"{'mixture':12s} {'share':>6s} {'loss':>7s} {'90% interval':>18s} "
-        f"{'best':>5s} {'speed-up':>9s}"
-    )
-    for row in [*result["options"]]:
-        pair = row["interval"]
-        interval = f"[{pair[0]:.3f}, {pair[1]:.3f}]" if pair and None not in pair else ""
-        share = "" if row["synthetic_ratio"] is None else f"{row['synthetic_ratio']:.0%}"
-        best = "" if row["probability_best"] is None else f"{row['probability_best']:.2f}"
-        speedup = "" if row["speedup"] is None else f"{row['speedup']:.2f}"
-        lines.append(
-            f"{row['mixture']:12s} {share:>6s} {row['loss']:7.3f} {interval:>18s} "
-            f"{best:>5s} {speedup:>9s}"
-        )
-    base = result["baseline"]
-    lines.append(f"{base['mixture']:12s} {'0%':>6s} {base['loss']:7.3f}   (baseline)")
-    if result["best"]:
-        lines += ["", *_account(result["best"])]
+    lines = [result["advice"], f"(from {result['source']})"]
+    if result["options"]:
+        lines += ["", *_options(result)]
+    account = _account(result["best"]) if result["best"] else []
+    if account:
+        lines += ["", *account]
     if result["repetition"]:
         lines += ["", *_repetition(result["repetition"])]
     lines += ["", *[f"! {w['code']}: {w['message']}" for w in result["warnings"]]]
     return "\n".join(lines).rstrip()
 
 
+def _options(result: dict[str, Any]) -> list[str]:
+    """The table of mixtures, lowest loss first, the baseline last."""
+    level = result["interval_level"]
+    sure = "" if level is None else f"[{level:.0%} interval]"
+    rows = [["mixture", "share", f"loss {sure}".strip(), "best", f"speed-up {sure}".strip()]]
+    for row in result["options"]:
+        share = "" if row["synthetic_ratio"] is None else f"{row['synthetic_ratio']:.0%}"
+        best = "" if row["probability_best"] is None else f"{row['probability_best']:.2f}"
+        rows.append(
+            [row["mixture"], share, bounded(row["loss"], row["interval"]), best, times(row)]
+        )
+    base = result["baseline"]
+    if base is not None:
+        best = "" if base["probability_best"] is None else f"{base['probability_best']:.2f}"
+        loss = bounded(base["loss"], base["interval"])
+        rows.append([base["mixture"], "0%", loss, best, "(baseline)"])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
 def _account(best: dict[str, Any]) -> list[str]:
+    if best["synthetic_ratio"] is None:
+        return []
     lines = [f"Tokens to generate for the full budget: {format_count(best['tokens_to_generate'])}"]
     equal = best["equal_loss"]
-    if equal is None:
+    if equal is None or best["needs_less_than_any_run"]:
         return lines
     lines.append(
-        f"Equal loss: {format_count(best['tokens_to_baseline_loss'])} tokens do, "
-        f"{format_count(equal['tokens_generated'])} of them generated; "
-        f"{equal['training_flops_saved']:.3g} FLOP of training saved"
+        f"Equal loss: about {format_count(best['tokens_to_baseline_loss'], 2)} tokens do, "
+        f"{format_count(equal['tokens_generated'], 2)} of them generated; "
+        f"{equal['training_flops_saved']:.2g} FLOP of training saved"
     )
     labels = {
         "training_money_saved": "training money saved",
@@ -149,17 +162,20 @@ def _account(best: dict[str, Any]) -> list[str]:
         "net_gpu_hours_saved": "net GPU-hours saved",
     }
     lines += [
-        f"  {text}: {equal[k]:,.2f}" for k, text in labels.items() if equal.get(k) is not None
+        f"  {text}: {money(equal[k])}" for k, text in labels.items() if equal.get(k) is not None
     ]
+    if (sure := equal.get("probability_saves_money")) is not None:
+        lines.append(f"  probability that it saves money: {sure:.2f}")
     if best["break_even_tokens"]:
-        lines.append(f"  pays for itself from {format_count(best['break_even_tokens'])} tokens on")
+        pays = format_count(best["break_even_tokens"], 2)
+        lines.append(f"  pays for itself from about {pays} tokens on")
     return lines
 
 
 def _repetition(found: dict[str, Any]) -> list[str]:
+    gap = bounded(found["difference"], found["difference_interval"], "+")
     return [
-        f"Natural tokens would repeat {found['epochs']:.2f} times: worth "
-        f"{format_count(found['fresh_token_worth'])} fresh ones, loss "
-        f"{found['loss_repeating_natural']:.3f}; with '{found['mixture']}' "
-        f"{found['loss_adding_synthetic']:.3f}"
+        f"Natural tokens would repeat {found['epochs']:.2g} times and be worth "
+        f"{format_count(found['fresh_token_worth'])} fresh ones; '{found['mixture']}' changes the "
+        f"loss by {gap} against that"
     ]

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.fit.building import LawSet, Options, fit_group
-from synthlaw.laws.fit.grouping import Group, groups_of
+from synthlaw.laws.fit.grouping import HELD, Group, at_sizes, groups_of
 from synthlaw.laws.fit.objectives import objective_named
-from synthlaw.laws.fit.ratio_fit import fit_ratio_group, ratio_groups
+from synthlaw.laws.fit.pooling import pooled
+from synthlaw.laws.fit.ratio_fit import fit_ratio_group, forms_for, ratio_groups
 from synthlaw.laws.fit.repetition_fit import fit_repetition_group
 from synthlaw.laws.fit.selection import select
 from synthlaw.laws.fit.uncertainty import LEVEL
-from synthlaw.laws.forms.power import DATA, JOINT, MODEL, Form
+from synthlaw.laws.forms.catalogue import LAWS as PLAIN
+from synthlaw.laws.forms.catalogue import form_named
+from synthlaw.laws.forms.power import Form
+from synthlaw.laws.forms.repetition import RepetitionForm
 from synthlaw.laws.lawfit import LawFit
-from synthlaw.laws.table import LeftOut, RunsTable
+from synthlaw.laws.table import LeftOut, Runs, RunsTable
 
-LAWS = ("data", "model", "joint", "ratio", "repetition")
+LAWS = (*PLAIN, "ratio", "repetition")
 NEEDS = {"repetition": ["params", "tokens", "unique_tokens"]}
-FORMS: dict[str, Form] = {"data": DATA, "model": MODEL, "joint": JOINT}
 
 
 def fit_laws(
@@ -29,6 +34,7 @@ def fit_laws(
     by: str | None = None,
     at: Mapping[str, float] | None = None,
     holdout: str | None = None,
+    where: str | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     objective: str = "log-huber",
@@ -46,9 +52,10 @@ def fit_laws(
     """Fit `law` (data, model, joint, ratio, repetition) to each mixture of `table`.
 
     by: the column that tells mixtures apart (default: mixture where there is one, else one group;
-    for a ratio law synthetic_type). A data law is fitted for every model size apart and a model
-    law for every token budget apart; `at`, e.g. {"params": 1e9}, keeps one of them.
-    holdout: runs that satisfy this expression are predicted, not fitted.
+    for a ratio law synthetic_type; several columns are parted by commas). A data law is fitted for
+    every model size apart and a model law for every token budget apart; `at`, e.g.
+    {"params": 1e9}, keeps the runs at one value of a variable, `where` those that satisfy an
+    expression. holdout: runs that satisfy this expression are predicted, not fitted.
     bootstrap: number of resamples, 0 for no intervals. level: nominal coverage of intervals.
     weighting: "seeds" weights settings by the noise between their seeds, "none" weights all alike.
     method: resampling, see `uncertainty.bootstrap`. form: another form than the law's own.
@@ -76,33 +83,77 @@ def fit_laws(
         profile,
         rolling,
     )
-    groups, left_out = _groups(table, law, form, by, at, holdout)
+    return _law_set(table, law, form, (by, where, at or {}), options)
+
+
+def _law_set(
+    table: RunsTable,
+    law: str,
+    form: Form | None,
+    chosen: tuple[str | None, str | None, Mapping[str, float]],
+    options: Options,
+) -> LawSet:
+    """The laws of the runs that are chosen, by column, expression and sizes."""
+    by, where, at = chosen
+    usable, left_out = _usable(table, law, form)
+    if options.holdout is not None:
+        select(usable, options.holdout)  # A bad one is the user's mistake, not each group's.
+    runs = _chosen(usable, where, at, table.origin)
+    if law == "ratio":
+        groups = ratio_groups(runs, by, table.origin)
+    else:
+        groups = groups_of(runs, law, by, table.origin)
+    _require_known(options.fixed, law, form, groups)
     fitted, skipped = _fit_each(groups, law, form, options)
     if not fitted:
         reasons = "; ".join(f"'{s['mixture']}': {s['reason']}" for s in skipped[:5])
         raise UsageError(f"{table.origin}: no group of runs can carry a {law} law: {reasons}")
-    return LawSet(fitted, skipped, left_out)
+    apart = (by or "mixture,synthetic_type").split(",")
+    used = {column.name for column in table.columns.chosen.values()}
+    for group, result in fitted:
+        result.warnings += pooled(group.runs, result.form.inputs, apart, used)
+    laws = [result for _, result in fitted]
+    return LawSet(laws, skipped, left_out, table.remarks(usable))
 
 
-def _groups(
-    table: RunsTable,
-    law: str,
-    form: Form | None,
-    by: str | None,
-    at: Mapping[str, float] | None,
-    holdout: str | None,
-) -> tuple[list[Group], list[LeftOut]]:
-    """The groups of runs that are to carry a law each, and the rows that none can use."""
+def _chosen(runs: Runs, where: str | None, at: Mapping[str, float], origin: str) -> Runs:
+    """The runs that satisfy an expression and have the sizes asked for."""
+    if where is not None:
+        keep = select(runs, where)
+        if not keep.any():
+            raise UsageError(f"{origin}: found no runs where {where!r}")
+        runs = runs.where(keep)
+    return at_sizes(runs, at, origin)
+
+
+def _usable(table: RunsTable, law: str, form: Form | None) -> tuple[Runs, list[LeftOut]]:
+    """The runs with every number that the law needs, and the rows that none can use."""
     if law == "ratio":
         needs = [*[name for name in ("params", "tokens") if table.has(name)], "ratio"]
     else:
-        needs = NEEDS.get(law) or list((form or FORMS[law]).inputs)
-    runs, left_out = table.usable(needs)
-    if holdout is not None:
-        select(runs, holdout)  # A bad expression is the user's mistake, not each group's.
-    if law == "ratio":
-        return ratio_groups(runs, by, at, table.origin), left_out
-    return groups_of(runs, law, by, at, table.origin), left_out
+        needs = NEEDS.get(law) or list((form or form_named(PLAIN[law])).inputs)
+    held = HELD.get(law)
+    return table.usable(needs, separates=[held] if held else [])
+
+
+def _require_known(
+    fixed: Mapping[str, float], law: str, form: Form | None, groups: Sequence[Group]
+) -> None:
+    """A fixed coefficient that no form has is a mistake, and so is a value that none can have."""
+    if law == "repetition":
+        forms: list[Form] = [RepetitionForm((), 1.0)]
+    elif law == "ratio":
+        forms = [f for group in groups for f in forms_for(group.runs, form)]
+    else:
+        forms = [form or form_named(PLAIN[law])]
+    known = dict.fromkeys(name for f in forms for name in (*f.linear, *f.shape))
+    for name, value in fixed.items():
+        if name not in known:
+            raise UsageError(f"fixed: found {name!r}; expected one of {', '.join(known)}")
+        if not np.isfinite(value) or (value < 0 and any(name in f.linear for f in forms)):
+            raise UsageError(
+                f"fixed: found {name}={value:g}; expected a number that is not below 0"
+            )
 
 
 def _fit_one(group: Group, law: str, form: Form | None, options: Options) -> LawFit:
@@ -110,18 +161,18 @@ def _fit_one(group: Group, law: str, form: Form | None, options: Options) -> Law
         return fit_ratio_group(group, options, form)
     if law == "repetition":
         return fit_repetition_group(group, options)
-    return fit_group(group, law, form or FORMS[law], options)
+    return fit_group(group, law, form or form_named(PLAIN[law]), options)
 
 
 def _fit_each(
     groups: Sequence[Group], law: str, form: Form | None, options: Options
-) -> tuple[list[LawFit], list[dict[str, Any]]]:
-    """The laws of the groups that can carry one, and why the others cannot."""
-    fitted: list[LawFit] = []
+) -> tuple[list[tuple[Group, LawFit]], list[dict[str, Any]]]:
+    """The groups that can carry a law, each with it, and why the others cannot."""
+    fitted: list[tuple[Group, LawFit]] = []
     skipped: list[dict[str, Any]] = []
     for group in groups:
         try:
-            fitted.append(_fit_one(group, law, form, options))
+            fitted.append((group, _fit_one(group, law, form, options)))
         except UsageError as error:
             skipped.append(
                 {

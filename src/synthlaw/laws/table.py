@@ -1,15 +1,12 @@
-"""The runs table: one row per training run, from a CSV, a Parquet file or rows in memory.
+"""The runs table: one row per training run, from a file or from rows in memory.
 
 Columns: params, tokens, loss (nats per token), mixture, seed, synthetic_type, synthetic_ratio,
-unique_tokens, status; any further column is kept for --holdout and --by. A row that cannot be used
-is never dropped in silence: it is listed with its line and the reason.
+unique_tokens, status; any further column is kept for --holdout, --where and --by. A row that cannot
+be used is never dropped in silence: it is listed with its line and the reason.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
+from synthlaw.laws.cells import decimal_of, number_of
+from synthlaw.laws.columns import VARIABLES, Columns, listed, renamed
+from synthlaw.laws.formats import read_rows
 
 Array = NDArray[np.float64]
 
-VARIABLES = {
-    "params": "params",
-    "tokens": "tokens",
-    "loss": "loss",
-    "ratio": "synthetic_ratio",
-    "unique_tokens": "unique_tokens",
-}
-"""Names of the numbers that laws read, and the columns that hold them by default."""
+FINISHED = frozenset(
+    {"", "done", "finished", "complete", "completed", "ok", "success", "succeeded", "none", "nan"}
+)
+"""States that let a run into a fit; any other, "crashed" say, keeps it out."""
 
-FINISHED = ("", "done", "finished", "complete", "completed", "ok", "none", "nan")
-"""Values of `status` that let a run into a fit; any other, "diverged" say, keeps it out."""
+SMALL = {"params": 1e4, "tokens": 1e6}
+"""A table with nothing above these seems to count in millions or billions."""
+
+PERPLEXITY = 20.0
+"""Most losses above this are hardly nats per token: guessing among a million tokens costs 13.8."""
 
 
 @dataclass(frozen=True)
@@ -77,147 +76,158 @@ class Runs:
 
 
 class RunsTable:
-    """Rows as read, with the names of the columns that hold the laws' variables."""
+    """Rows as read, with the columns that hold the laws' variables."""
 
     def __init__(
         self,
         rows: Sequence[Mapping[str, Any]],
         origin: str,
-        columns: Mapping[str, str] | None = None,
+        columns: Mapping[str, str | None] | None = None,
         lines: Sequence[int] | None = None,
+        *,
+        semicolons: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
-        """columns: overrides of VARIABLES, such as {"params": "N"}. lines: of rows in the file."""
-        self.rows = rows
+        """columns: overrides of VARIABLES, such as {"params": "N"}. lines: of rows in the file.
+
+        notes: what reading the file had to say. Raises UsageError for columns that are not there.
+        """
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        new = {k: v for k, v in renamed(names).items() if k not in set((columns or {}).values())}
+        self.rows = [{new.get(k, k): v for k, v in row.items()} for row in rows] if new else rows
         self.origin = origin
-        self.names = list(dict.fromkeys(name for row in rows for name in row))
-        self.columns = {**VARIABLES, **{k: v for k, v in (columns or {}).items() if v}}
+        self.names = [new.get(name, name) for name in names]
+        self.columns = Columns(self.names, columns or {}, origin)
         self.lines = list(lines) if lines is not None else list(range(1, len(rows) + 1))
+        self.semicolons = semicolons
+        self.notes = [*notes, *self.columns.notes]
 
     @classmethod
     def from_rows(
-        cls, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str] | None = None
+        cls, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str | None] | None = None
     ) -> RunsTable:
         """A table of rows in memory; lines count from 1."""
         return cls(rows, "rows", columns)
 
     @classmethod
-    def read(cls, path: Path, columns: Mapping[str, str] | None = None) -> RunsTable:
-        """A table from a CSV (comma, semicolon or tab) or Parquet file.
+    def read(cls, path: Path, columns: Mapping[str, str | None] | None = None) -> RunsTable:
+        """A table from a file: delimited text, JSON, JSONL, Parquet or Arrow, compressed or not.
 
-        Raises UsageError for a file that is missing, empty, not UTF-8 or without rows.
+        Raises UsageError for a file that is missing, empty, unreadable or without rows.
         """
-        if not path.is_file():
-            raise UsageError(f"{path}: found no such file; expected a table of runs")
-        if path.suffix.lower() == ".parquet":
-            return cls(_parquet_rows(path), str(path), columns)
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{path}: found bytes that are not UTF-8 ({error.reason})") from None
-        header = text.split("\n", 1)[0]
-        if not header.strip():
-            raise UsageError(
-                f"{path}: found an empty file; expected a header line and one row "
-                "per run with columns such as params,tokens,loss"
-            )
-        comma = max(",;\t", key=header.count)
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=comma)
-        rows, lines = [], []
-        for row in reader:
-            rows.append({k.strip(): v for k, v in row.items() if isinstance(k, str)})
-            lines.append(reader.line_num)
-        if not rows:
-            raise UsageError(f"{path}: found a header but no rows; expected one row per run")
-        return cls(rows, str(path), columns, lines)
+        found = read_rows(path)
+        return cls(
+            found.rows,
+            str(path),
+            columns,
+            found.lines,
+            semicolons=found.semicolons,
+            notes=found.notes,
+        )
 
     def has(self, variable: str) -> bool:
-        """Whether the column for `variable` exists."""
-        return self.columns.get(variable, variable) in self.names
+        """Whether there is a column for `variable`, or several that could be it."""
+        return variable in self.columns.chosen or variable in self.columns.rivals
 
-    def usable(self, needs: Sequence[str]) -> tuple[Runs, list[LeftOut]]:
+    def usable(
+        self, needs: Sequence[str], separates: Sequence[str] = ()
+    ) -> tuple[Runs, list[LeftOut]]:
         """Runs with a usable number for the loss and each of `needs`, and those left out.
 
-        Raises UsageError when a needed column is missing or no row is usable.
+        separates: further variables that part the runs where the table has them. Raises UsageError
+        when a needed column is missing, when several could be it, or when no row is usable.
         """
         wanted = list(dict.fromkeys([*needs, "loss"]))
-        for variable in wanted:
-            if not self.has(variable):
-                raise UsageError(self._missing(variable))
-        optional = [v for v in VARIABLES if v not in wanted and self.has(v)]
+        for variable in [*wanted, *separates]:
+            self._require_one(variable, needed=variable in wanted)
+        optional = [v for v in self.columns.chosen if v not in wanted]
+        decimal = decimal_of(
+            self._numeric_cells([*wanted, *optional]), self.semicolons, self.origin
+        )
         kept: list[int] = []
         left: list[LeftOut] = []
-        values: list[dict[str, float]] = []
+        found: dict[str, list[float]] = {name: [] for name in [*wanted, *optional]}
         for index, row in enumerate(self.rows):
-            numbers, reason = self._numbers(row, wanted)
+            numbers, reason = {}, self._unfinished(row)
+            for variable in wanted if not reason else ():
+                column = self.columns.chosen[variable]
+                number, bad = number_of(row.get(column.name), variable, column, decimal)
+                numbers[variable] = number
+                reason = reason or (f"{column.name}: {bad}" if bad else "")
             if reason:
                 left.append(LeftOut(self.lines[index], reason))
                 continue
             for variable in optional:
-                number, bad = _number(row.get(self.columns[variable]), variable)
-                numbers[variable] = math.nan if bad else number
+                column = self.columns.chosen[variable]
+                numbers[variable], _ = number_of(row.get(column.name), variable, column, decimal)
+            for variable, number in numbers.items():
+                found[variable].append(number)
             kept.append(index)
-            values.append(numbers)
         if not kept:
             first = f": line {left[0].row}: {left[0].reason}" if left else ""
             raise UsageError(f"{self.origin}: found no usable run among {len(self.rows)}{first}")
-        names = [*wanted, *optional]
+        arrays = {name: np.array(values) for name, values in found.items()}
         texts = {
             name: np.array([_text(self.rows[i].get(name)) for i in kept]) for name in self.names
         }
-        numbers_by_name = {name: np.array([v[name] for v in values]) for name in names}
-        return Runs(numbers_by_name, texts, np.array([self.lines[i] for i in kept])), left
+        return Runs(arrays, texts, np.array([self.lines[i] for i in kept])), left
 
-    def _missing(self, variable: str) -> str:
-        found = ", ".join(self.names[:12]) or "nothing"
-        return (
-            f"{self.origin}: found the columns {found}; expected a column "
-            f"'{self.columns[variable]}' (another name is given by --{variable}-column)"
-        )
+    def remarks(self, runs: Runs) -> list[str]:
+        """What a reader must know of how the table was read; beside what is left out."""
+        found = list(self.notes)
+        seeds = len(np.unique(runs.texts["seed"])) if "seed" in runs.texts else 0
+        if seeds > 1:
+            found.append(f"runs of {seeds} seeds: those of one setting count as its repeats")
+        for name, limit in SMALL.items():
+            if name in runs.numbers and np.nanmax(runs.numbers[name], initial=0.0) < limit:
+                found.append(
+                    f"no {name} above {np.nanmax(runs.numbers[name], initial=0.0):.3g}: if these "
+                    f"are millions or billions, write 7B or call the column '{name} (B)'"
+                )
+        if np.median(runs.loss) > PERPLEXITY:
+            found.append(
+                f"the median loss is {np.median(runs.loss):.3g}, more than nats per token can "
+                "be: a perplexity belongs in a column called perplexity or ppl"
+            )
+        for name in VARIABLES:
+            values = runs.numbers.get(name)
+            if values is not None and (bad := int(np.isnan(values).sum())):
+                found.append(f"{name} is unknown in {bad} of {len(values)} usable runs")
+        return found
 
-    def _numbers(
-        self, row: Mapping[str, Any], wanted: Sequence[str]
-    ) -> tuple[dict[str, float], str]:
-        """The row's numbers and, when it must stay out, the reason."""
-        status = _text(row.get("status")).strip().lower()
-        if status not in FINISHED:
-            return {}, f"status is '{status}', not 'done'"
-        numbers = {}
-        for variable in wanted:
-            column = self.columns[variable]
-            numbers[variable], bad = _number(row.get(column), variable)
-            if bad:
-                return {}, f"{column}: {bad}"
-        return numbers, ""
+    def _require_one(self, variable: str, *, needed: bool) -> None:
+        option = f"--{variable.replace('_', '-')}-column"
+        rivals = self.columns.rivals.get(variable)
+        if rivals:
+            raise UsageError(
+                f"{self.origin}: found {len(rivals)} columns that could be {variable} "
+                f"({', '.join(rivals)}); expected one (name it with {option})"
+            )
+        if needed and variable not in self.columns.chosen:
+            curves = any(name.endswith("__MIN") for name in self.names)
+            hint = "; this looks like a chart's export: export the table of runs" if curves else ""
+            raise UsageError(
+                f"{self.origin}: found the columns {listed(self.names)}; expected a column "
+                f"'{VARIABLES[variable]}' (another name is given by {option}){hint}"
+            )
 
+    def _numeric_cells(self, variables: Sequence[str]) -> list[tuple[str, str, str]]:
+        """(text, variable, place) of every cell that is read as a number from text."""
+        return [
+            (cell, variable, f"line {self.lines[i]}, column {self.columns.chosen[variable].name}")
+            for i, row in enumerate(self.rows)
+            for variable in variables
+            if isinstance(cell := row.get(self.columns.chosen[variable].name), str)
+        ]
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).split("\n", 1)[0]
-        raise UsageError(f"{path}: found no readable Parquet table ({first})") from None
-    if not rows:
-        raise UsageError(f"{path}: found a table without rows; expected one row per run")
-    return rows
+    def _unfinished(self, row: Mapping[str, Any]) -> str:
+        """Why the row's state keeps it out; "" when it does not."""
+        for name in self.columns.states:
+            state = _text(row.get(name)).strip().lower()
+            if state not in FINISHED:
+                return f"{name.lower()} is '{state[:40]}', not 'done'"
+        return ""
 
 
 def _text(cell: Any) -> str:
-    return "" if cell is None else str(cell)
-
-
-def _number(cell: Any, variable: str) -> tuple[float, str]:
-    """A cell as a number and, when it is unusable, what was found and what would be right."""
-    right = "a share from 0 to 1" if variable == "ratio" else "a positive finite number"
-    if _text(cell).strip() == "":
-        return math.nan, f"found an empty cell; expected {right}"
-    try:
-        number = float(cell)
-    except (TypeError, ValueError):
-        return math.nan, f"found {_text(cell)[:40]!r}; expected {right}"
-    fits = 0 <= number <= 1 if variable == "ratio" else number > 0
-    if not math.isfinite(number) or not fits:
-        return math.nan, f"found {number:g}; expected {right}"
-    return number, ""
+    return "" if cell is None else str(cell).strip()

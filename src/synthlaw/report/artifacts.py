@@ -115,7 +115,7 @@ class Candidate(Artifact):
     synthetic_type: str | None = None
     synthetic_ratio: Share | None = None
     loss: float | None = None
-    loss_interval: Interval | None = None
+    loss_interval: Interval | None = Field(None, validation_alias="interval")
     difference: float | None = None
     difference_interval: Interval | None = None
     probability_best: Share | None = None
@@ -139,17 +139,36 @@ class RatioCurve(Artifact):
 
 
 class Advice(Artifact):
-    """advice.json: the answer."""
+    """advice.json: the answer, as `laws.answer` gives it, and what the study cannot show."""
 
-    headline: str
-    question: Question | None = None
+    headline: str = Field(validation_alias="advice")
+    params: Positive | None = None
+    tokens: Positive | None = None
     level: str = ""
-    baseline: str | None = None
     law: str | None = None
-    mixtures: Sequence[Candidate] = ()
+    natural: Candidate | None = Field(None, validation_alias="baseline")
+    options: Sequence[Candidate] = ()
     ratios: Sequence[RatioCurve] = ()
     warnings: Sequence[Warned] = ()
     limits: Sequence[str] = ()
+
+    @property
+    def question(self) -> Question | None:
+        """Where the answer was asked for."""
+        if self.params is None or self.tokens is None:
+            return None
+        return Question(params=self.params, tokens=self.tokens)
+
+    @property
+    def baseline(self) -> str | None:
+        """The name of the mixture that the others are compared with."""
+        return None if self.natural is None else self.natural.mixture
+
+    @property
+    def mixtures(self) -> Sequence[Candidate]:
+        """Every mixture, the baseline among them, from the lowest loss up."""
+        rows = [*self.options, *([self.natural] if self.natural else [])]
+        return sorted(rows, key=lambda row: (row.loss is None, row.loss or 0.0, row.mixture))
 
 
 class Recipe(Artifact):

@@ -261,7 +261,7 @@ def warning_groups(study: Study) -> list[WarningGroup]:
     groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     # The answer repeats its laws' warnings under the mixture's name; once is enough.
     of_laws = {
-        (warning.code, f"{law.mixture}: {warning.message}")
+        (warning.code, f"'{law.mixture}': {warning.message}")
         for law in study.laws
         for warning in law.warnings
     }

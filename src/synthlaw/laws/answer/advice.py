@@ -1,4 +1,7 @@
-"""`recommend`: which synthetic type and share for a run, what it gains, what it costs."""
+"""The one answer: what to train on, what it gains, what it costs, how surely, how far out.
+
+`recommend`, the laws stage of a study and its page all read what `recommend` below returns.
+"""
 
 from __future__ import annotations
 
@@ -11,77 +14,162 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.answer.comparison import finite, spread
+from synthlaw.laws.answer.cautions import cautions_of
+from synthlaw.laws.answer.comparison import finite, spread, vectors_of
 from synthlaw.laws.answer.costs import account
 from synthlaw.laws.answer.options import (
     Option,
     Situation,
     mixture_options,
+    option_of,
     probabilities_best,
     ratio_options,
     tokens_for,
     tokens_for_base_loss,
     tokens_for_mixture_loss,
 )
-from synthlaw.laws.answer.predictors import baseline_of, predictors
+from synthlaw.laws.answer.predictors import Predictor, baseline_of, predictors
+from synthlaw.laws.answer.sanity import require_sane
+from synthlaw.laws.answer.split import compute_optimal
 from synthlaw.laws.answer.supply import epochs
-from synthlaw.laws.lawfit import Caution, LawFit
+from synthlaw.laws.answer.wording import sentence
+from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.plain import without_infinities
 
 Array = NDArray[np.float64]
 
-FAR = 2.0
-"""Extrapolating a size by more than this factor is a warning."""
+CONVINCING = 0.9
+"""Probability of being the best mixture from which an answer counts as supported."""
+
+CLOSE = 1.05
+"""Laws of one size say nothing sure of another that is further off than this factor."""
 
 
 def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
-    """The advice as plain data: options by expected loss, the best one, costs and warnings.
+    """The answer as plain data: options by expected loss, the best one, costs and warnings.
 
     Every option is compared with the natural baseline at the same parameters and tokens: expected
     loss and its difference with intervals, the probability of being the best, equal-loss speed-up,
-    tokens to generate, money and GPU-hours. Raises UsageError when `laws` cannot answer.
+    tokens to generate, money and GPU-hours. One mixture alone gives its expected loss and the
+    compute-optimal split. Raises UsageError when `laws` cannot answer, and for an absurd question.
     """
     if not laws:
-        raise UsageError("found no laws; expected at least two mixtures to compare")
+        raise UsageError("found no laws; expected those of at least one mixture")
+    require_sane(laws, situation)
     plain = predictors(laws, situation.params, situation.tokens)
     options = ratio_options([law for law in laws if law.law == "ratio"], situation)
-    if plain:
+    alone: Option | None = None
+    if len(plain) == 1 and not options and situation.baseline in (None, plain[0].name):
+        alone = option_of(plain[0], vectors_of(plain[0].law), situation)
+    elif plain:
         options += mixture_options(plain, baseline_of(plain, situation.baseline), situation)
-    if not options:
-        raise UsageError("found a baseline only; expected a mixture with synthetic data")
-    probabilities = probabilities_best(options)
-    order = np.argsort([option.losses[0] for option in options], kind="stable")
-    rows = [_row(options[i], probabilities[i], situation) for i in order]
-    best = options[order[0]]
-    baseline_row = _baseline_row(best, situation)
-    chosen = None
-    if best.losses[0] < best.base_losses[0]:
-        chosen = {**rows[0], "break_even_tokens": _break_even(best, situation)}
-    result = {
+    chances, base_chance = probabilities_best(options) if options else ([], None)
+    order = [int(i) for i in np.argsort([option.losses[0] for option in options], kind="stable")]
+    rows = [_row(options[i], chances[i], situation) for i in order]
+    first = options[order[0]] if options else alone
+    assert first is not None
+    base = alone if alone is not None else first.baseline
+    better = base is None or first.losses[0] < base.losses[0]
+    base_row = None if base is None else _baseline_row(base, base_chance, situation)
+    best = None
+    if options and better:
+        best = {**rows[0], "break_even_tokens": _break_even(first, situation)}
+    result: dict[str, Any] = {
         "params": situation.params,
         "tokens": situation.tokens,
         "natural_tokens": situation.natural_tokens,
-        "baseline": baseline_row,
-        "best": chosen,
+        "level": _level(best, base_row, first.predictor, situation),
+        "law": first.predictor.kind,
+        "interval_level": first.predictor.law.level if len(first.losses) > 1 else None,
+        "baseline": base_row,
+        "best": best,
         "options": rows,
+        "ratios": _ratios(rows, base_row),
         "repetition": _repetition(options, situation),
-        "extrapolation": best.predictor.law.extrapolation(
+        "compute_optimal": compute_optimal(
+            first.predictor.law, situation.params, situation.tokens, first.predictor.share
+        ),
+        "resolvable_difference": _resolvable(alone),
+        "extrapolation": first.predictor.law.extrapolation(
             params=situation.params, tokens=situation.tokens
         ),
-        "warnings": [c.to_json() for c in _cautions(options, order, probabilities, situation)],
-    }
+        "drift": dict(first.predictor.law.drift),
+        "warnings": [
+            c.to_json()
+            for c in cautions_of([options[i] for i in order] or [first], chances_in(order, chances),
+                                 _account_of(first, situation), situation)
+        ],
+    }  # fmt: skip
     result["advice"] = sentence(result)
     answer: dict[str, Any] = without_infinities(result)
     return answer
 
 
+def chances_in(order: Sequence[int], chances: Sequence[float | None]) -> float | None:
+    """The probability of the option that comes first."""
+    return chances[order[0]] if order else None
+
+
+def _account_of(option: Option, situation: Situation) -> dict[str, Any] | None:
+    return _equal_loss(option, tokens_for_base_loss(option, situation), situation)
+
+
+def _level(
+    best: dict[str, Any] | None,
+    base: dict[str, Any] | None,
+    predictor: Predictor,
+    situation: Situation,
+) -> str:
+    """Whether the laws settle what is best: "supported" or "undecided"."""
+    law = predictor.law
+    for name, value in (("params", situation.params), ("tokens", situation.tokens)):
+        far = law.extrapolation(**{name: value}).get(name, 1.0)
+        if name not in law.form.inputs and far > CLOSE:
+            return "undecided"
+    chosen = best or base
+    chance = None if chosen is None else chosen["probability_best"]
+    if chance is None or chance < CONVINCING:
+        return "undecided"
+    if best is None or base is None:
+        return "supported"
+    bounds = best["difference_interval"]
+    return "supported" if bounds and bounds[1] is not None and bounds[1] < 0 else "undecided"
+
+
+def _ratios(rows: Sequence[dict[str, Any]], base: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Loss against the synthetic share by type, where the runs were of fixed shares."""
+    kinds = sorted({row["synthetic_type"] for row in rows if row["law"] != "ratio"} - {""})
+    found = []
+    for kind in kinds:
+        own = [row for row in rows if row["synthetic_type"] == kind]
+        points = [
+            {"ratio": row["synthetic_ratio"] or 0.0, "loss": row["loss"],
+             "interval": row["interval"]}
+            for row in [*([base] if base else []), *own]
+        ]  # fmt: skip
+        points.sort(key=lambda point: float(point["ratio"]))
+        found.append({"synthetic_type": kind, "points": points})
+    return found
+
+
+def _resolvable(alone: Option | None) -> float | None:
+    """The smallest difference that a second mixture, run alike, would show: sqrt(2) half-widths."""
+    if alone is None:
+        return None
+    bounds = spread(alone.predictor.law, alone.losses)
+    if bounds is None or bounds[0] is None or bounds[1] is None:
+        return None
+    return math.sqrt(2) * (bounds[1] - bounds[0]) / 2
+
+
 def _row(option: Option, probability: float | None, situation: Situation) -> dict[str, Any]:
-    law = option.predictor.law
-    gap = option.losses - option.base_losses
+    law, base = option.predictor.law, option.baseline
+    gap = None if base is None else option.losses - base.losses
     needed = tokens_for_base_loss(option, situation)
     forward = situation.tokens / needed
     inverse = tokens_for_mixture_loss(option, situation) / situation.tokens
-    generated = option.share * situation.tokens
+    smallest = law.ranges.get("tokens", (0.0, 0.0))[0]
+    faster = bool(np.isfinite(forward[0]))
     return {
         "mixture": option.predictor.name,
         "synthetic_type": option.predictor.synthetic_type,
@@ -91,15 +179,19 @@ def _row(option: Option, probability: float | None, situation: Situation) -> dic
         "law": option.predictor.kind,
         "loss": float(option.losses[0]),
         "interval": spread(law, option.losses),
-        "difference": float(gap[0]),
-        "difference_interval": spread(law, gap),
+        "difference": None if gap is None else float(gap[0]),
+        "difference_interval": None if gap is None else spread(law, gap),
         "probability_best": probability,
-        "speedup": float(forward[0]),
-        "speedup_interval": spread(law, forward),
+        "speedup": finite(forward[0]),
+        "speedup_interval": spread(law, forward) if faster else None,
+        "probability_faster": float(np.mean(forward[1:] > 1)) if len(forward) > 1 else None,
         "inverse": finite(inverse[0]),
         "inverse_infinite": bool(np.isinf(inverse[0])),
         "tokens_to_baseline_loss": finite(needed[0]),
-        "tokens_to_generate": generated,
+        "smallest_run": smallest,
+        "speedup_shown": situation.tokens / smallest if smallest else None,
+        "needs_less_than_any_run": bool(needed[0] < smallest),
+        "tokens_to_generate": option.share * situation.tokens,
         "natural_epochs": epochs(situation.tokens, option.share, situation.natural_tokens),
         "fresh_token_worth": situation.sizes(option.share)["tokens"],
         "equal_loss": _equal_loss(option, needed, situation),
@@ -121,17 +213,14 @@ def _break_even(option: Option, situation: Situation) -> float | None:
     Looked for between a hundredth and a thousand times the budget; None without both prices or
     when it never pays there.
     """
-    costs = situation.costs
-    if (
-        costs.generator is None
-        or costs.training is None
-        or not option.predictor.law.reads("tokens")
-    ):
+    costs, baseline = situation.costs, option.baseline
+    priced = costs.generator is not None and costs.training is not None
+    if baseline is None or not priced or not option.predictor.law.reads("tokens"):
         return None
 
     def pays(tokens: float) -> bool:
         there = replace(situation, tokens=tokens)
-        base = option.baseline.losses(option.base_vectors[:1], there.sizes(0.0))
+        base = baseline.predictor.losses(baseline.vectors[:1], there.sizes(0.0))
         needed = tokens_for(option.predictor, option.vectors[:1], base, there)
         if not np.isfinite(needed[0]):
             return False
@@ -151,13 +240,21 @@ def _break_even(option: Option, situation: Situation) -> float | None:
     return high
 
 
-def _baseline_row(option: Option, situation: Situation) -> dict[str, Any]:
-    law = option.baseline.law
+def _baseline_row(base: Option, probability: float | None, situation: Situation) -> dict[str, Any]:
+    """The natural mixture at the question, in the terms of the options."""
+    law = base.predictor.law
     return {
-        "mixture": option.baseline.name,
-        "law": option.baseline.kind,
-        "loss": float(option.base_losses[0]),
-        "interval": spread(law, option.base_losses),
+        "mixture": base.predictor.name,
+        "synthetic_type": base.predictor.synthetic_type,
+        "synthetic_ratio": base.predictor.share,
+        "law": base.predictor.kind,
+        "loss": float(base.losses[0]),
+        "interval": spread(law, base.losses),
+        "difference": 0.0,
+        "difference_interval": None,
+        "probability_best": probability,
+        "speedup": 1.0,
+        "speedup_interval": None,
         "natural_epochs": epochs(situation.tokens, 0.0, situation.natural_tokens),
         "fresh_token_worth": situation.sizes(0.0)["tokens"],
     }
@@ -166,19 +263,20 @@ def _baseline_row(option: Option, situation: Situation) -> dict[str, Any]:
 def _repetition(options: Sequence[Option], situation: Situation) -> dict[str, Any] | None:
     """Repeating natural text against adding synthetic, when the natural supply is short."""
     natural = situation.natural_tokens
-    if natural is None or natural >= situation.tokens:
+    if natural is None or natural >= situation.tokens or not options:
         return None
     first = min(options, key=lambda option: float(option.losses[0]))
     base = first.baseline
-    ample = base.losses(
-        first.base_vectors, {"params": situation.params, "tokens": situation.tokens}
-    )
-    gap = first.losses - first.base_losses
+    if base is None:
+        return None
+    asked = {"params": situation.params, "tokens": situation.tokens}
+    ample = base.predictor.losses(base.vectors, asked)
+    gap = first.losses - base.losses
     return {
         "epochs": situation.tokens / natural,
         "fresh_token_worth": situation.sizes(0.0)["tokens"],
         "decay": situation.decay,
-        "loss_repeating_natural": float(first.base_losses[0]),
+        "loss_repeating_natural": float(base.losses[0]),
         "loss_with_unlimited_natural": float(ample[0]),
         "loss_adding_synthetic": float(first.losses[0]),
         "mixture": first.predictor.name,
@@ -186,109 +284,3 @@ def _repetition(options: Sequence[Option], situation: Situation) -> dict[str, An
         "difference_interval": spread(first.predictor.law, gap),
         "better": "synthetic" if gap[0] < 0 else "repeat",
     }
-
-
-def _cautions(
-    options: Sequence[Option],
-    order: NDArray[np.intp],
-    probabilities: Sequence[float | None],
-    situation: Situation,
-) -> list[Caution]:
-    found: dict[tuple[str, str], Caution] = {}
-
-    def add(*cautions: Caution) -> None:
-        for caution in cautions:
-            found.setdefault((caution.code, caution.message), caution)
-
-    best = options[order[0]]
-    equal = _equal_loss(best, tokens_for_base_loss(best, situation), situation)
-    net = None if equal is None else equal.get("net_money_saved")
-    add(*_extrapolation(best, situation))
-    for i in order:
-        add(*options[i].predictor.cautions, *options[i].baseline.cautions)
-    sure = probabilities[order[0]]
-    if sure is not None and sure < 0.9:
-        add(
-            Caution(
-                "close-call",
-                f"'{best.predictor.name}' is the best with probability "
-                f"{sure:.2f}; the options below it may be as good",
-            )
-        )
-    if all(len(option.losses) < 2 for option in options):
-        add(
-            Caution(
-                "no-intervals",
-                "the laws carry no replicates: fit with --bootstrap and --out for intervals",
-            )
-        )
-    add(*_supply(best, situation))
-    if net is not None and net <= 0:
-        add(
-            Caution(
-                "generation-costs-more",
-                f"at equal loss '{best.predictor.name}' costs {-net:.4g} more to generate than "
-                "its shorter training saves",
-            )
-        )
-    return list(found.values())
-
-
-def _extrapolation(option: Option, situation: Situation) -> list[Caution]:
-    law, found = option.predictor.law, []
-    for name, value in (("params", situation.params), ("tokens", situation.tokens)):
-        factor = law.extrapolation(**{name: value}).get(name, 1.0)
-        if factor > FAR:
-            low, high = law.ranges[name]
-            found.append(
-                Caution(
-                    "extrapolation",
-                    f"{name} {value:.3g} lies a factor {factor:.1f} "
-                    f"outside the runs ({low:.3g} to {high:.3g})",
-                )
-            )
-    return found
-
-
-def _supply(option: Option, situation: Situation) -> list[Caution]:
-    natural = situation.natural_tokens
-    if natural is None:
-        return []
-    found = []
-    seen = epochs(situation.tokens, option.share, natural) or 0.0
-    if seen > 1:
-        found.append(
-            Caution(
-                "repetition",
-                f"natural tokens are seen {seen:.1f} times; their worth "
-                f"uses R_D* = {situation.decay:.4g}, which the published runs hardly "
-                "determine",
-            )
-        )
-    if option.share * situation.tokens > natural:
-        times = option.share * situation.tokens / natural
-        found.append(
-            Caution(
-                "many-rephrasings",
-                f"{times:.1f} synthetic tokens per natural token "
-                "are needed; no run tested so many versions of one text",
-            )
-        )
-    return found
-
-
-def sentence(result: dict[str, Any]) -> str:
-    """The advice in words."""
-    best, base = result["best"], result["baseline"]
-    if best is None:
-        return (
-            f"Train on natural text alone: no mixture is expected below its loss of "
-            f"{base['loss']:.3f} nats per token."
-        )
-    text = f"Train on '{best['mixture']}': expected loss {best['loss']:.3f}"
-    if best["interval"] and None not in best["interval"]:
-        text += f" [{best['interval'][0]:.3f}, {best['interval'][1]:.3f}]"
-    text += f" nats per token against {base['loss']:.3f} for '{base['mixture']}'"
-    if np.isfinite(best["speedup"]) and best["speedup"] > 0:
-        text += f", which it reaches with {best['speedup']:.2f} times fewer tokens"
-    return text + "."

@@ -61,6 +61,11 @@ def implied_joint(
         method="noise",
         replicates=vectors[1:],
         details={"implied_by": ["data", "model"]},
+        drift={
+            name: law.drift[name]
+            for name, law in (("params", model), ("tokens", data))
+            if name in law.drift
+        },
     )
     if not meeting["consistent"]:
         law.warnings.append(

@@ -33,13 +33,27 @@ class Costs:
     generator_speed: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("generator", "training", "gpu_flops", "generator_speed"):
+        for name, (lowest, highest, example) in SENSIBLE.items():
             value = getattr(self, name)
-            lowest_ok = name in ("generator", "training")
-            if value is not None and not (value >= 0 if lowest_ok else value > 0):
+            free = value == 0 and name in ("generator", "training")
+            if value is not None and not (free or lowest <= value <= highest):
+                kind = "a positive number" if not value > 0 else f"{lowest:g} to {highest:g}"
                 raise UsageError(
-                    f"{name.replace('_', ' ')}: found {value!r}; expected a positive number"
+                    f"{name.replace('_', ' ')}: found {value!r}; expected {kind}, {example}"
                 )
+
+
+SENSIBLE = {
+    "generator": (1e-6, 1e5, "money per million generated tokens such as 0.2"),
+    "training": (
+        1e-24,
+        1e-12,
+        "money per FLOP such as 2e-18 (2 an hour for a GPU that sustains 4e14 FLOP/s is 1.4e-18)",
+    ),
+    "gpu_flops": (1e8, 1e18, "sustained FLOP/s of one GPU such as 4e14 (400T)"),
+    "generator_speed": (0.01, 1e8, "generated tokens per second of one GPU such as 5000"),
+}
+"""Lowest and highest price or speed that is no slip of the pen, and what would be right."""
 
 
 def account(params: float, saved: Array, generated: Array, costs: Costs) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from synthlaw.common.errors import UsageError
 from synthlaw.laws.answer.comparison import paired, size_to_reach, spread
 from synthlaw.laws.answer.costs import Costs
-from synthlaw.laws.answer.predictors import Predictor
-from synthlaw.laws.answer.ratio import best_ratio
+from synthlaw.laws.answer.predictors import Predictor, serious
+from synthlaw.laws.answer.ratio import best_ratio, tried_natural
 from synthlaw.laws.answer.supply import tokens_worth, worth
-from synthlaw.laws.forms.repetition import PUBLISHED_DECAY
+from synthlaw.laws.forms.repetition import DECAY_BOUNDS, PUBLISHED_DECAY
 from synthlaw.laws.lawfit import Caution, LawFit
 
 Array = NDArray[np.float64]
@@ -34,6 +35,13 @@ class Situation:
     baseline: str | None = None
     decay: float = PUBLISHED_DECAY
 
+    def __post_init__(self) -> None:
+        if not DECAY_BOUNDS[0] <= self.decay <= DECAY_BOUNDS[1]:
+            raise UsageError(
+                f"decay: found {self.decay:g}; expected R_D* in epochs, {DECAY_BOUNDS[0]:g} to "
+                f"{DECAY_BOUNDS[1]:g}"
+            )
+
     def sizes(self, share: float) -> dict[str, float]:
         """Params and the fresh tokens that the budget is worth with this synthetic share."""
         return {
@@ -44,14 +52,17 @@ class Situation:
 
 @dataclass
 class Option:
-    """A mixture under consideration: losses [1 + replicates], beside the baseline's, paired."""
+    """A mixture under consideration, beside the baseline's, paired.
+
+    losses: [1 + replicates] at the question, widened where that lies beyond the runs; factors: by
+    how much. baseline, base_*: None where natural text alone was not run.
+    """
 
     predictor: Predictor
-    baseline: Predictor
     vectors: Array
-    base_vectors: Array
     losses: Array
-    base_losses: Array
+    factors: Array
+    baseline: Option | None = None
     ratio_interval: list[float] | None = None
     as_good: list[float] | None = None
 
@@ -59,6 +70,16 @@ class Option:
     def share(self) -> float:
         """Synthetic share; 0 when unknown."""
         return self.predictor.share or 0.0
+
+
+def option_of(predictor: Predictor, vectors: Array, situation: Situation) -> Option:
+    """A mixture at the question, its replicates widened by the error of extrapolation."""
+    sizes = situation.sizes(predictor.share or 0.0)
+    losses = predictor.losses(vectors, sizes)
+    asked = {"params": situation.params, "tokens": situation.tokens}
+    factors = np.ones(len(losses))
+    factors[1:] = predictor.law.beyond(losses[1:], asked)
+    return Option(predictor, vectors, losses * factors, factors)
 
 
 def mixture_options(
@@ -78,16 +99,9 @@ def mixture_options(
                 )
             )
         base, own = paired(baseline.law, predictor.law)
-        found.append(
-            Option(
-                predictor,
-                baseline,
-                own,
-                base,
-                predictor.losses(own, situation.sizes(predictor.share or 0.0)),
-                baseline.losses(base, situation.sizes(0.0)),
-            )
-        )
+        option = option_of(predictor, own, situation)
+        option.baseline = option_of(baseline, base, situation)
+        found.append(option)
     for option in found:
         option.as_good = _shares_as_good(option, found)
     return found
@@ -110,7 +124,7 @@ def _shares_as_good(option: Option, options: Sequence[Option]) -> list[float] | 
 
 
 def ratio_options(laws: Sequence[LawFit], situation: Situation) -> list[Option]:
-    """For each ratio law, its best share at this size, natural supply accounted for."""
+    """For each ratio law, the best share that was tried, natural supply accounted for."""
     found = []
     for law in laws:
         best = best_ratio(
@@ -121,43 +135,46 @@ def ratio_options(laws: Sequence[LawFit], situation: Situation) -> list[Option]:
         )
         share = best["ratio"]
         kind = law.synthetic_type or law.mixture
-        own = Predictor(f"{share:.0%} {kind}", kind, share, "ratio", law)
-        base = Predictor("natural", "natural", 0.0, "ratio", law)
         (vectors,) = paired(law)
-        found.append(
-            Option(
-                own,
-                base,
-                vectors,
-                vectors,
-                own.losses(vectors, situation.sizes(share)),
-                base.losses(vectors, situation.sizes(0.0)),
-                best["interval"],
-                best["as_good"],
-            )
-        )
+        own = Predictor(f"{share:.0%} {kind}", kind, share, "ratio", law, serious(law))
+        option = option_of(own, vectors, situation)
+        option.ratio_interval, option.as_good = best["interval"], best["as_good"]
+        if tried_natural(law):
+            base = Predictor("natural", "natural", 0.0, "ratio", law)
+            option.baseline = option_of(base, vectors, situation)
+        found.append(option)
     return found
 
 
-def probabilities_best(options: Sequence[Option]) -> list[float | None]:
-    """Probability of each option to have the lowest loss of all, the baseline included."""
-    rows = min(len(option.losses) for option in options)
+def probabilities_best(options: Sequence[Option]) -> tuple[list[float | None], float | None]:
+    """Probability of each option, and of the baseline, to have the lowest loss of all."""
+    bases = [option.baseline for option in options if option.baseline is not None]
+    rows = min(len(option.losses) for option in [*options, *bases])
     if rows < 2:
-        return [None] * len(options)
+        return [None] * len(options), None
     table = np.stack([option.losses[1:rows] for option in options])
-    base = np.stack([option.base_losses[1:rows] for option in options]).min(axis=0)
-    winner = np.argmin(np.concatenate([table, base[None]]), axis=0)
-    return [float(np.mean(winner == i)) for i in range(len(options))]
+    if bases:
+        base = np.stack([option.losses[1:rows] for option in bases]).min(axis=0)
+        table = np.concatenate([table, base[None]])
+    winner = np.argmin(table, axis=0)
+    chances = [float(np.mean(winner == i)) for i in range(len(options))]
+    return list(chances), float(np.mean(winner == len(options))) if bases else None
 
 
 def tokens_for_base_loss(option: Option, situation: Situation) -> Array:
     """Tokens of the mixture that reach the baseline's loss [1 + replicates]."""
-    return tokens_for(option.predictor, option.vectors, option.base_losses, situation)
+    if option.baseline is None:
+        return np.full(len(option.losses), np.nan)
+    target = option.baseline.losses / option.factors
+    return tokens_for(option.predictor, option.vectors, target, situation)
 
 
 def tokens_for_mixture_loss(option: Option, situation: Situation) -> Array:
     """Tokens of the baseline that reach the mixture's loss [1 + replicates]."""
-    return tokens_for(option.baseline, option.base_vectors, option.losses, situation)
+    base = option.baseline
+    if base is None:
+        return np.full(len(option.losses), np.nan)
+    return tokens_for(base.predictor, base.vectors, option.losses / base.factors, situation)
 
 
 def tokens_for(predictor: Predictor, vectors: Array, target: Array, situation: Situation) -> Array:

@@ -18,6 +18,20 @@ NATURAL_NAMES = ("natural", "cc", "baseline", "real", "web", "none", "0%")
 """Names by which a natural mixture is known when no share says so."""
 
 
+SERIOUS = frozenset(
+    {
+        "inconsistent-laws",
+        "at-bound",
+        "no-degrees-of-freedom",
+        "few-points",
+        "few-shares",
+        "pooled-runs",
+        "repeated-runs",
+    }
+)
+"""Codes of a law's warnings that bear on what it advises."""
+
+
 @dataclass
 class Predictor:
     """A mixture and the law that predicts its loss.
@@ -71,18 +85,17 @@ def _predictor(laws: Sequence[LawFit], params: float, tokens: float) -> Predicto
         cautions += _elsewhere(model, "tokens", tokens)
     else:
         raise UsageError(f"'{laws[0].mixture}': found no law in params or tokens")
-    serious = [
-        c
-        for c in law.warnings
-        if c.code in ("inconsistent-laws", "at-bound", "no-degrees-of-freedom", "few-points")
-    ]
-    cautions += [
-        Caution(c.code, f"'{law.mixture}': {c.message}")
-        for c in serious
-        if c.code != "inconsistent-laws"
-    ]
-    cautions += [c for c in serious if c.code == "inconsistent-laws"]
+    cautions += serious(law)
     return Predictor(law.mixture, law.synthetic_type, law.ratio, kind, law, cautions)
+
+
+def serious(law: LawFit) -> list[Caution]:
+    """Warnings of a law that an answer must repeat, under the mixture's name."""
+    return [
+        c if c.code == "inconsistent-laws" else Caution(c.code, f"'{law.mixture}': {c.message}")
+        for c in law.warnings
+        if c.code in SERIOUS
+    ]
 
 
 def _nearest(laws: Sequence[LawFit], variable: str, value: float) -> LawFit | None:

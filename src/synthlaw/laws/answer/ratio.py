@@ -13,13 +13,30 @@ from synthlaw.laws.lawfit import LawFit
 
 Array = NDArray[np.float64]
 
-GRID = np.linspace(0.0, 1.0, 501)
+STEPS = 501
 """Shares at which curves are compared; the minimum is then refined by a parabola."""
+
+
+def tried_shares(law: LawFit, largest: float | None = None) -> Array:
+    """Shares from the smallest to the largest that was run: a curve says nothing beyond them."""
+    _require_ratio(law)
+    low, high = law.ranges.get("ratio", (0.0, 1.0))
+    top = high if largest is None else largest
+    if not 0 < top <= 1 or top < low:
+        raise UsageError(
+            f"largest share: found {top!r}; expected one above {low:g}, the smallest run, up to 1"
+        )
+    return np.linspace(low, top, STEPS)
+
+
+def tried_natural(law: LawFit) -> bool:
+    """Whether natural text alone is among the runs of a ratio law."""
+    return law.ranges.get("ratio", (0.0, 1.0))[0] == 0
 
 
 def curve(law: LawFit, shares: Array | None = None, **sizes: float) -> dict[str, Array]:
     """Expected loss against the share: {"ratio", "loss", "low", "high"}, each [shares]."""
-    ratio = GRID if shares is None else np.asarray(shares, dtype=float)
+    ratio = tried_shares(law) if shares is None else np.asarray(shares, dtype=float)
     _require_ratio(law)
     loss = law.predict(ratio=ratio, **sizes)
     low = high = loss
@@ -36,21 +53,18 @@ def best_ratio(
     worth: Callable[[float], float] | None = None,
     **sizes: float,
 ) -> dict[str, Any]:
-    """The share from 0 to `largest` with the lowest expected loss at `sizes` (plain counts).
+    """The share with the lowest expected loss at `sizes` (plain counts), among those tried.
 
-    largest: by default the largest share among the runs, since a curve says nothing beyond them.
-    worth: fresh tokens that the budget is worth at a share, when natural tokens must repeat; takes
-    the place of sizes["tokens"].
+    largest: the largest share to consider, by default the largest among the runs. worth: fresh
+    tokens that the budget is worth at a share, when natural tokens must repeat; takes the place of
+    sizes["tokens"].
 
     "interval" covers the minimum, over every form that held-out error cannot tell from the chosen
     one; "as_good" is the region around the minimum where the loss is not significantly higher;
-    "gain" is the loss saved against share 0. Raises UsageError for a law without a share.
+    "gain" is the loss saved against natural text, null where that was not run. Raises UsageError
+    for a law without a share.
     """
-    _require_ratio(law)
-    top = law.ranges.get("ratio", (0.0, 1.0))[1] if largest is None else largest
-    if not 0 < top <= 1:
-        raise UsageError(f"largest share: found {top!r}; expected a number above 0, up to 1")
-    grid = GRID * top
+    grid = tried_shares(law, largest)
     inputs = _inputs(grid, sizes, worth)
     losses = law.predict(**inputs)[None]
     best = float(minima(grid, losses)[0])
@@ -59,9 +73,9 @@ def best_ratio(
         "interval": None,
         "as_good": None,
         "loss": float(np.interp(best, grid, losses[0])),
-        "gain": float(losses[0, 0] - losses[0].min()),
+        "gain": float(losses[0, 0] - losses[0].min()) if tried_natural(law) else None,
         "gain_interval": None,
-        "at_edge": best <= 1e-9 or best >= top - 1e-9,
+        "at_edge": bool(best <= grid[0] + 1e-9 or best >= grid[-1] - 1e-9),
     }
     if law.replicates is None:
         return result
@@ -70,7 +84,8 @@ def best_ratio(
     low, _ = law.interval_of_many(table - table[:, [int(np.argmin(losses[0]))]])
     good = _region(low <= 0, int(np.argmin(losses[0])))
     result["as_good"] = [float(grid[good[0]]), float(grid[good[1]])]
-    result["gain_interval"] = list(law.interval_of(table[:, 0] - table.min(axis=1)))
+    if tried_natural(law):
+        result["gain_interval"] = list(law.interval_of(table[:, 0] - table.min(axis=1)))
     return result
 
 
@@ -89,7 +104,7 @@ def movement(law: LawFit, variable: str, **sizes: float) -> dict[str, Any]:
     _require_ratio(law)
     if variable not in law.form.inputs:
         raise UsageError(f"the {law.form.name} law of '{law.mixture}' does not read {variable}")
-    grid = GRID * law.ranges.get("ratio", (0.0, 1.0))[1]
+    grid = tried_shares(law)
     forms = (law, *law.rivals)
 
     def shares(value: float) -> Array:

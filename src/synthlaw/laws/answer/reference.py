@@ -16,14 +16,12 @@ import numpy as np
 
 from synthlaw.common.seeds import derive_seed
 from synthlaw.laws.answer.combination import DRAWS, implied_joint
+from synthlaw.laws.answer.summary import TAKEN_AT
 from synthlaw.laws.forms.power import DATA, MODEL
 from synthlaw.laws.lawfit import LawFit
 
 BASELINE = "CC"
 """The natural mixture of the paper, CommonCrawl."""
-
-TAKEN_AT = 0.05
-"""A model within 5% of a table's size counts as of that size."""
 
 
 @cache
@@ -49,6 +47,7 @@ def data_laws() -> list[LawFit]:
             coefficients={name: row["data_law"][name] for name in ("E", "B", "beta")},
             at={"params": about["params"] / tables["unit"]["params"]},
             ranges={"tokens": tuple(about["tokens_range"]), "params": (about["params"],) * 2},
+            drift={"tokens": _drift(about, "tokens_range")},
             **_common(row),
         )
         for row in tables["mixtures"]
@@ -66,10 +65,16 @@ def model_laws() -> list[LawFit]:
             coefficients={name: row["model_law"][name] for name in ("E", "A", "alpha")},
             at={"tokens": about["tokens"] / tables["unit"]["tokens"]},
             ranges={"params": tuple(about["params_range"]), "tokens": (about["tokens"],) * 2},
+            drift={"params": _drift(about, "params_range")},
             **_common(row),
         )
         for row in tables["mixtures"]
     ]
+
+
+def _drift(about: dict[str, Any], ends: str) -> float:
+    """The validation error over the distance, ln(factor), at which the paper took it."""
+    return float(about["rmabe"] / np.log(about["validated_at"] / about[ends][1]))
 
 
 def _common(row: dict[str, Any]) -> dict[str, Any]:

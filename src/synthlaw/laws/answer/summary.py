@@ -10,12 +10,25 @@ from synthlaw.laws.answer.comparison import crossings, floor_difference, ranking
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.plain import without_infinities
 
+TAKEN_AT = 0.05
+"""A law taken within 5% of a size counts as of that size."""
+
 
 def predict_all(laws: Sequence[LawFit], inputs: Mapping[str, float]) -> list[dict[str, Any]]:
     """The loss of every law at `inputs` (plain counts), with intervals and extrapolation.
 
-    Raises UsageError when a law reads a variable that `inputs` lacks.
+    A law of one variable answers where it was taken: one taken at another value of the variable
+    that it does not see is passed over. Raises UsageError when a law reads a variable that
+    `inputs` lacks, when none knows one that is given, and when no law was taken there.
     """
+    known = dict.fromkeys(name for law in laws for name in (*law.form.inputs, *law.at))
+    for name in inputs:
+        if name not in known:
+            raise UsageError(f"--predict: found {name!r}; expected one of {', '.join(known)}")
+    there = [law for law in laws if _taken_at(law, inputs)]
+    if not there:
+        places = "; ".join(f"'{law.mixture}' at {_place(law)}" for law in laws[:8])
+        raise UsageError(f"--predict: found {dict(inputs)}; the laws were taken for {places}")
     return [
         {
             "mixture": law.mixture,
@@ -24,8 +37,20 @@ def predict_all(laws: Sequence[LawFit], inputs: Mapping[str, float]) -> list[dic
             **law.prediction(seed=0, **inputs),
             "extrapolation": law.extrapolation(**inputs),
         }
-        for law in laws
+        for law in there
     ]
+
+
+def _taken_at(law: LawFit, inputs: Mapping[str, float]) -> bool:
+    return all(
+        name not in law.at or abs(law.at[name] * law.unit[name] / value - 1) <= TAKEN_AT
+        for name, value in inputs.items()
+        if name not in law.form.inputs
+    )
+
+
+def _place(law: LawFit) -> str:
+    return ", ".join(f"{name}={law.at[name] * law.unit[name]:.4g}" for name in law.at)
 
 
 def comparison_summary(laws: Sequence[LawFit], baseline: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,12 +19,18 @@ from synthlaw.laws.fit.profiles import profile_interval
 from synthlaw.laws.fit.seednoise import seed_weights
 from synthlaw.laws.fit.selection import select
 from synthlaw.laws.fit.uncertainty import bootstrap, interval, noise_of
-from synthlaw.laws.fit.validation import error_by_distance, rolling, score
+from synthlaw.laws.fit.validation import drift, error_by_distance, rolling, score
 from synthlaw.laws.forms.power import Form
 from synthlaw.laws.lawfit import Caution, LawFit, finite_pair
 from synthlaw.laws.table import LeftOut, Runs
 
 Array = NDArray[np.float64]
+
+LEVELS_FOR_DRIFT = 3
+"""Distinct sizes that a smaller fit has at least when its error beyond them is to count."""
+
+DRIFT_CUTS = 6
+"""Smaller fits made, per size, to measure the error of extrapolation."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,15 @@ class Options:
 
 @dataclass
 class LawSet(Sequence[LawFit]):
-    """The laws of a table, the groups that could not be fitted, and the rows left out."""
+    """The laws of a table, the groups that could not be fitted, and the rows left out.
+
+    notes: what a reader must know of how the table was read.
+    """
 
     laws: list[LawFit]
     skipped: list[dict[str, Any]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.laws)
@@ -62,11 +72,12 @@ class LawSet(Sequence[LawFit]):
         return iter(self.laws)
 
     def to_json(self, *, replicates: int = 0) -> dict[str, Any]:
-        """{"laws": [...], "skipped": [...], "left_out": [...]}, as `fit --json` prints it."""
+        """{"laws", "skipped", "left_out", "notes"}, each a list, as `fit --json` prints it."""
         return {
             "laws": [law.to_json(replicates=replicates) for law in self.laws],
             "skipped": self.skipped,
             "left_out": [row.to_json() for row in self.left_out],
+            "notes": self.notes,
         }
 
 
@@ -94,7 +105,9 @@ def fit_group(group: Group, law: str, form: Form, options: Options) -> LawFit:
     """One law for one group of runs; raises UsageError when the group cannot carry it."""
     chosen = selected(group, options)
     problem = problem_of(chosen, form, options)
-    return law_from(problem, solve(problem), chosen, law, options)
+    result = law_from(problem, solve(problem), chosen, law, options)
+    result.drift = measured_drift(chosen, result, options)
+    return result
 
 
 def problem_of(chosen: Selected, form: Form, options: Options) -> FitProblem:
@@ -173,21 +186,52 @@ def law_from(
 
 def _rolling(chosen: Selected, form: Form, law: str, options: Options) -> dict[str, Any]:
     """Rolling extrapolation along every size that the law reads."""
-    bare = replace(options, bootstrap=0, holdout=None, profile=False, rolling=False)
-
-    def fit(runs: Runs) -> LawFit | None:
-        try:
-            return fit_group(replace(chosen.group, runs=runs), law, form, bare)
-        except UsageError:
-            return None
-
     entries = [
         entry
         for variable in form.inputs
         if variable in ("params", "tokens")
-        for entry in rolling(chosen.runs, variable, fit)
+        for entry in rolling(chosen.runs, variable, _bare_fit(chosen, form, law, options))
     ]
     return {"rolling": entries, "error_by_distance": error_by_distance(entries)}
+
+
+def measured_drift(chosen: Selected, law: LawFit, options: Options) -> dict[str, float]:
+    """How much the law errs per factor of e beyond its runs, by size; see `validation.drift`.
+
+    Only fits on at least half the sizes count, as smaller ones say little of the whole; a size
+    with too few for that is not in the answer, and nor is any for a fit without intervals.
+    """
+    found: dict[str, float] = {}
+    noise = law.noise if options.objective.log else law.noise / float(np.mean(chosen.runs.loss))
+    fit = _bare_fit(chosen, law.form, law.law, options)
+    for variable in law.form.inputs if options.bootstrap else ():
+        if variable not in ("params", "tokens"):
+            continue
+        levels = len(np.unique(chosen.runs.numbers[variable]))
+        first = max(LEVELS_FOR_DRIFT, (levels + 1) // 2) - 1
+        slope = drift(rolling(chosen.runs, variable, fit, DRIFT_CUTS, first), noise)
+        if slope is not None:
+            found[variable] = slope
+    return found
+
+
+def _bare_fit(
+    chosen: Selected, form: Form, law: str, options: Options
+) -> Callable[[Runs], LawFit | None]:
+    """A fit of some of the runs for its predictions alone; None when they cannot carry it."""
+
+    def fit(runs: Runs) -> LawFit | None:
+        weights = seed_weights(runs) if options.weighting == "seeds" else np.ones(len(runs))
+        try:
+            problem = problem_of(replace(chosen, runs=runs, weights=weights), form, options)
+        except UsageError:
+            return None
+        coefficients = solve(problem).coefficients(problem.unit)
+        unit = {name: options.unit[name] for name in ("params", "tokens")}
+        name = options.objective.name
+        return LawFit(chosen.group.name, law, form, coefficients, unit, len(runs), name, 0.0)
+
+    return fit
 
 
 def _resample(

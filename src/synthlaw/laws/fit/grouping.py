@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthlaw.common.errors import UsageError
+from synthlaw.laws.columns import listed
 from synthlaw.laws.table import Runs
 
 SAME_SIZE = 0.01
@@ -32,12 +33,10 @@ class Group:
         return {name: value / unit[name] for name, value in self.at.items()}
 
 
-def groups_of(
-    runs: Runs, law: str, by: str | None, at: Mapping[str, float] | None, origin: str
-) -> list[Group]:
+def groups_of(runs: Runs, law: str, by: str | None, origin: str) -> list[Group]:
     """The groups of `runs` by column `by` and by the variable that `law` does not see.
 
-    Raises UsageError when `by` names no column or `at` matches no run.
+    Raises UsageError when `by` names no column.
     """
     names = mixture_names(runs, by, origin)
     held = HELD.get(law, "")
@@ -50,25 +49,48 @@ def groups_of(
             keep = np.zeros(len(runs), dtype=bool)
             keep[part] = True
             found.append(_group(str(name), runs.where(keep), held))
-    chosen = [group for group in found if _matches(group, at or {})]
-    if not chosen:
-        known = sorted({f"{v:g}" for group in found for v in group.at.values()})
-        raise UsageError(
-            f"{origin}: found no runs at {dict(at or {})}; expected {held} among "
-            f"{', '.join(known[:20])}"
-        )
-    return chosen
+    return found
+
+
+def at_sizes(runs: Runs, at: Mapping[str, float], origin: str) -> Runs:
+    """The runs whose variables have the values `at`, within SAME_SIZE.
+
+    Raises UsageError for a variable that the table lacks and for a value that no run has.
+    """
+    for name, value in at.items():
+        values = runs.numbers.get(name)
+        if values is None:
+            raise UsageError(
+                f"{origin}: found --at {name}; expected one of {', '.join(runs.inputs())} "
+                "(runs are chosen by another column with --where)"
+            )
+        keep = np.abs(values - value) <= SAME_SIZE * abs(value)
+        if not keep.any():
+            known = ", ".join(f"{v:g}" for v in np.unique(values[np.isfinite(values)])[:20])
+            raise UsageError(
+                f"{origin}: found no runs at {name} = {value:g}; expected {name} among {known}"
+            )
+        runs = runs.where(keep)
+    return runs
 
 
 def mixture_names(runs: Runs, by: str | None, origin: str) -> np.ndarray:
-    """Each run's group name: the text in column `by`, "all" where a table has no mixtures."""
+    """Each run's group name: the text in column `by` (or in several, parted by commas).
+
+    Without `by` that is the mixture, and "all" where a table has no mixtures.
+    """
     if by is None and "mixture" not in runs.texts:
         return np.full(len(runs), "all")
     column = by or "mixture"
-    if column not in runs.texts:
-        known = ", ".join(runs.texts)
-        raise UsageError(f"{origin}: found the columns {known}; expected '{column}' (from --by)")
-    return runs.texts[column]
+    columns = [column] if column in runs.texts else [part.strip() for part in column.split(",")]
+    for name in columns:
+        if name not in runs.texts:
+            known = listed(list(runs.texts))
+            raise UsageError(f"{origin}: found the columns {known}; expected '{name}' (from --by)")
+    if len(columns) == 1:
+        return runs.texts[columns[0]]
+    parts = zip(*[runs.texts[name] for name in columns], strict=True)
+    return np.array([", ".join(part) for part in parts])
 
 
 def _split(member: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
@@ -99,11 +121,4 @@ def _group(name: str, runs: Runs, held: str) -> Group:
         runs,
         str(kinds[0]) if len(kinds) == 1 else "",
         float(ratios[0]) if same else None,
-    )
-
-
-def _matches(group: Group, at: Mapping[str, float]) -> bool:
-    return all(
-        name not in group.at or abs(group.at[name] / value - 1) <= SAME_SIZE
-        for name, value in at.items()
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.laws.answer.ratio import best_ratio
-from synthlaw.laws.fit.building import Options, law_from, problem_of, selected
+from synthlaw.laws.fit.building import Options, law_from, measured_drift, problem_of, selected
 from synthlaw.laws.fit.fitting import FitProblem, Solution, solve
 from synthlaw.laws.fit.grouping import SAME_SIZE, Group, mixture_names
 from synthlaw.laws.fit.uncertainty import noise_of, refit
@@ -27,30 +26,21 @@ Array = NDArray[np.float64]
 FOLDS = 10
 
 
-def ratio_groups(
-    runs: Runs, by: str | None, at: Mapping[str, float] | None, origin: str
-) -> list[Group]:
+def ratio_groups(runs: Runs, by: str | None, origin: str) -> list[Group]:
     """A group per synthetic type (or value of `by`), each with all runs of share 0."""
     column = by or ("synthetic_type" if "synthetic_type" in runs.texts else None)
     share = runs.numbers["ratio"]
     names = np.full(len(runs), "all") if column is None else mixture_names(runs, column, origin)
-    near = np.ones(len(runs), dtype=bool)
-    for name, value in (at or {}).items():
-        if name in runs.numbers:
-            near &= np.abs(runs.numbers[name] / value - 1) <= SAME_SIZE
-    kinds = list(dict.fromkeys(names[(share > 0) & near])) or list(dict.fromkeys(names[near]))
+    kinds = list(dict.fromkeys(names[share > 0])) or list(dict.fromkeys(names))
     found = []
     for kind in kinds:
-        keep = near & ((names == kind) | (share == 0))
-        part = runs.where(keep)
+        part = runs.where((names == kind) | (share == 0))
         held: dict[str, float] = {
             n: float(part.numbers[n].mean())
             for n in ("params", "tokens")
             if n in part.numbers and not varies(part.numbers[n])
         }
         found.append(Group(str(kind), held, part, str(kind) if column else "", None))
-    if not found:
-        raise UsageError(f"{origin}: found no runs at {dict(at or {})} for a ratio law")
     return found
 
 
@@ -65,19 +55,26 @@ def sizes_of(runs: Runs) -> str:
     return "".join(c for c, name in found if name in runs.numbers and varies(runs.numbers[name]))
 
 
+def forms_for(runs: Runs, form: Form | None) -> list[Form]:
+    """The forms to try on `runs`: the one asked for, or all candidates."""
+    if form is not None:
+        return [form]
+    return candidates(sizes_of(runs), len(np.unique(runs.numbers["ratio"])))
+
+
 def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit:
     """The ratio law of one group: every candidate form is fitted, held-out error chooses.
 
     Raises UsageError when the runs can carry none of them.
     """
     chosen = selected(group, options)
-    forms = (
-        [form]
-        if form is not None
-        else candidates(sizes_of(chosen.runs), len(np.unique(chosen.runs.numbers["ratio"])))
-    )
+    forms = [
+        candidate
+        for candidate in forms_for(chosen.runs, form)
+        if set(options.fixed) <= {*candidate.linear, *candidate.shape}
+    ]
     bare = replace(options, holdout=None, profile=False, rolling=False)
-    trials, refused = [], ""
+    trials, refused = [], f"no form has all of {', '.join(options.fixed)}"
     for candidate in forms:
         try:
             problem = problem_of(chosen, candidate, options)
@@ -94,6 +91,7 @@ def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit
         for i in equal
     ]
     law.rivals = rivals
+    law.drift = measured_drift(chosen, law, options)
     law.details["candidates"] = [
         {
             "form": tried.form.name,

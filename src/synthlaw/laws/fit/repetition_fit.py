@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.fit.building import Options, Selected, law_from, problem_of, selected
+from synthlaw.laws.fit.building import (
+    Options,
+    Selected,
+    law_from,
+    measured_drift,
+    problem_of,
+    selected,
+)
 from synthlaw.laws.fit.fitting import solve
 from synthlaw.laws.fit.grouping import Group
 from synthlaw.laws.forms.power import JOINT
@@ -31,6 +38,7 @@ def fit_repetition_group(group: Group, options: Options) -> LawFit:
     problem = problem_of(chosen, form, held)
     law = law_from(problem, solve(problem), chosen, "repetition", held)
     law.details["base"] = base
+    law.drift = measured_drift(chosen, law, held)
     return law
 
 

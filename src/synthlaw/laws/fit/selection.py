@@ -1,4 +1,4 @@
-"""Row conditions such as `tokens>100e9`, `params>=2B and mixture=='33HQ'` for --holdout."""
+"""Row conditions of --holdout and --where: `tokens>100e9`, `params>=2B and mixture=='33HQ'`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
-from synthlaw.common.numbers import parse_count
+from synthlaw.common.numbers import parse_count, read_number
 from synthlaw.laws.table import Runs
 
 Mask = NDArray[np.bool_]
@@ -144,5 +144,5 @@ def float_or_none(text: str) -> float | None:
 
 
 def _as_numbers(texts: NDArray[np.str_]) -> NDArray[np.float64]:
-    values = [float_or_none(text) for text in texts]
+    values = [read_number(text) for text in texts]
     return np.array([np.nan if value is None else value for value in values])

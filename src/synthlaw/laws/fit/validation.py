@@ -42,15 +42,16 @@ def rolling(
     variable: str,
     fit: Callable[[Runs], LawFit | None],
     cuts: int = MOST_CUTS,
+    from_level: int = 0,
 ) -> list[dict[str, Any]]:
-    """Fit the runs up to each size in turn and score all runs beyond it.
+    """Fit the runs up to each size in turn, the first after `from_level` ones, and score beyond it.
 
     variable: tokens or params. fit: gives a law for some runs, or None when they are too few.
     Each entry holds the size fitted to, RMABE beyond it and, run by run, the error against the
     distance ln(size / fitted_to). At most `cuts` sizes are tried, evenly spread over the runs.
     """
     values = runs.numbers[variable]
-    sizes = np.unique(values)[:-1]
+    sizes = np.unique(values)[from_level:-1]
     if len(sizes) > cuts:
         sizes = sizes[np.unique(np.linspace(0, len(sizes) - 1, cuts).astype(int))]
     found = []
@@ -93,3 +94,17 @@ def error_by_distance(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for k, errors in sorted(bins.items())
     ]
+
+
+def drift(entries: list[dict[str, Any]], noise: float) -> float | None:
+    """Relative error of the loss per factor of e beyond the runs; None without entries.
+
+    entries: of `rolling`. noise: relative spread between runs, which is no error of the law. The
+    squared error beyond it is taken to grow with the square of the distance: a line through the
+    origin, by least squares.
+    """
+    rows = [row for entry in entries for row in entry["rows"]]
+    if not rows:
+        return None
+    excess = sum(row["error"] ** 2 - noise**2 for row in rows)
+    return float(np.sqrt(max(excess, 0.0) / sum(row["distance"] ** 2 for row in rows)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.forms.differences import curvature_by_differences
-from synthlaw.laws.forms.power import EXPONENT_BOUNDS
+from synthlaw.laws.forms.power import EXPONENT_BOUNDS, Form
 
 Array = NDArray[np.float64]
 Columns = Callable[[Mapping[str, Any], Mapping[str, Any]], list[Any]]
@@ -220,3 +220,12 @@ def _evaluate(node: ast.expr, known: Mapping[str, Any]) -> Any:
         return _OPERATORS[type(node.op)](_evaluate(node.operand, known))
     assert isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     return _FUNCTIONS[node.func.id](_evaluate(node.args[0], known))
+
+
+def form_named(name: str, data: Mapping[str, Any] | None, unit: float) -> Form | None:
+    """The form that an expression describes, None for a text that is none; see `catalogue`."""
+    if not any(sign in name for sign in "*+ "):
+        return None
+    measured = unit if data is None else float(data["unit"]["tokens"])
+    bounds = {k: (v[0], v[1]) for k, v in (data or {}).get("shape_bounds", {}).items()}
+    return form_from_expression(name, measured, bounds)

@@ -281,3 +281,6 @@ TIED = PowerForm(
     (Column("E", 0), Column("A", 1), Column("B", 2)),
 )
 """The joint law with one exponent for both sizes (Gadre et al., arXiv 2403.08540)."""
+
+FORMS: tuple[Form, ...] = (DATA, MODEL, JOINT, TIED)
+"""The forms of this module by name; see `catalogue`."""

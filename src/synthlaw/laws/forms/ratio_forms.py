@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,8 +244,8 @@ _SMOOTH = re.compile(r"smooth-e(\d)-s(\d)-(root|plain)-(r|n|d|nd)")
 _ADDITIVE = re.compile(r"additive-(r|n|d|nd)")
 
 
-def ratio_form_named(name: str) -> Form | None:
-    """The form whose name this is, or None."""
+def form_named(name: str, data: Mapping[str, Any] | None, unit: float) -> Form | None:
+    """The form whose name this is, or None; see `catalogue`."""
     if match := _SMOOTH.fullmatch(name):
         sizes = match[4].replace("r", "")
         return smooth_form(sizes, int(match[1]), int(match[2]), 0.5 if match[3] == "root" else 1.0)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.forms.differences import curvature_by_differences
-from synthlaw.laws.forms.power import EXPONENT_BOUNDS
+from synthlaw.laws.forms.power import EXPONENT_BOUNDS, Form
 
 Array = NDArray[np.float64]
 
@@ -154,3 +155,10 @@ class BoundRepetition:
     def curvature(self, z: Array, jacobian: Array, weights: Array) -> Array:
         """Sum over points of weights times second derivatives of the prediction."""
         return curvature_by_differences(self, z, weights)
+
+
+def form_named(name: str, data: Mapping[str, Any] | None, unit: float) -> Form | None:
+    """The repetition form of a law's JSON, which keeps its single-epoch law; see `catalogue`."""
+    if name != "repetition" or data is None:
+        return None
+    return RepetitionForm(tuple(data["base"].items()), float(data["unit"]["tokens"]))

@@ -5,26 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
-from synthlaw.common.numbers import format_count
-from synthlaw.laws.answer.comparison import losses, paired, ranking, speedup, spread
+from synthlaw.laws.answer.advice import recommend
+from synthlaw.laws.answer.options import Situation
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
-from synthlaw.study.mixing import mean_shares
 from synthlaw.study.results.caveats import limits_of
 from synthlaw.study.workspace import Workspace
 
-LAWS_VERSION = 3
+LAWS_VERSION = 4
 REPLICATES_KEPT = 200
 """Refits written beside each law: the page draws its bands from them."""
-
-CONVINCING = 0.9
-"""Probability of being the best mixture from which the answer counts as supported."""
 
 
 def make_answer(space: Workspace) -> None:
@@ -89,162 +83,24 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
 
 
 def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
+    """What `laws.answer` says to the study's question, and what the study cannot show.
+
+    Laws that cannot answer, or a question far from all runs, are an answer too, not a failure.
+    """
     study = space.study
     params = study.question.params or max(size.params for size in study.ladder.sizes.values())
     tokens = study.question.tokens or max(study.ladder.budgets)
-    asked = {"params": params, "tokens": tokens}
-    laws = _laws_that_answer(fits, params)
-    baseline = next((law for law in laws if law.mixture == study.baseline_name()), None)
-    answer: dict[str, Any] = {
-        "question": asked,
-        "baseline": study.baseline_name(),
-        "law": laws[0].law if laws else None,
-        "limits": limits_of(study),
-    }
-    if baseline is None:
-        return {
-            **answer,
-            "headline": "The runs are too few for a law of every mixture: no answer.",
-            "level": "undecided",
-            "mixtures": [],
-            "ratios": [],
-            "warnings": [],
-        }
-    mixtures = {name: mean_shares(study, name) for name in study.mixtures}
-    rows = [_row(law, baseline, asked, mixtures) for law in laws]
-    chances = {r["mixture"]: r["probability_best"] for r in ranking(laws, **asked)}
-    for row in rows:
-        row["probability_best"] = chances[row["mixture"]]
-    rows.sort(key=lambda row: row["loss"])
-    level = _level(rows, baseline.mixture)
-    return {
-        **answer,
-        "headline": _headline(rows, asked, baseline.mixture, level),
-        "level": level,
-        "mixtures": rows,
-        "ratios": _ratios(rows),
-        "warnings": _warnings(laws),
-    }
-
-
-def _laws_that_answer(fits: Sequence[LawFit], params: float) -> list[LawFit]:
-    """Joint laws, or the data laws at the size asked about when the grid has one size."""
+    situation = Situation(params, tokens, baseline=study.baseline_name())
+    limits = {"limits": limits_of(study)}
     joint = [law for law in fits if law.law == "joint"]
-    if joint:
-        return joint
-    data = [law for law in fits if law.law == "data" and "params" in law.at]
-    return [law for law in data if np.isclose(law.at["params"] * law.unit["params"], params)]
-
-
-def _row(
-    law: LawFit, baseline: LawFit, asked: dict[str, float], mixtures: dict[str, dict[str, float]]
-) -> dict[str, Any]:
-    own, base = paired(law, baseline)
-    loss, reference = losses(law, own, **asked), losses(baseline, base, **asked)
-    row: dict[str, Any] = {
-        "mixture": law.mixture,
-        "synthetic_type": law.synthetic_type,
-        "synthetic_ratio": law.ratio,
-        "loss": float(loss[0]),
-        "loss_interval": spread(law, loss),
-    }
-    if law is baseline:
-        return {
-            **row,
-            "difference": 0.0,
-            "difference_interval": None,
-            "speedup": 1.0,
-            "speedup_interval": None,
-        }
-    faster = speedup(
-        baseline,
-        law,
-        asked["tokens"],
-        **({"params": asked["params"]} if law.law == "joint" else {}),
-    )
+    try:
+        return {**recommend(joint or fits, situation), **limits}
+    except UsageError as error:
+        reason = str(error)
     return {
-        **row,
-        "difference": float(loss[0] - reference[0]),
-        "difference_interval": spread(law, loss - reference),
-        "speedup": faster["speedup"],
-        "speedup_interval": faster["interval"],
-        "probability_faster": faster["probability_faster"],
+        "params": params,
+        "tokens": tokens,
+        "level": "undecided",
+        "advice": f"No answer: {reason}.",
+        **limits,
     }
-
-
-def _level(rows: Sequence[dict[str, Any]], baseline: str) -> str:
-    best = rows[0]
-    chance = best["probability_best"]
-    if chance is None or chance < CONVINCING:
-        return "undecided"
-    if best["mixture"] == baseline:
-        return "supported"
-    bounds = best["difference_interval"]
-    return "supported" if bounds and bounds[1] is not None and bounds[1] < 0 else "undecided"
-
-
-def _headline(
-    rows: Sequence[dict[str, Any]], asked: dict[str, float], baseline: str, level: str
-) -> str:
-    best = rows[0]
-    place = (
-        f"At {format_count(asked['params'])} non-embedding parameters and "
-        f"{format_count(asked['tokens'])} training tokens"
-    )
-    chance = best["probability_best"]
-    odds = "" if chance is None else f" (probability {chance:.0%} under the bootstrap)"
-    if level == "undecided":
-        opening = (
-            f"{place} these runs do not settle which mixture is best: {best['mixture']} has the "
-            f"lowest expected loss, {best['loss']:.3f} nats per token{odds}"
-        )
-    else:
-        opening = (
-            f"{place} {best['mixture']} has the lowest expected loss, {best['loss']:.3f} nats per "
-            f"token{odds}"
-        )
-    if best["mixture"] == baseline:
-        return f"{opening}; no synthetic mixture is expected to beat it."
-    bounds = best["difference_interval"]
-    spread_text = f" (90% interval {bounds[0]:+.3f} to {bounds[1]:+.3f})" if _whole(bounds) else ""
-    faster = best["speedup_interval"]
-    range_text = f" ({faster[0]:.2f} to {faster[1]:.2f})" if _whole(faster) else ""
-    return (
-        f"{opening}; that is {best['difference']:+.3f} against {baseline}{spread_text}, an "
-        f"equal-loss speed-up of {best['speedup']:.2f}{range_text}."
-    )
-
-
-def _whole(bounds: Sequence[float | None] | None) -> bool:
-    return bounds is not None and None not in bounds
-
-
-def _ratios(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Loss against the synthetic share, by type; the natural mixture is everyone's share zero."""
-    natural = [row for row in rows if not row["synthetic_type"]]
-    kinds = sorted({row["synthetic_type"] for row in rows if row["synthetic_type"]})
-    found = []
-    for kind in kinds:
-        own = natural + [row for row in rows if row["synthetic_type"] == kind]
-        points = [
-            {
-                "ratio": row["synthetic_ratio"] or 0.0,
-                "loss": row["loss"],
-                "interval": row["loss_interval"],
-            }
-            for row in own
-        ]
-        found.append({"synthetic_type": kind, "points": sorted(points, key=_by_ratio)})
-    return found
-
-
-def _by_ratio(point: dict[str, Any]) -> float:
-    return float(point["ratio"])
-
-
-def _warnings(laws: Sequence[LawFit]) -> list[dict[str, str]]:
-    return [
-        {"code": caution.code, "message": f"{law.mixture}: {caution.message}"}
-        for law in laws
-        for caution in law.warnings
-    ]

@@ -1,0 +1,26 @@
+"""Rows of a table as read, with their lines; the bounds of what is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_CELLS = 3_000_000
+"""Rows times columns of the largest table that is read."""
+
+EXPECTED = "expected a table of runs as CSV, TSV, JSON, JSONL or Parquet"
+"""What a message asks for."""
+
+
+@dataclass
+class Rows:
+    """Rows by column, each with its line in the file.
+
+    semicolons: cells are parted by semicolons, which is where commas begin fractions.
+    notes: what was passed over while reading.
+    """
+
+    rows: list[dict[str, Any]]
+    lines: list[int]
+    semicolons: bool = False
+    notes: list[str] = field(default_factory=list)
