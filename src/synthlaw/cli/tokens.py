@@ -139,15 +139,10 @@ def _trained(out: Path, vocab: int, pieces: list[InputFile]) -> Path:
 @contextmanager
 def _texts(label: str, pieces: list[InputFile]) -> Iterator[Iterator[str]]:
     """The texts of `pieces`, with progress over their bytes as they lie on disk."""
-    from synthlaw.corpus.readers.input_file import ReadReport
-    from synthlaw.corpus.readers.read import read_input
+    from synthlaw.corpus.readers.read import read_pieces
 
     with meter(label, sum(piece.size for piece in pieces), "B") as bar:
-        yield (
-            document.text
-            for piece in pieces
-            for document in read_input(piece, ReadReport(on_read=bar.advance))
-        )
+        yield (document.text for document in read_pieces(pieces, on_read=bar.advance))
 
 
 @click.command()

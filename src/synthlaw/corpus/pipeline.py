@@ -42,6 +42,7 @@ from synthlaw.corpus.dedup.duplicates import (
 )
 from synthlaw.corpus.parquet import FieldTypes
 from synthlaw.corpus.pool import Task, run_tasks
+from synthlaw.corpus.readers.faults import faults_of, require_documents, require_whole
 from synthlaw.corpus.readers.input_file import InputFile
 from synthlaw.corpus.settings import VERSION, Settings
 
@@ -130,16 +131,20 @@ def make_corpus(
     )
     with _locked(out):
         if (out / COUNTS).exists() and read_json(out / COUNTS).get("key") == key:
-            return dict(read_json(out / COUNTS))
+            counts = dict(read_json(out / COUNTS))
+            if settings.strict:
+                require_whole(counts)
+            return counts
         workers = workers or len(os.sched_getaffinity(0))
         run = _Run(sources, settings, out / "work" / key[:16], workers)
         run.work.mkdir(parents=True, exist_ok=True)
         if index is not None:
             run.index = run.work / "index"
             index.save(run.index)
-        _read(run)
+        _read(run, out)
         _annotate(run)
         dropped, repeated = _documents_kept(run)
+        _require_kept(run, dropped)
         _write(run, dropped)
         _finish(run, out, key, repeated)
         shutil.rmtree(out / "work")
@@ -160,7 +165,7 @@ def _locked(out: Path) -> Iterator[None]:
         yield
 
 
-def _read(run: _Run) -> None:
+def _read(run: _Run, out: Path) -> None:
     tasks: list[Task] = []
     done = 0
     for number, piece in enumerate(run.pieces):
@@ -174,9 +179,13 @@ def _read(run: _Run) -> None:
     with meter("reading", total, "bytes", done=done) as bar:
         run_tasks(tasks, run.workers, bar)
     reports = [stages.stage_report(run.read_folder(n)) for n in range(len(run.pieces))]
-    run.counts["read"] = sum(report["documents"] for report in reports)
-    run.counts["bad_records"] = sum(report["bad_records"] for report in reports)
-    run.counts["skipped"] = _sum(report["skipped"] for report in reports)
+    paths = [piece.path for piece in run.pieces]
+    faults = faults_of(zip(paths, reports, strict=True))
+    _write_bad_records(run, out / BAD_RECORDS)
+    if run.settings.strict:
+        require_whole(faults)
+    require_documents(faults)
+    run.counts |= faults
     if run.settings.keep is not None:
         known = {name for name, _ in stages.added_columns(run.settings)}
         known.update(name for report in reports for name in report["types"])
@@ -217,6 +226,23 @@ def _annotate(run: _Run) -> None:
     reports = [stages.stage_report(run.annotated_folder(n)) for n in range(len(run.pieces))]
     run.counts["cut_paragraphs"] = sum(report["cut_paragraphs"] for report in reports)
     run.counts["left_out"] = _sum(report["left_out"] for report in reports)
+    if run.settings.language is not None:
+        run.counts["other_languages"] = _sum(report["other_languages"] for report in reports)
+
+
+def _require_kept(run: _Run, dropped: Numbers) -> None:
+    """Raise UsageError, saying what became of all documents, when none is left."""
+    total = sum(len(part) for part in run.all("annotated", stages.IDENTITIES))
+    if total > len(dropped):
+        return
+    why = [f"{count:,} with {reason}" for reason, count in run.counts["left_out"].items()]
+    others = run.counts.get("other_languages")
+    if others:
+        found = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:10]
+        why.append("languages found: " + ", ".join(f"{name} ({n:,})" for name, n in found))
+    raise UsageError(
+        f"no document is left of {run.counts['read']:,} read; left out: {'; '.join(why)}"
+    )
 
 
 def _last_ranks(run: _Run) -> list[int | None]:
@@ -355,7 +381,6 @@ def _finish(run: _Run, out: Path, key: str, repeated: _Repeated) -> None:
         }
     )
     pq.write_table(table, out / DUPLICATES, compression="zstd")
-    _write_bad_records(run, out / BAD_RECORDS)
     if run.index is not None:
         _write_contamination(run, out / CONTAMINATION)
     written = [stages.stage_report(run.written_folder(n)) for n in range(len(run.pieces))]
@@ -365,9 +390,12 @@ def _finish(run: _Run, out: Path, key: str, repeated: _Repeated) -> None:
 
 
 def _write_bad_records(run: _Run, path: Path) -> None:
+    """Every bad record with its file and place, and every broken file."""
     with path.open("w", encoding="utf-8") as stream:
         for number, piece in enumerate(run.pieces):
-            for bad in stages.stage_report(run.read_folder(number))["bad"]:
+            report = stages.stage_report(run.read_folder(number))
+            broken = [{"broken": True, "reason": report["broken"]}] if report["broken"] else []
+            for bad in [*report["bad"], *broken]:
                 stream.write(json.dumps({"file": piece.path, **bad}, ensure_ascii=False) + "\n")
 
 

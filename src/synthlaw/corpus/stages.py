@@ -32,7 +32,7 @@ from synthlaw.corpus.decontamination import Contamination
 from synthlaw.corpus.dedup.minhash import NUMBERS, signature
 from synthlaw.corpus.dedup.paragraphs import paragraph_hashes, without
 from synthlaw.corpus.documents import Document
-from synthlaw.corpus.language import language_of
+from synthlaw.corpus.language import brought_language, language_of
 from synthlaw.corpus.parquet import FieldTypes, TableWriter, pack, read_rows
 from synthlaw.corpus.prepare import SHORTEST_WORDS, is_held_out, pieces, text_digest
 from synthlaw.corpus.readers.input_file import InputFile, ReadReport
@@ -44,6 +44,10 @@ REPORT, DOCUMENTS, HELD_OUT = "report.json", "documents.parquet", "held_out.parq
 PARAGRAPHS, RANKS = "paragraphs.npy", "ranks.npy"
 DIGESTS, SIGNATURES, IDENTITIES = "digests.npy", "signatures.npy", "identities.npy"
 OVERLAPS = "contamination.jsonl"
+
+_LANGUAGE_COLUMNS = ("language", "language_score")
+_MOST_LANGUAGES = 20
+_LARGEST = 1 << 63
 
 ALL_REPEATED = "every paragraph a duplicate"
 
@@ -69,15 +73,13 @@ def read_stage(
     piece: InputFile, settings: Settings, chosen: bool, folder: Path, tell: Tell
 ) -> None:
     """Read `piece` into `folder`. chosen: whether only some of its source's documents are taken."""
-    report = ReadReport(on_read=tell)
+    report = ReadReport(strict=settings.strict, on_read=tell)
     types = FieldTypes()
     hashes: list[Hashes] = []
     ranks: list[int] = []
-    count = 0
     with atomic_folder(folder) as aside:
         writer = TableWriter(aside / DOCUMENTS, _BETWEEN, level=1)
         for document in read_input(piece, report, settings.extractor):
-            count += 1
             types.add(document.fields)
             writer.add({"id": document.id, "text": document.text, "fields": pack(document.fields)})
             if "paragraphs" in settings.dedup:
@@ -89,9 +91,7 @@ def read_stage(
             np.save(aside / PARAGRAPHS, np.concatenate([np.zeros(0, np.uint64), *hashes]))
         if chosen:
             np.save(aside / RANKS, np.array(ranks, np.int64))
-        write_json(
-            aside / REPORT, {"documents": count, "types": types.as_json(), **report.as_json()}
-        )
+        write_json(aside / REPORT, {"types": types.as_json(), **report.as_json()})
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ class _Annotator:
         self.columns = dict(added_columns(settings))
         self.found = Contamination(NgramIndex.load(task.index)) if task.index else None
         self.left_out: Counter[str] = Counter()
+        self.other_languages: Counter[str] = Counter()
         self.cut_paragraphs = 0
         self.digests: list[bytes] = []
         self.identities: list[bytes] = []
@@ -169,10 +170,12 @@ class _Annotator:
     ) -> str | None:
         """Why a document is left out by what is said of it."""
         settings = self.settings
+        score = notes["language_score"]
         if settings.language is not None and (
             notes["language"] != settings.language
-            or notes["language_score"] < settings.language_score
+            or (score is not None and score < settings.language_score)
         ):
+            self.other_languages[notes["language"]] += 1
             return f"language not {settings.language}"
         if self.keep is not None and not self.keep({**fields, **notes}):
             return "condition not met"
@@ -193,17 +196,14 @@ class _Annotator:
 
     def _notes(self, text: str, fields: Row, *, changed: bool) -> dict[str, Any]:
         """The added columns. What the input brought stands, unless the text was changed since."""
-        language, score = language_of(text)
-        notes: dict[str, Any] = {"language": language, "language_score": score}
+        notes = _language_notes(text, {} if changed else fields)
         if self.settings.signals:
             notes |= signals_of(text, self.settings.blocklist)
         for name, kind in self.columns.items():
-            brought = fields.get(name)
-            if changed or isinstance(brought, bool):
+            if name in _LANGUAGE_COLUMNS or changed:
                 continue
-            if isinstance(brought, str) and pa.types.is_string(kind):
-                notes[name] = brought
-            elif isinstance(brought, int | float) and not pa.types.is_string(kind):
+            brought = _number(fields.get(name))
+            if brought is not None:
                 notes[name] = int(brought) if pa.types.is_integer(kind) else float(brought)
         return notes
 
@@ -220,12 +220,37 @@ class _Annotator:
             "documents": count,
             "left_out": dict(sorted(self.left_out.items())),
             "cut_paragraphs": self.cut_paragraphs,
+            "other_languages": dict(self.other_languages.most_common(_MOST_LANGUAGES)),
         }
         if self.found is not None:
             report["contamination"] = self.found.state()
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in self.found.rows]
             (folder / OVERLAPS).write_text("".join(lines), encoding="utf-8")
         write_json(folder / REPORT, report)
+
+
+def _language_notes(text: str, fields: Row) -> dict[str, Any]:
+    """Language and score: what the document brought, in our codes; else what the text looks like.
+
+    A language that was brought without a score has the model's, if that agrees, or none.
+    """
+    own, score = language_of(text)
+    brought = brought_language(fields.get("language"))
+    if brought is None:
+        return {"language": own, "language_score": score}
+    language, given = brought
+    if given is None:
+        given = _number(fields.get("language_score"))
+    if given is None or not 0 <= given <= 1:
+        given = score if language == own else None
+    return {"language": language, "language_score": given}
+
+
+def _number(value: Any) -> float | None:
+    """A number that a column of numbers can hold; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < _LARGEST else None  # neither NaN nor infinite
 
 
 @dataclass(frozen=True)

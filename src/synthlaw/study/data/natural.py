@@ -11,6 +11,7 @@ from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
+from synthlaw.common.progress import say
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.corpus.parquet import join_tables
@@ -22,9 +23,10 @@ from synthlaw.corpus.pipeline import (
     Source,
 )
 from synthlaw.corpus.pipeline import make_corpus as prepare_corpus
+from synthlaw.corpus.readers.faults import fault_lines, require_whole
 from synthlaw.corpus.readers.input_file import InputFile
-from synthlaw.corpus.readers.read import read_input
-from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.readers.read import read_pieces
+from synthlaw.corpus.readers.sources import find_input_files, told_apart
 from synthlaw.corpus.settings import Settings
 from synthlaw.evaluation.domains import own_pieces
 from synthlaw.study.spec import NATURAL, Study, TextSource
@@ -32,7 +34,7 @@ from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 
-CORPUS_VERSION = 2
+CORPUS_VERSION = 3
 TOKENIZER_VERSION = 1
 TOKENS_VERSION = 2
 
@@ -102,7 +104,8 @@ def read_source(
 ) -> Iterator[Document]:
     """Documents of a source, in order."""
     pieces = pieces_of(space, source, domain)
-    documents: Iterable[Document] = (doc for piece in pieces for doc in read_input(piece))
+    strict = space.study.corpus.strict
+    documents: Iterable[Document] = read_pieces(pieces, strict=strict)
     if source.documents is not None:
         documents = choose(list(documents), source.documents, space.study.seed)
     yield from documents
@@ -120,24 +123,32 @@ def make_corpus(space: Workspace) -> Artifact:
     Raises UsageError when no usable document is left.
     """
     study, store = space.study, space.store
+    sources = _sources_of(space)
     inputs = {
-        "sources": [inputs_of(space, source) for source in study.natural],
-        "corpus": study.corpus.model_dump(),
+        "sources": [[[piece.key() for piece in s.pieces], s.documents] for s in sources],
+        "corpus": study.corpus.model_dump(exclude={"strict"}),
         "seed": study.seed,
     }
     key = store.key("corpus", CORPUS_VERSION, inputs)
     found = store.find("corpus", NATURAL, key)
     if found is not None:
+        if study.corpus.strict:
+            require_whole(corpus_counts(found))
         return found
     work = store.work("corpus", NATURAL, key)
     started = time.monotonic()
     options = study.corpus.model_dump(exclude={"decontaminate", "ngram"})
-    counts = prepare_corpus(
-        [Source(pieces_of(space, source), source.documents) for source in study.natural],
-        Settings(**options, seed=study.seed),
-        work,
-        workers=study.execution.workers,
-    )
+    try:
+        counts = prepare_corpus(
+            sources,
+            Settings(**options, seed=study.seed),
+            work,
+            workers=study.execution.workers,
+        )
+    except UsageError as error:
+        raise UsageError(f"natural: {error}") from None
+    for line in fault_lines(counts):
+        say(f"natural: {line}")
     if not counts["documents"]:
         why = "; ".join(f"{count} with {reason}" for reason, count in counts["left_out"].items())
         shutil.rmtree(work)
@@ -153,6 +164,15 @@ def make_corpus(space: Workspace) -> Artifact:
         write_json(aside / "counts.json", {"training": counts["documents"], **counts})
     shutil.rmtree(work)
     return store.require("corpus", NATURAL, key)
+
+
+def _sources_of(space: Workspace) -> list[Source]:
+    """The natural sources, with files of equal names told apart."""
+    found = told_apart([pieces_of(space, source) for source in space.study.natural])
+    return [
+        Source(pieces, source.documents)
+        for pieces, source in zip(found, space.study.natural, strict=True)
+    ]
 
 
 def make_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
