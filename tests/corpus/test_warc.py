@@ -166,7 +166,7 @@ def test_what_is_no_page_is_skipped_by_reason_and_what_is_broken_is_bad() -> Non
         "status 404": 1,
         "no text in the page": 1,
     }
-    assert [offset for offset, _ in report.bad] == offsets[4:7]
+    assert [offset for _, offset, _ in report.bad] == offsets[4:7]
     assert report.bad_count == 3
 
 
@@ -217,7 +217,7 @@ def test_wet_files_give_their_text_as_it_is(tmp_path: Path) -> None:
     (document,) = read_input(piece, report)
     assert document.text == "Erste Zeile\nZweite Zeile"
     assert document.fields["url"] == "http://e.org/1"
-    assert [offset for offset, _ in report.bad] == [made.packed()[1][1]]
+    assert [offset for _, offset, _ in report.bad] == [made.packed()[1][1]]
 
 
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:

@@ -29,11 +29,21 @@ MOST_STEPS = 10_000_000
 _FEW_TAGS = 4000
 _LONG_TAG = 1 << 14
 _BLOCKS = frozenset(
-    "div article section main header footer nav aside blockquote center details dialog fieldset "
-    "figure form ol ul dl table object".split()
+    [
+        *("div", "article", "section", "main", "header", "footer", "nav"),
+        *("aside", "blockquote", "center", "details", "dialog", "fieldset", "figure"),
+        *("form", "ol", "ul", "dl", "table", "object"),
+    ]
 )
-_FORMATS = frozenset("a b big code em font i nobr s small strike strong tt u".split())
-_RAW = frozenset("script style textarea title xmp iframe noembed noframes".split())
+_FORMATS = frozenset(
+    [
+        *("a", "b", "big", "code", "em", "font", "i"),
+        *("nobr", "s", "small", "strike", "strong", "tt", "u"),
+    ]
+)
+_RAW = frozenset(
+    ("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"),
+)
 
 _ATTRIBUTE = (
     r"""[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"'][^\s>]*+|(?=>)))?+"""
@@ -73,8 +83,9 @@ def check_bounds(page: str) -> None:
     if page.count("<") <= _FEW_TAGS and max(map(len, page.split("<"))) <= _LONG_TAG:
         return
     counts = _Counts()
-    place = 0
-    while (tag := _TAG.search(page, place)) is not None:
+    # Up to the last '>' every tag that begins also ends, so that none is scanned twice.
+    place, last = 0, page.rfind(">") + 1
+    while (tag := _TAG.search(page, place, last)) is not None:
         place = tag.end()
         if tag[0] == "<!--":
             closed = page.find("-->", tag.start() + 2)
@@ -105,7 +116,7 @@ class _Counts:
             _bound("attributes of one element", max(count, self.page_attributes), MOST_ATTRIBUTES)
         self.blocks += name in _BLOCKS
         self.formats += name in _FORMATS
-        self.options += name == "option"
+        self.options += name in ("option", "optgroup")
         self.steps += self.blocks + self.formats
         _bound("levels of nested blocks", self.blocks, DEEPEST)
         _bound("formatting elements open at once", self.formats, MOST_OPEN_FORMATS)

@@ -26,7 +26,8 @@ def read_pieces(
 ) -> Iterator[Document]:
     """Documents of all pieces in order. What cannot be read costs itself and is said at the end.
 
-    strict: raise UsageError at the first such thing. on_read: told how many bytes are read. Raises UsageError when nothing was read.
+    strict: raise UsageError at the first such thing. on_read: told how many bytes are read.
+    Raises UsageError when nothing was read.
     """
     reports = []
     for piece in pieces:

@@ -28,6 +28,7 @@ _PAGES = ("text/html", "application/xhtml+xml", "text/plain", "")
 _MOST_CONTROLS = 0.02
 _MOST_BROKEN = 0.05
 _MANY_BROKEN = 0.001
+_FEW_BROKEN = 2
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -127,7 +128,7 @@ def _decoded_text(body: bytes, content_type: str) -> str:
     if encoding is None:
         encoding = detect_encoding(body, from_html_meta=True)
     text = _as_text(body, encoding)
-    if text.count("\ufffd") > _MANY_BROKEN * len(text):
+    if text.count("\ufffd") > max(_FEW_BROKEN, _MANY_BROKEN * len(text)):
         other = _as_text(body, detect_encoding(body, from_html_meta=False))
         return min(text, other, key=lambda found: found.count("\ufffd"))
     return text
