@@ -21,6 +21,10 @@ class PayloadError(Exception):
     """A payload that cannot be used: what is wrong with it."""
 
 
+class _BrokenError(PayloadError):
+    """An encoding that is not the one it is said to be, or broken."""
+
+
 def controls_share(body: bytes) -> float:
     """The share of control characters that text has not in the beginning of `body`."""
     sample = body[:_SAMPLE]
@@ -56,7 +60,7 @@ def _undone(body: bytes, labels: set[str], limit: int) -> bytes | None:
         for window in (15, -15):
             try:
                 return _inflated(body, window, limit, whole=True)
-            except PayloadError:
+            except _BrokenError:
                 continue
     if "br" in labels and (found := _unbrotli(body, limit)) is not None:
         return found
@@ -87,11 +91,11 @@ def _inflated(body: bytes, window: int, limit: int, *, whole: bool = False) -> b
     try:
         found = unpacker.decompress(body, limit + 1)
     except zlib.error as error:
-        raise PayloadError(f"its content encoding is broken ({error})") from None
+        raise _BrokenError(f"its content encoding is broken ({error})") from None
     if len(found) > limit:
         raise _too_large(limit)
     if not found or (whole and window < 0 and not unpacker.eof):
-        raise PayloadError("its content encoding is broken (nothing to unpack)")
+        raise _BrokenError("its content encoding is broken (nothing to unpack)")
     return found
 
 
@@ -103,11 +107,11 @@ def _unzstd(body: bytes, limit: int) -> bytes:
         with unpacker.stream_reader(body, read_across_frames=True) as reader:
             found = bytes(reader.read(limit + 1))
     except zstandard.ZstdError as error:
-        raise PayloadError(f"its content encoding is broken ({error})") from None
+        raise _BrokenError(f"its content encoding is broken ({error})") from None
     if len(found) > limit:
         raise _too_large(limit)
     if not found:
-        raise PayloadError("its content encoding is broken (nothing to unpack)")
+        raise _BrokenError("its content encoding is broken (nothing to unpack)")
     return found
 
 

@@ -193,9 +193,20 @@ def _decimals(array: Any, keep_bytes: bool, depth: int) -> list[Any]:
 
 
 def _lists(array: Any, keep_bytes: bool, depth: int) -> list[Any]:
-    if not isinstance(array, pa.ListArray | pa.LargeListArray):
+    if pa.types.is_fixed_size_list(array.type):
         array = array.cast(pa.large_list(array.type.value_field))
     return _cut(array, _values(array.values, False, depth + 1))
+
+
+def _views(array: Any, keep_bytes: bool, depth: int) -> list[Any]:
+    inner = _values(array.values, False, depth + 1)
+    places = zip(
+        array.offsets.to_pylist(),
+        array.sizes.to_pylist(),
+        array.is_valid().to_pylist(),
+        strict=True,
+    )
+    return [inner[start : start + size] if known else None for start, size, known in places]
 
 
 def _maps(array: Any, keep_bytes: bool, depth: int) -> list[Any]:
@@ -244,13 +255,16 @@ _LIST_KINDS = (
     pa.types.is_list,
     pa.types.is_large_list,
     pa.types.is_fixed_size_list,
-    pa.types.is_list_view,
-    pa.types.is_large_list_view,
 )
+_VIEW_KINDS = (pa.types.is_list_view, pa.types.is_large_list_view)
 
 
 def _lists_kind(kind: pa.DataType) -> bool:
     return any(holds(kind) for holds in _LIST_KINDS)
+
+
+def _views_kind(kind: pa.DataType) -> bool:
+    return any(holds(kind) for holds in _VIEW_KINDS)
 
 
 _Conversion = Callable[[Any, bool, int], list[Any]]
@@ -261,6 +275,7 @@ _CONVERSIONS: tuple[tuple[Callable[[pa.DataType], bool], _Conversion], ...] = (
     (pa.types.is_duration, _durations),
     (pa.types.is_decimal, _decimals),
     (_lists_kind, _lists),
+    (_views_kind, _views),
     (pa.types.is_map, _maps),
     (pa.types.is_struct, _structs),
     (pa.types.is_run_end_encoded, _runs),
