@@ -46,6 +46,9 @@ _MODEL_CODES = {
 }
 """Codes of single languages that stand for what lid.176 knows by a wider or older code."""
 
+_LONGEST_NAME = 40
+_ONE_NAME = re.compile(r"[^\W\d]+(?:[-_ '][\w]+)*")
+
 _KEPT = frozenset(("sh", "tl", "als", "bh", "eml", "no", "nah"))
 """Codes of lid.176 that a standardiser would replace by others."""
 
@@ -61,7 +64,7 @@ def code_of(name: str) -> str | None:
 
     found = re.sub(r"[.@(].*", "", name.strip().removeprefix(_LABEL)).strip()
     short = found.lower()
-    if short in _NOTHING or len(found) > 40:
+    if short in _NOTHING or len(found) > _LONGEST_NAME or not _ONE_NAME.fullmatch(found):
         return None
     first = re.split(r"[-_]", short, maxsplit=1)[0]
     if first in _KEPT:
