@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 from synthlaw.corpus.readers.input_file import BrokenFileError
 
 CHUNK = 1 << 18
-_STEP = 2048
 _WIDEST_WINDOW = 1 << 27
 _LARGEST_DICTIONARY = 1 << 24
 _SKIPPABLE = b"\x2a\x4d\x18"
@@ -34,10 +33,14 @@ class MemberError(Exception):
 
 @dataclass(frozen=True)
 class Codec:
-    """A compression. magic: how a member begins. new: gives an unpacker for one member."""
+    """A compression. magic: how a member begins. new: gives an unpacker for one member.
+
+    step: bytes that are unpacked at a time; gzip gives at most 1,032 for one, zstd 32,768.
+    """
 
     name: str
     magic: bytes
+    step: int
     new: Callable[[], Any]
 
 
@@ -49,7 +52,7 @@ class Part:
     member: int
 
 
-GZIP = Codec("gzip", b"\x1f\x8b\x08", lambda: zlib.decompressobj(31))
+GZIP = Codec("gzip", b"\x1f\x8b\x08", 1 << 14, lambda: zlib.decompressobj(31))
 
 
 def zstd(dictionary: bytes | None = None) -> Codec:
@@ -62,7 +65,7 @@ def zstd(dictionary: bytes | None = None) -> Codec:
         unpacker = zstandard.ZstdDecompressor(dict_data=held, max_window_size=_WIDEST_WINDOW)
         return unpacker.decompressobj()
 
-    return Codec("zstd", b"\x28\xb5\x2f\xfd", new)
+    return Codec("zstd", b"\x28\xb5\x2f\xfd", 1 << 11, new)
 
 
 def codec_of(stream: BinaryIO) -> Codec | None:
@@ -150,13 +153,13 @@ def _member(
             if not view:
                 raise MemberError(place, f"its {codec.name} member ends early")
         try:
-            found = unpacker.decompress(view[:_STEP])
+            found = unpacker.decompress(view[: codec.step])
         except (zlib.error, zstandard.ZstdError) as error:
             raise MemberError(place, f"its {codec.name} member is broken ({error})") from None
         except MemoryError:
             raise MemberError(place, f"its {codec.name} member needs too much memory") from None
-        used += len(view[:_STEP])
-        view = view[_STEP:]
+        used += len(view[: codec.step])
+        view = view[codec.step :]
         yield Part(found, place)
     rest = bytes(unpacker.unused_data)
     return used - len(rest), rest + bytes(view)
