@@ -316,7 +316,9 @@ def test_a_folder_in_use_is_refused(crawl: Path) -> None:
         (["--remove-contaminated"], "needs --decontaminate"),
         (["--held-out", "2"], "expected a share from 0"),
         (["--decontaminate", "nowhere.jsonl"], "no such file"),
-        (["--input", "broken.jsonl"], "broken.jsonl:1: not JSON"),
+        (["--input", "broken.jsonl", "--strict"], "broken.jsonl:1: not JSON"),
+        (["--language", "nonsense"], "found 'nonsense', which is no language"),
+        (["--language", "fr"], "no document is left of 40 read; left out: 40 with language not fr"),
     ],
 )
 def test_mistakes_end_with_status_2_and_say_what_is_right(

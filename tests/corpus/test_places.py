@@ -14,6 +14,7 @@ import pytest
 
 from synthlaw.common.errors import MissingExtraError, UsageError
 from synthlaw.corpus.documents import Document
+from synthlaw.corpus.readers.input_file import ReadReport
 from synthlaw.corpus.readers.read import read_input
 from synthlaw.corpus.readers.sources import find_input_files
 
@@ -150,10 +151,17 @@ def test_signals_of_other_documents_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "quality_signals/2023-06/0000/en_head.signals.json.gz"
     rows = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     path.write_bytes(gzip.compress(b"".join([rows[1], *rows[1:]])))
-    with pytest.raises(UsageError, match=r"signals\.json\.gz:1: found the signals of .*head.*/1'"):
-        read("redpajama:.?bucket=head", tmp_path)
+    (piece,) = find_input_files("redpajama:.?bucket=head", tmp_path)
+    report = ReadReport()
+    assert [d.id[-1] for d in read_input(piece, report)] == ["1", "2"]
+    assert report.bad == [("line", 1, "its signals file has no row for it")]
     path.write_bytes(gzip.compress(rows[0]))
-    with pytest.raises(UsageError, match="ends before document"):
+    assert [d.id[-1] for d in read_input(piece, ReadReport())] == ["0"]
+    path.write_bytes(gzip.compress(rows[0].replace(b"en_head", b"de_head")))
+    report = ReadReport()
+    assert list(read_input(piece, report)) == []
+    assert "signals.json.gz:1: found the signals of" in str(report.broken)
+    with pytest.raises(UsageError, match=r"signals\.json\.gz:1: found the signals of .*de_head"):
         read("redpajama:.?bucket=head", tmp_path)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from webarchive import Archive, page, with_length
+from webarchive import HTML, Archive, page, with_length
 
 from synthlaw.common.errors import MissingExtraError, UsageError
 from synthlaw.corpus.readers.input_file import ReadReport
@@ -166,7 +168,7 @@ def test_what_is_no_page_is_skipped_by_reason_and_what_is_broken_is_bad() -> Non
         "status 404": 1,
         "no text in the page": 1,
     }
-    assert [offset for offset, _ in report.bad] == offsets[4:7]
+    assert [offset for _, offset, _ in report.bad] == offsets[4:7]
     assert report.bad_count == 3
 
 
@@ -217,7 +219,7 @@ def test_wet_files_give_their_text_as_it_is(tmp_path: Path) -> None:
     (document,) = read_input(piece, report)
     assert document.text == "Erste Zeile\nZweite Zeile"
     assert document.fields["url"] == "http://e.org/1"
-    assert [offset for offset, _ in report.bad] == [made.packed()[1][1]]
+    assert [offset for _, offset, _ in report.bad] == [made.packed()[1][1]]
 
 
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
@@ -232,3 +234,146 @@ def test_the_other_extractor_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(__import__("sys").modules, "trafilatura", None)
     with pytest.raises(MissingExtraError, match=r"synthlaw\[trafilatura\]"):
         list(read_pages(io.BytesIO(), "x", ReadReport(), "trafilatura"))
+
+
+def raw(body: bytes, nl: str, version: str, kind: str = "response", **options: Any) -> bytes:
+    """One record, byte by byte."""
+    http = options.get("http", nl.join(["HTTP/1.1 200 OK", f"Content-Type: {HTML}"]) + nl * 2)
+    said = options.get("said", "application/http; msgtype=response")
+    block = http.encode() + body
+    lines = [f"WARC/{version}", f"WARC-Type: {kind}", f"Content-Type: {said}"]
+    lines += [f"WARC-Target-URI: http://e.org/{options.get('name', 'x')}"]
+    lines += [f"Content-Length: {len(block)}"]
+    return (nl.join(lines) + nl * 2).encode() + block + options.get("tail", nl * 2).encode()
+
+
+@pytest.mark.parametrize("version", ["0.17", "0.18", "1.0", "1.1"])
+@pytest.mark.parametrize("nl", ["\r\n", "\n"])
+@pytest.mark.parametrize("tail", ["\r\n\r\n", "\n\n", "\n", ""])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.ZstdCompressor().compress])
+@pytest.mark.parametrize("whole", [True, False])
+def test_every_dialect_is_read(version: str, nl: str, tail: str, pack: Any, whole: bool) -> None:
+    body = page("Page", PROSE)
+    records = [raw(body, nl, version, name=str(n), tail=tail) for n in range(4)]
+    data = pack(b"".join(records)) if whole else b"".join(map(pack, records))
+    report = ReadReport()
+    documents = list(read_pages(io.BytesIO(data), "x.warc", report))
+    assert [d.fields["url"][-1] for d in documents] == ["0", "1", "2", "3"], report.bad
+    assert len({d.id for d in documents}) == 4
+    assert report.bad_count == 0
+
+
+@pytest.mark.parametrize("number", [0, 2, 3])
+@pytest.mark.parametrize("damage", ["torn", "flipped", "no WARC record"])
+def test_a_broken_frame_of_zstd_costs_one_record(damage: str, number: int) -> None:
+    pack = zstandard.ZstdCompressor(write_checksum=True).compress
+    frames = [pack(record) for record in archive(4).records]
+    spoilt = pack(b"something else entirely")
+    frames[number] = spoilt if damage == "no WARC record" else DAMAGE[damage](frames[number])
+    good, bad = read(b"".join(frames))
+    assert good == [str(n) for n in range(4) if n != number]
+    assert len(bad) == 1
+
+
+def dictionary_archive(made: Archive, *, packed: bool) -> bytes:
+    """A .warc.zst as the archive teams write it: a dictionary frame, then a frame a record."""
+    samples = [record[k : k + 400] for record in archive(30).records for k in range(0, 800, 100)]
+    dictionary = zstandard.train_dictionary(4000, samples)
+    held = dictionary.as_bytes()
+    held = zstandard.ZstdCompressor().compress(held) if packed else held
+    compressor = zstandard.ZstdCompressor(dict_data=dictionary)
+    head = b"\x5d\x2a\x4d\x18" + len(held).to_bytes(4, "little") + held
+    return head + b"".join(compressor.compress(record) for record in made.records)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_archive_with_a_dictionary_is_read(packed: bool) -> None:
+    data = dictionary_archive(archive(5), packed=packed)
+    assert read(data) == (["0", "1", "2", "3", "4"], [])
+    skippable = b"\x51\x2a\x4d\x18\x03\0\0\0abc"
+    plain = b"".join(zstandard.ZstdCompressor().compress(r) for r in archive(2).records)
+    assert read(skippable + plain + skippable) == (["0", "1"], [])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\x5d\x2a\x4d\x18\x04\0\0\0abcd",
+        b"\x5d\x2a\x4d\x18\xff\xff\xff\xff",
+        b"\x5d\x2a\x4d\x18\x08\0\0\0\x28\xb5\x2f\xfdabcd",
+        b"\x5d\x2a",
+    ],
+)
+def test_a_dictionary_that_is_none_is_a_broken_file(head: bytes) -> None:
+    with pytest.raises(UsageError, match=r"dictionary|expected a WARC file"):
+        read(head + zstandard.ZstdCompressor().compress(archive(1).records[0]))
+
+
+def test_types_of_records_are_read_or_counted() -> None:
+    body = page("Page", PROSE)
+    kinds = [
+        raw(body, "\r\n", "1.0", name="a"),
+        raw(body, "\r\n", "1.0", "resource", http="", said="text/html", name="b"),
+        raw(b"\x89PNG", "\r\n", "1.0", "resource", http="", said="image/png"),
+        raw(b"", "\r\n", "1.0", "revisit"),
+        raw(body, "\r\n", "1.0", "continuation", http=""),
+        raw(b"1.2.3.4", "\r\n", "1.0", http="", said="text/dns"),
+        raw(b"x", "\r\n", "1.0", "metadata", http=""),
+        raw(body, "\r\n", "1.0", "nonsense"),
+        raw(body, "\r\n", "1.0", http="no status line\r\n\r\n"),
+        raw(body, "\r\n", "1.0", http="HTTP/2 200\r\n\r\n", name="c"),
+        raw(
+            body,
+            "\r\n",
+            "1.0",
+            http="HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            name="d",
+        ),
+        raw(body, "\r\n", "1.0", http="HTTP/1.1 200 OK\r\nX: 1\r\n more\r\n\r\n", name="e"),
+        raw(b"", "\r\n", "1.0", http="HTTP/1.1 200 OK"),
+    ]
+    report = ReadReport()
+    documents = list(read_pages(io.BytesIO(b"".join(kinds)), "x.warc", report))
+    assert [d.fields["url"][-1] for d in documents] == ["a", "b", "c", "d", "e"]
+    assert report.skipped == {
+        "content of type image/…": 1,
+        "a page seen before (revisit)": 1,
+        "the rest of a page in parts (continuation)": 1,
+        "not HTTP": 1,
+        "no text in the page": 1,
+    }
+    assert [reason for _, _, reason in report.bad] == ["a response without an HTTP status line"]
+
+
+def test_a_label_of_a_wrong_charset_is_corrected_and_nuls_are_left_out() -> None:
+    german = "<p>" + "Grüße aus Köln über die schöne Brücke. " * 5 + "</p>"
+    made = Archive()
+    made.response("http://e.org/latin", german.encode("latin-1"), kind="text/html; charset=utf-8")
+    made.response("http://e.org/nul", german.replace("Köln", "K\0öln", 1).encode())
+    texts, report = pages_of(made)
+    assert texts["latin"].startswith("Grüße aus Köln"), report.bad
+    assert "\0" not in texts["nul"]
+
+
+def test_a_bomb_of_an_archive_costs_itself() -> None:
+    bomb = gzip.compress(archive(1).records[0] + bytes(1 << 26))
+    good, bad = read(bomb + archive(2).packed()[0][1])
+    assert (good, bad) == (["1"], [0])
+
+
+PACKED = [
+    b"".join(map(pack, archive(3).records))
+    for pack in (bytes, gzip.compress, zstandard.ZstdCompressor().compress)
+]
+
+
+@given(st.sampled_from(PACKED), st.data())
+@settings(max_examples=60, deadline=None)
+def test_mutated_archives_end(whole: bytes, data: st.DataObject) -> None:
+    spoilt = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = data.draw(st.integers(5, 500))
+        spoilt[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    report = ReadReport()
+    documents = list(read_pages(io.BytesIO(bytes(spoilt)), "x.warc", report))
+    assert documents or report.bad_count or report.skipped

@@ -110,11 +110,10 @@ def pairs(items: tuple[str, ...], option: str) -> dict[str, str]:
 
 def documents_of(inputs: tuple[str, ...]) -> Iterator[Document]:
     """Documents of every place that --input names, in order; see corpus/readers/sources.py."""
-    from synthlaw.corpus.readers.read import read_input
+    from synthlaw.corpus.readers.read import read_pieces
     from synthlaw.corpus.readers.sources import all_input_files
 
-    pieces = list(all_input_files(inputs, Path.cwd(), digest=lambda path: ""))
-    return (document for piece in pieces for document in read_input(piece))
+    return read_pieces(list(all_input_files(inputs, Path.cwd(), digest=lambda path: "")))
 
 
 @dataclass(frozen=True)

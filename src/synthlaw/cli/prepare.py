@@ -72,6 +72,11 @@ if TYPE_CHECKING:
     help="Cut longer documents to pieces; 0 keeps them whole.",
 )
 @click.option("--held-out", default=0.0, help="Share of documents set aside.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="End at the first record or file that cannot be read, instead of counting it.",
+)
 @seed_option
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Processes; default: one for each core."
@@ -103,7 +108,7 @@ def prepare(
         --decontaminate wiki=wikitext.jsonl --remove-contaminated
     """
     from synthlaw.corpus.pipeline import Source, make_corpus
-    from synthlaw.corpus.readers.sources import find_input_files
+    from synthlaw.corpus.readers.sources import find_input_files, told_apart
     from synthlaw.corpus.settings import Settings
     from synthlaw.execute.base import ExecutorSettings
     from synthlaw.execute.registry import make_executor
@@ -116,7 +121,8 @@ def prepare(
         contaminated="remove" if remove_contaminated else "report",
         **options,
     )
-    sources = [Source(find_input_files(place, Path.cwd())) for place in inputs]
+    found = told_apart([find_input_files(place, Path.cwd()) for place in inputs])
+    sources = [Source(pieces) for pieces in found]
     index, evaluation = _index(decontaminate, settings.ngram) if decontaminate else (None, None)
     with make_executor("local", ExecutorSettings(workers=workers)) as executor:
         counts = make_corpus(sources, settings, out, executor, index=index, evaluation=evaluation)
@@ -131,7 +137,7 @@ def _phrases(path: Path) -> tuple[str, ...]:
 def _index(places: tuple[str, ...], n: int) -> tuple[NgramIndex, Any]:
     """The n-grams of all evaluation sets, and what determines them."""
     from synthlaw.corpus.decontamination import index_of
-    from synthlaw.corpus.readers.read import read_input
+    from synthlaw.corpus.readers.read import read_pieces
     from synthlaw.corpus.readers.sources import find_input_files
 
     sets = {}
@@ -145,14 +151,13 @@ def _index(places: tuple[str, ...], n: int) -> tuple[NgramIndex, Any]:
             )
         sets[name] = find_input_files(place, Path.cwd())
     keys = {name: [piece.key() for piece in pieces] for name, pieces in sets.items()}
-    documents = {
-        name: (document for piece in pieces for document in read_input(piece))
-        for name, pieces in sets.items()
-    }
+    documents = {name: read_pieces(pieces) for name, pieces in sets.items()}
     return index_of(documents, n), keys
 
 
 def _lines(counts: dict[str, Any], out: Path) -> Iterator[str]:
+    from synthlaw.corpus.readers.faults import fault_lines
+
     yield (
         f"{counts['documents']:,} documents ({counts['words']:,} words), "
         f"{counts['held_out']:,} held out, of {counts['read']:,} read, in {out}"
@@ -164,8 +169,9 @@ def _lines(counts: dict[str, Any], out: Path) -> Iterator[str]:
         yield f"left out: {count:,} with {reason}"
     for reason, count in counts["skipped"].items():
         yield f"skipped: {count:,} records with {reason}"
-    if counts["bad_records"]:
-        yield f"bad: {counts['bad_records']:,} records, see {out / 'bad_records.jsonl'}"
+    if counts["bad_records"] or counts["broken_files"]:
+        yield from fault_lines(counts)
+        yield f"each is named in {out / 'bad_records.jsonl'}"
     for found in counts.get("contamination", {}).get("sets", ()):
         yield (
             f"contamination: {found['contaminated_documents']:,} documents share an n-gram with "

@@ -29,7 +29,8 @@ _APOSTROPHES = "'’‘ʼ`´＇"
 _ALONE_RANGES = ((0x3041, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
 _LAST_LETTER = 0x323B0
 _CODE_POINTS = 0x110000
-_BASE = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
+BASE = 0x9E3779B97F4A7C15
+"""What the polynomials are in; odd, so it has an inverse modulo 2^64."""
 _BLOCK = 1 << 19
 
 
@@ -70,7 +71,7 @@ def characters() -> tuple[Hashes, NDArray[np.uint8]]:
         inside[inside == WORD] = ALONE
     codes = np.zeros(_CODE_POINTS, np.uint64)
     letters = np.flatnonzero(lower)
-    codes[letters] = mix(lower[letters] * np.uint64(_BASE))
+    codes[letters] = mix(lower[letters] * np.uint64(BASE))
     return codes, kinds
 
 
@@ -82,7 +83,7 @@ def powers(count: int) -> tuple[Hashes, Hashes]:
     if not _power_tables or len(_power_tables[0]) <= count:
         size = max(1 << 16, 1 << count.bit_length()) + 1
         _power_tables.clear()
-        for base in (_BASE, pow(_BASE, -1, 1 << 64)):
+        for base in (BASE, pow(BASE, -1, 1 << 64)):
             factors = np.full(size, base, np.uint64)
             factors[0] = 1
             _power_tables.append(np.multiply.accumulate(factors))
@@ -157,5 +158,5 @@ def ngrams_of(hashes: Hashes, n: int) -> Hashes:
         return np.zeros(0, np.uint64)
     total = hashes[n - 1 :].copy()
     for place in range(n - 2, -1, -1):
-        total = total * np.uint64(_BASE) + hashes[place : place + count]
+        total = total * np.uint64(BASE) + hashes[place : place + count]
     return mix(total)

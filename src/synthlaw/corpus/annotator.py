@@ -19,7 +19,7 @@ from synthlaw.corpus.decontamination import OVERLAPS, Contamination
 from synthlaw.corpus.dedup.buckets import read_records
 from synthlaw.corpus.dedup.minhash import NUMBERS, band_keys, bands, signature
 from synthlaw.corpus.dedup.paragraphs import without
-from synthlaw.corpus.language import language_of
+from synthlaw.corpus.language import brought_language, language_of
 from synthlaw.corpus.parquet import BETWEEN, PartWriter
 from synthlaw.corpus.settings import Settings
 from synthlaw.corpus.signals import COUNTS, NAMES, signals_of
@@ -27,6 +27,10 @@ from synthlaw.corpus.splitting import text_digest
 
 DOCUMENTS = "documents"
 DIGESTS, SIGNATURES, IDENTITIES, BANDS = "digests", "signatures", "identities", "bands"
+
+_LANGUAGE_COLUMNS = ("language", "language_score")
+_MOST_LANGUAGES = 20
+_LARGEST = 1 << 63
 
 ALL_REPEATED = "every paragraph a duplicate"
 
@@ -69,6 +73,7 @@ class Annotator:
         self._keep = Condition(settings.keep) if settings.keep else None
         self._found = Contamination(NgramIndex.load(Path(index))) if index else None
         self.left_out: Counter[str] = Counter()
+        self.other_languages: Counter[str] = Counter()
         self.cut_paragraphs = 0
         self._digests: list[bytes] = []
         self._identities: list[bytes] = []
@@ -118,8 +123,12 @@ class Annotator:
         settings = self.settings
         if settings.language is not None and (
             notes["language"] != settings.language
-            or notes["language_score"] < settings.language_score
+            or (
+                notes["language_score"] is not None
+                and notes["language_score"] < settings.language_score
+            )
         ):
+            self.other_languages[notes["language"]] += 1
             return f"language not {settings.language}"
         if self._keep is not None and not self._keep({**fields, **notes}):
             return "condition not met"
@@ -133,17 +142,14 @@ class Annotator:
         """The added columns. What the input brought stands, unless the text was changed since."""
         if not self.columns:
             return {}
-        language, score = language_of(text)
-        notes: dict[str, Any] = {"language": language, "language_score": score}
+        notes = _language_notes(text, {} if changed else fields)
         if self.settings.signals:
             notes |= signals_of(text, self.settings.blocklist)
         for name, kind in self.columns.items():
-            brought = fields.get(name)
-            if changed or isinstance(brought, bool):
+            if name in _LANGUAGE_COLUMNS or changed:
                 continue
-            if isinstance(brought, str) and pa.types.is_string(kind):
-                notes[name] = brought
-            elif isinstance(brought, int | float) and not pa.types.is_string(kind):
+            brought = _number(fields.get(name))
+            if brought is not None:
                 notes[name] = int(brought) if pa.types.is_integer(kind) else float(brought)
         return notes
 
@@ -168,6 +174,7 @@ class Annotator:
             "parts": [part.as_json() for part in self._writer.close()],
             "left_out": dict(sorted(self.left_out.items())),
             "cut_paragraphs": self.cut_paragraphs,
+            "other_languages": dict(self.other_languages.most_common(_MOST_LANGUAGES)),
         }
         if self._found is not None:
             report["contamination"] = self._found.state()
@@ -175,3 +182,27 @@ class Annotator:
                 for row in self._found.rows:
                     stream.write(json.dumps(row, ensure_ascii=False) + "\n")
         return report
+
+
+def _language_notes(text: str, fields: Row) -> dict[str, Any]:
+    """Language and score: what the document brought, in our codes; else what the text looks like.
+
+    A language that was brought without a score has the model's, if that agrees, or none.
+    """
+    own, score = language_of(text)
+    brought = brought_language(fields.get("language"))
+    if brought is None:
+        return {"language": own, "language_score": score}
+    language, given = brought
+    if given is None:
+        given = _number(fields.get("language_score"))
+    if given is None or not 0 <= given <= 1:
+        given = score if language == own else None
+    return {"language": language, "language_score": given}
+
+
+def _number(value: Any) -> float | None:
+    """A number that a column of numbers can hold; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if abs(value) < _LARGEST else None  # neither NaN nor infinite

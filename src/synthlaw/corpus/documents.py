@@ -7,8 +7,8 @@ documents are a dataset of such files (common/parts.py).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,12 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path
 from synthlaw.common.parts import Dataset, Numbers
 from synthlaw.common.streams import open_binary
+from synthlaw.corpus.parquet import write_parquet
+from synthlaw.corpus.readers.input_file import BadDocumentError, BrokenFileError, ReadReport
+from synthlaw.corpus.readers.jsonl import json_rows
+from synthlaw.corpus.readers.table import table_rows
+from synthlaw.corpus.readers.unpack import plain_parts
+from synthlaw.corpus.readers.values import clean, json_text, plain_fields
 
 DOCUMENTS_FOLDER = "documents"
 """Inside what `prepare` or `generate` filled: its documents."""
@@ -29,11 +35,15 @@ JSONL_ENDINGS = tuple(
     kind + packed for kind in (".jsonl", ".json", ".ndjson") for packed in ("", ".gz", ".zst")
 )
 PARQUET_ENDINGS = (".parquet",)
+_PARQUET_MAGIC = b"PAR1"
+
+LONGEST_TEXT = 1 << 28
+"""Longest text in characters that is taken as a document."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A text with its identity; `fields` holds every further column as read."""
+    """A text with its identity; `fields` holds every further column as JSON values."""
 
     id: str
     text: str
@@ -45,96 +55,97 @@ class Document:
 
 
 def document_from_row(row: dict[str, Any], place: str) -> Document:
-    """A row as a document. Raises UsageError, naming `place`, when id or text is unusable."""
+    """A row as a document; `place` is its identity if it has none of its own.
+
+    Raises BadDocumentError when its text is unusable.
+    """
+    others = {name: value for name, value in row.items() if name not in ("id", "text")}
+    return Document(_identity(row.get("id")) or clean(place), _text(row), plain_fields(others))
+
+
+def _text(row: dict[str, Any]) -> str:
     text = row.get("text")
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError:
+            raise BadDocumentError("'text' is not UTF-8") from None
     if not isinstance(text, str):
-        found = "no 'text'" if "text" not in row else f"'text' of type {type(text).__name__}"
-        raise UsageError(f"{place}: found {found}; expected a string column 'text'")
-    # Lone surrogates come in through JSON escapes and no file can hold them as UTF-8.
-    clean = text.encode("utf-8", "replace").decode("utf-8")
-    identity = row.get("id")
-    # The file's name and line, not its folder: a corpus that is moved keeps its identities.
-    name = str(identity) if identity is not None else Path(place).name
-    name = name.encode("utf-8", "replace").decode("utf-8")
-    return Document(name, clean, {k: v for k, v in row.items() if k not in ("id", "text")})
+        if "text" not in row:
+            names = ", ".join(f"'{clean(str(name))[:40]}'" for name in list(row)[:10])
+            raise BadDocumentError(
+                f"found no 'text' but {names or 'nothing'}; expected a string column 'text'"
+            )
+        found = "null" if text is None else f"of type {type(text).__name__}"
+        raise BadDocumentError(f"found 'text' {found}; expected a string column 'text'")
+    if len(text) > LONGEST_TEXT:
+        raise BadDocumentError(f"'text' is longer than {LONGEST_TEXT} characters")
+    return clean(text)
 
 
-def read_documents(
-    path: Path | str, on_read: Callable[[int], object] | None = None
-) -> Iterator[Document]:
+def _identity(value: Any) -> str | None:
+    """An identity as text; None where the value cannot be one."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8") or None
+        except UnicodeDecodeError:
+            return value.hex()
+    if isinstance(value, str):
+        return clean(value) or None
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return None
+    return str(value)
+
+
+def read_documents(path: Path | str, report: ReadReport | None = None) -> Iterator[Document]:
     """Documents of one JSONL or Parquet file (local or a URL), in its order; memory is one batch.
 
-    on_read: told of every number of bytes that is read.
-    Raises UsageError naming the file and line for anything that is not a document.
+    report: takes what is no document; without one, that raises UsageError naming file and line.
+    Raises UsageError for an ending that is none of ours, BrokenFileError for a file that cannot be
+    read on.
     """
     place = str(path)
-    name = place.lower()
-    if name.endswith(PARQUET_ENDINGS):
-        yield from _read_parquet(place, on_read)
-    elif name.endswith(JSONL_ENDINGS):
-        for row, line in json_rows(open_binary(place, on_read), place):
-            yield document_from_row(row, line)
-    else:
+    known = (*JSONL_ENDINGS, *PARQUET_ENDINGS)
+    if not place.lower().endswith(known):
         raise UsageError(
-            f"{place}: found the ending '{Path(place).suffix}'; expected one of "
-            f"{', '.join(JSONL_ENDINGS + PARQUET_ENDINGS)}"
+            f"{place}: found the ending '{Path(place).suffix}'; expected one of {', '.join(known)}"
         )
-
-
-def _read_parquet(place: str, on_read: Callable[[int], object] | None) -> Iterator[Document]:
-    with open_binary(place, on_read) as stream:
-        try:
-            file = pq.ParquetFile(stream)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(f"{place}: not a readable Parquet file ({error})") from error
-        number = 0
-        try:
-            for batch in file.iter_batches(batch_size=1024):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield document_from_row(row, f"{place}:row {number}")
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UsageError(f"{place}: broken behind row {number} ({error})") from error
-
-
-def json_rows(stream: BinaryIO, name: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Objects of a JSONL stream (plain, .gz, .zst by `name`), each with its place for errors.
-
-    Raises UsageError naming the line of what is no object, and for a stream that ends early.
-    """
+    report = ReadReport(strict=True) if report is None else report
+    report.path = place
     try:
-        with stream, unpacked(stream, name) as plain:
-            pending = b""
-            number = 0
-            while block := plain.read(1 << 20):
-                *lines, pending = (pending + block).split(b"\n")
-                for line in lines:
-                    number += 1
-                    yield from _parse_line(line, f"{name}:{number}")
-            yield from _parse_line(pending, f"{name}:{number + 1}")
-    except OSError as error:
-        raise UsageError(f"{name}: cannot be read to its end ({error})") from error
+        yield from labelled_documents(place, Path(place).name, report)
+    except BrokenFileError as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
-def unpacked(stream: BinaryIO, name: str) -> pa.NativeFile:
-    """The stream decompressed by the ending of `name`."""
-    source = pa.PythonFile(stream, "r")
-    for ending, codec in ((".gz", "gzip"), (".zst", "zstd")):
-        if name.lower().endswith(ending):
-            return pa.CompressedInputStream(source, codec)
-    return source
+def labelled_documents(path: str, label: str, report: ReadReport) -> Iterator[Document]:
+    """Documents of one file; those without an identity are named `label:line`."""
+    with open_binary(path, report.on_read) as stream:
+        for unit, number, row in _rows(stream, path, report):
+            place = f"{label}:{number}" if unit == "line" else f"{label}:{unit} {number}"
+            try:
+                document = document_from_row(row, place)
+            except BadDocumentError as error:
+                report.bad_record(unit, number, str(error))
+                continue
+            yield document
 
 
-def _parse_line(line: bytes, place: str) -> Iterator[tuple[dict[str, Any], str]]:
-    if not line.strip():
+def _rows(
+    stream: BinaryIO, path: str, report: ReadReport
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """Rows with their unit and number; the first bytes say whether the file is Parquet."""
+    head = stream.read(4)
+    stream.seek(0)
+    if head == _PARQUET_MAGIC:
+        for number, row in table_rows(stream, report):
+            yield "row", number, row
         return
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{place}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise UsageError(f"{place}: found a JSON {type(row).__name__}; expected an object")
-    yield row, place
+    if path.lower().endswith(PARQUET_ENDINGS):
+        raise BrokenFileError(f"found {head!r} at its start; expected a Parquet file")
+    for number, found in json_rows(plain_parts(stream), report):
+        if found is not None:
+            yield "line", number, found
 
 
 def read_dataset(dataset: Dataset) -> Iterator[Document]:
@@ -206,8 +217,6 @@ def write_documents(path: Path, documents: Iterable[Document]) -> int:
 
     The bytes depend on the documents alone; memory is one batch.
     """
-    from synthlaw.corpus.parquet import write_parquet
-
     with atomic_path(path) as aside:
         if path.name.endswith(PARQUET_ENDINGS):
             return write_parquet(aside, ((d.id, d.text, d.fields) for d in documents))
@@ -215,6 +224,6 @@ def write_documents(path: Path, documents: Iterable[Document]) -> int:
         compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
         with pa.output_stream(str(aside), compression=compression) as stream:
             for document in documents:
-                stream.write(json.dumps(document.row(), ensure_ascii=False).encode() + b"\n")
+                stream.write(json_text(document.row()).encode() + b"\n")
                 count += 1
     return count

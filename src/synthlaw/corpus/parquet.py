@@ -2,14 +2,15 @@
 
 Between stages a document's fields travel as one JSON text, so that every batch has the same
 columns. In the end every field gets a column of its own; its type is the one that all values of
-the corpus share, or JSON text where they share none.
+the corpus share, or JSON text where they share none. Types are learnt from JSON values alone, one
+by one, so that what is learnt in any order of batches can always be written.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from synthlaw.common import parts
 from synthlaw.common.parts import Part
+from synthlaw.corpus.readers.values import json_text
 
 BATCH_DOCUMENTS = 1024
 """Documents that are read at once."""
@@ -27,8 +29,21 @@ GROUP_DOCUMENTS = 256
 
 _BATCH_BYTES = 1 << 25
 
-JSON = "json"
-"""The mark of a field whose values have no common type."""
+MOST_COLUMNS = 1000
+"""Fields that get a column of their own; those found later share the column OTHER_FIELDS."""
+
+OTHER_FIELDS = "other_fields"
+
+_MOST_MEMBERS = 64
+_DEEPEST = 8
+_LARGEST_EXACT = 1 << 53
+
+Kind = Any
+"""The type of a field as JSON: a name, or {"list": Kind}, or {"struct": {name: Kind}}.
+
+null < int < long < json, int < float < json; everything < json, which is JSON text. An int is one
+that a float holds exactly, a long one that 64 bits hold.
+"""
 
 
 class TableWriter:
@@ -45,7 +60,7 @@ class TableWriter:
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one row; missing columns are null."""
         self._rows.append(row)
-        self._bytes += len(row["text"])
+        self._bytes += sum(len(value) for value in row.values() if isinstance(value, str))
         if len(self._rows) >= GROUP_DOCUMENTS or self._bytes >= _BATCH_BYTES:
             self._flush()
 
@@ -154,109 +169,149 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def pack(fields: Mapping[str, Any]) -> str:
-    """Fields as JSON text; what JSON has no form for (a date, bytes) becomes text."""
-    text = json.dumps(fields, ensure_ascii=False, default=_plain)
-    # Lone surrogates come in through JSON escapes and no file can hold them as UTF-8.
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    """Fields, which are plain values, as JSON text."""
+    return json.dumps(fields, ensure_ascii=False)
 
 
 class FieldTypes:
-    """The type of every field, learnt batch by batch."""
+    """The type of every field, learnt document by document."""
 
     def __init__(self) -> None:
-        self.types: dict[str, pa.DataType | str] = {}
-        self._waiting: list[Mapping[str, Any]] = []
+        self.kinds: dict[str, Kind] = {}
 
     def add(self, fields: Mapping[str, Any]) -> None:
         """Learn from one document's fields."""
-        self._waiting.append(fields)
-        if len(self._waiting) >= BATCH_DOCUMENTS:
-            self._learn()
-
-    def _learn(self) -> None:
-        names = dict.fromkeys(name for fields in self._waiting for name in fields)
-        for name in names:
-            self._merge(name, _type_of([fields.get(name) for fields in self._waiting]))
-        self._waiting = []
-
-    def _merge(self, name: str, found: pa.DataType | str) -> None:
-        known = self.types.get(name, pa.null())
-        self.types[name] = _common(known, found)
+        for name, value in fields.items():
+            known = self.kinds.get(name)
+            if known is None:
+                self.kinds[name] = _kind_of(value, 0)
+            elif known != "json" and value is not None:
+                found = _kind_of(value, 0)
+                if found != known:
+                    self.kinds[name] = _join(known, found)
 
     def merge(self, other: FieldTypes) -> None:
         """Learn what another has learnt."""
-        other._learn()
-        for name, found in other.types.items():
-            self._merge(name, found)
+        for name, found in other.kinds.items():
+            self.kinds[name] = _join(self.kinds.get(name, "null"), found)
 
     def as_json(self) -> dict[str, str]:
         """The types as text, for `from_json`."""
-        self._learn()
-        return {
-            name: kind
-            if isinstance(kind, str)
-            else base64.b64encode(pa.schema([pa.field("x", kind)]).serialize().to_pybytes()).decode(
-                "ascii"
-            )
-            for name, kind in self.types.items()
-        }
+        return {name: json.dumps(kind) for name, kind in self.kinds.items()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, str]) -> FieldTypes:
         """The types that `as_json` gave."""
         found = cls()
-        for name, text in value.items():
-            found.types[name] = (
-                text
-                if text == JSON
-                else pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text))).field("x").type
-            )
+        found.kinds = {name: json.loads(text) for name, text in value.items()}
         return found
+
+    def _columns(self) -> dict[str, Kind]:
+        """The fields with a column of their own."""
+        if len(self.kinds) <= MOST_COLUMNS:
+            return self.kinds
+        own = ((name, kind) for name, kind in self.kinds.items() if name != OTHER_FIELDS)
+        return dict(islice(own, MOST_COLUMNS))
 
     def schema(self, annotations: Iterable[tuple[str, pa.DataType]]) -> pa.Schema:
         """Columns of the finished documents: id, text, the fields, the annotations."""
-        self._learn()
         columns = {"id": pa.string(), "text": pa.string()}
-        for name, kind in self.types.items():
-            columns[name] = pa.string() if kind == JSON or pa.types.is_null(kind) else kind
+        columns |= {name: _arrow(kind) for name, kind in self._columns().items()}
+        if len(self.kinds) > MOST_COLUMNS:
+            columns[OTHER_FIELDS] = pa.string()
         return pa.schema([*(columns | dict(annotations)).items()])
 
     def row(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The fields as values of their columns."""
-        return {
-            name: json.dumps(value, ensure_ascii=False)
-            if value is not None and self.types[name] == JSON
-            else value
-            for name, value in fields.items()
-        }
+        own = self._columns()
+        found: dict[str, Any] = {}
+        others: dict[str, Any] = {}
+        for name, value in fields.items():
+            if name not in own:
+                others[name] = value
+            else:
+                packed = value is not None and own[name] == "json"
+                found[name] = json_text(value) if packed else value
+        if others:
+            found[OTHER_FIELDS] = json_text(others)
+        return found
 
 
-def _type_of(values: list[Any]) -> pa.DataType | str:
-    try:
-        kind = pa.array(values).type
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return JSON
-    return JSON if _holds_nothing(kind) else kind
+_PLAIN = {type(None): "null", bool: "bool", float: "float", str: "string"}
+_ARROW = {
+    "null": pa.string(),
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "long": pa.int64(),
+    "float": pa.float64(),
+    "string": pa.string(),
+    "json": pa.string(),
+}
 
 
-def _holds_nothing(kind: pa.DataType) -> bool:
-    """Whether a mapping without keys is in it, for which Parquet has no form."""
-    if pa.types.is_struct(kind):
-        return kind.num_fields == 0 or any(_holds_nothing(f.type) for f in kind.fields)
-    return pa.types.is_list(kind) and _holds_nothing(kind.value_type)
+def _kind_of(value: Any, depth: int) -> Kind:  # noqa: PLR0911  one return for each kind
+    """The type of a plain value; JSON for what is too deep or has too many members."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind is int:
+        if -_LARGEST_EXACT <= value <= _LARGEST_EXACT:
+            return "int"
+        return "long" if -(1 << 63) <= value < 1 << 63 else "json"
+    if depth >= _DEEPEST:
+        return "json"
+    if kind is list:
+        return _listed(value, depth)
+    if not 0 < len(value) <= _MOST_MEMBERS:
+        return "json"
+    members = {name: _kind_of(item, depth + 1) for name, item in value.items()}
+    return "json" if "json" in members.values() else {"struct": members}
 
 
-def _common(one: pa.DataType | str, other: pa.DataType | str) -> pa.DataType | str:
-    if isinstance(one, str) or isinstance(other, str):
-        return JSON
-    try:
-        schemas = [pa.schema([pa.field("x", kind)]) for kind in (one, other)]
-        return pa.unify_schemas(schemas, promote_options="permissive").field("x").type
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return JSON
+def _listed(values: list[Any], depth: int) -> Kind:
+    kinds = set(map(type, values))
+    inner: Kind = "null"
+    if kinds <= _PLAIN.keys():
+        for kind in sorted(kinds, key=str):
+            inner = _join(inner, _PLAIN[kind])
+    else:
+        for value in values:
+            inner = _join(inner, _kind_of(value, depth + 1))
+            if inner == "json":
+                break
+    return "json" if inner == "json" else {"list": inner}
+
+
+_WIDER = {
+    frozenset(("int", "float")): "float",
+    frozenset(("int", "long")): "long",
+}
+
+
+def _join(one: Kind, other: Kind) -> Kind:
+    """The narrowest type that holds the values of both."""
+    if other in (one, "null"):
+        return one
+    if one == "null":
+        return other
+    if isinstance(one, str) and isinstance(other, str):
+        return _WIDER.get(frozenset((one, other)), "json")
+    if not (isinstance(one, dict) and isinstance(other, dict)) or one.keys() != other.keys():
+        return "json"
+    if "list" in one:
+        inner = _join(one["list"], other["list"])
+        return "json" if inner == "json" else {"list": inner}
+    mine, theirs = one["struct"], other["struct"]
+    members = {
+        name: _join(mine.get(name, "null"), theirs.get(name, "null")) for name in {**mine, **theirs}
+    }
+    whole = len(members) <= _MOST_MEMBERS and "json" not in members.values()
+    return {"struct": members} if whole else "json"
+
+
+def _arrow(kind: Kind) -> pa.DataType:
+    if isinstance(kind, str):
+        return _ARROW[kind]
+    if "list" in kind:
+        return pa.list_(_arrow(kind["list"]))
+    return pa.struct([(name, _arrow(member)) for name, member in kind["struct"].items()])

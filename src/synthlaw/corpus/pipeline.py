@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from synthlaw.common.digest import digest_of
-from synthlaw.common.files import read_json, write_json
+from synthlaw.common.errors import UsageError
+from synthlaw.common.files import atomic_path, read_json, write_json
 from synthlaw.common.locks import exclusive
 from synthlaw.common.ngrams import NgramIndex
 from synthlaw.common.parts import Executor, group, link_parts, map_parts, parts_of, sweep
@@ -28,6 +29,7 @@ from synthlaw.corpus.annotator import DOCUMENTS, added_columns
 from synthlaw.corpus.conditions import Condition
 from synthlaw.corpus.decontamination import OVERLAPS, Contamination
 from synthlaw.corpus.parquet import FieldTypes
+from synthlaw.corpus.readers.faults import require_documents, require_whole, sum_faults
 from synthlaw.corpus.readers.input_file import InputFile
 from synthlaw.corpus.settings import VERSION, Settings
 from synthlaw.corpus.stages import BAD_RECORDS, HELD_OUT, Only
@@ -36,6 +38,8 @@ from synthlaw.corpus.whole import ANNOTATED, READ, Duplicates, Whole
 COUNTS, DUPLICATES, CONTAMINATION = "counts.json", "duplicates.parquet", OVERLAPS
 TRAINING_FOLDER, HELD_OUT_FOLDER = DOCUMENTS, HELD_OUT
 WRITTEN = "written"
+
+_SHOWN = 10
 
 READ_BYTES = 1 << 26
 """Input that one job reads, of small files; a larger file has a job of its own."""
@@ -84,7 +88,8 @@ def make_corpus(
     repeats which), bad_records.jsonl and, with `index`, contamination.jsonl.
     executor: carries out the jobs; the result does not depend on it.
     index: n-grams of evaluation sets to look for; evaluation: what determines it, as JSON values.
-    Raises UsageError for input that cannot be read and when `out` is in use.
+    Raises UsageError when nothing could be read or nothing is left, with `settings.strict` when
+    something could not be read, and when `out` is in use.
     """
     key = digest_of(
         {
@@ -100,17 +105,22 @@ def make_corpus(
     with exclusive(out):
         sweep(out)
         if (out / COUNTS).exists() and read_json(out / COUNTS).get("key") == key:
-            return dict(read_json(out / COUNTS))
+            counts = dict(read_json(out / COUNTS))
+            if settings.strict:
+                require_whole(counts)
+            return counts
         work = out / "work" / key[:16]
         run = _Run(sources, settings, work, executor, work / "index" if index else None, {})
         work.mkdir(parents=True, exist_ok=True)
         if index is not None:
             index.save(work / "index")
-        whole, types = _annotate(run, _read(run))
+        whole, types = _annotate(run, _read(run, out))
         dropped = whole.drop()
         for kind, name in (("exact", "exact duplicate"), ("near", "near-duplicate")):
             if dropped.counts[kind]:
                 run.counts["left_out"][name] = dropped.counts[kind]
+        if sum(part.documents for part in whole.parts) == sum(dropped.counts.values()):
+            raise UsageError(_nothing_left(run))
         written = _write(run, whole, dropped, types)
         _finish(run, out, whole, dropped, written, key)
         shutil.rmtree(out / "work")
@@ -125,7 +135,7 @@ class _Reading:
     sources: list[int]
 
 
-def _read(run: _Run) -> _Reading:
+def _read(run: _Run, out: Path) -> _Reading:
     tasks: list[dict[str, Any]] = []
     sizes: list[int] = []
     owners: list[int] = []
@@ -150,9 +160,12 @@ def _read(run: _Run) -> _Reading:
     results = map_parts(
         f"{stages.__name__}:read_stage", tasks, folder, run.executor, label="reading", sizes=sizes
     )
-    run.counts["read"] = sum(result["documents"] for result in results)
-    run.counts["bad_records"] = sum(result["bad_records"] for result in results)
-    run.counts["skipped"] = _sum(result["skipped"] for result in results)
+    faults = sum_faults(result["faults"] for result in results)
+    _join(run, BAD_RECORDS, out / BAD_RECORDS)
+    if run.settings.strict:
+        require_whole(faults)
+    require_documents(faults)
+    run.counts |= faults
     others = [
         _sum(r["others"] for r, o in zip(results, owners, strict=True) if o == owner)
         for owner in range(len(run.sources))
@@ -182,6 +195,8 @@ def _annotate(run: _Run, reading: _Reading) -> tuple[Whole, FieldTypes]:
         results = _annotated(run, reading)
     run.counts["cut_paragraphs"] = sum(result["cut_paragraphs"] for result in results)
     run.counts["left_out"] = _sum(result["left_out"] for result in results)
+    if run.settings.language is not None:
+        run.counts["other_languages"] = _sum(result["other_languages"] for result in results)
     if run.index is not None:
         found = Contamination(NgramIndex.load(run.index))
         for result in results:
@@ -233,6 +248,23 @@ def _annotated(run: _Run, reading: _Reading) -> list[dict[str, Any]]:
     )
 
 
+def _nothing_left(run: _Run) -> str:
+    """What became of all documents, when none is left."""
+    why = [f"{count:,} with {reason}" for reason, count in run.counts["left_out"].items()]
+    for source, others in zip(run.sources, run.counts.get("others", ()), strict=False):
+        if source.only is not None and others:
+            path, value = source.only.path, source.only.value
+            why.append(f"those of another {path} than {value!r}: {_commonest(others)}")
+    if others := run.counts.get("other_languages"):
+        why.append(f"languages found: {_commonest(others)}")
+    return f"no document is left of {run.counts['read']:,} read; left out: {'; '.join(why)}"
+
+
+def _commonest(counts: Mapping[str, int]) -> str:
+    found = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
+    return ", ".join(f"{name} ({count:,})" for name, count in found)
+
+
 def _write(run: _Run, whole: Whole, dropped: Duplicates, types: FieldTypes) -> list[dict[str, Any]]:
     renamed = whole.renamed(dropped)
     tasks: list[dict[str, Any]] = []
@@ -278,7 +310,6 @@ def _finish(
         totals[kind] = sum(part.documents for part in chosen)
         link_parts(run.work / WRITTEN, chosen, out / folder)
     whole.write_duplicates(dropped, out / DUPLICATES)
-    _join(run, BAD_RECORDS, out / BAD_RECORDS)
     if run.index is not None:
         _join(run, OVERLAPS, out / CONTAMINATION)
     counts = {name: totals[name] for name in ("documents", "held_out", "words")}
@@ -287,7 +318,7 @@ def _finish(
 
 def _join(run: _Run, name: str, path: Path) -> None:
     """One file of what every job wrote under a name, in the jobs' order."""
-    with path.open("wb") as stream:
+    with atomic_path(path) as aside, aside.open("wb") as stream:
         for stage in (READ, ANNOTATED):
             for part in sorted((run.work / stage).glob(f"*/{name}")):
                 with part.open("rb") as source:

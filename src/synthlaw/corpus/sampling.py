@@ -13,7 +13,8 @@ from synthlaw.common.parts import Dataset, finish
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document, documents_at, read_dataset
 from synthlaw.corpus.parquet import PartWriter
-from synthlaw.corpus.readers.input_file import InputFile
+from synthlaw.corpus.readers.faults import faults_of, require_documents, sum_faults
+from synthlaw.corpus.readers.input_file import InputFile, ReadReport
 from synthlaw.corpus.readers.read import read_input
 
 _AT_ONCE = 1 << 9
@@ -70,14 +71,18 @@ def first_texts(files: Sequence[InputFile], most: int) -> Iterator[str]:
     """The first documents of every file, up to `most` bytes of text of all files together.
 
     Each file gives a share by its size; files of unknown size give the same. A file that has less
-    than its share gives all.
+    than its share gives all. Raises UsageError when no document was read.
     """
+    faults = []
     known = [file.size for file in files]
     mean = max(1, sum(known) // max(1, sum(map(bool, known))))
     sizes = [size or mean for size in known]
     for file, size in zip(files, sizes, strict=True):
         left = most * size // sum(sizes)
-        documents: Iterator[Document] = read_input(file)
+        report = ReadReport()
+        documents: Iterator[Document] = read_input(file, report)
         while left > 0 and (document := next(documents, None)) is not None:
             yield document.text
             left -= len(document.text.encode())
+        faults.append(faults_of(report))
+    require_documents(sum_faults(faults))

@@ -10,9 +10,10 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.ngrams import USUAL_N
 from synthlaw.common.parts import PART_BYTES
 from synthlaw.corpus.conditions import Condition
-from synthlaw.corpus.readers.warc import Extractor
+from synthlaw.corpus.language import code_of
+from synthlaw.corpus.readers.html import Extractor
 
-VERSION = 2
+VERSION = 3
 """Raised when the same input and settings would give another corpus."""
 
 SHORTEST_WORDS = 20
@@ -31,7 +32,8 @@ class Settings:
     `blocklist_words`. annotate: language and signals as columns; without it documents keep their
     own columns only. contaminated: "report" or "remove". held_out: share set aside, chosen by the
     text. shortest_words: documents of fewer are left out. max_words: longer documents are cut to
-    pieces; 0 keeps them whole. part_bytes: most text of a part.
+    pieces; 0 keeps them whole. part_bytes: most text of a part. strict: end at the first thing that
+    cannot be read, instead of counting it.
     """
 
     dedup: tuple[str, ...] = DEDUP
@@ -50,6 +52,7 @@ class Settings:
     max_words: int = 0
     seed: int = 0
     part_bytes: int = PART_BYTES
+    strict: bool = False
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.dedup) - set(DEDUP))
@@ -63,6 +66,8 @@ class Settings:
             raise UsageError(f"n-gram: found {self.ngram}; expected at least 1 word")
         if self.keep is not None:
             Condition(self.keep)
+        if self.language is not None:
+            object.__setattr__(self, "language", known_language(self.language))
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Settings:
@@ -73,5 +78,16 @@ class Settings:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """The settings as JSON values, for keys."""
-        return asdict(self)
+        """The settings as JSON values, for keys: without `strict`, which changes no document."""
+        return {name: value for name, value in asdict(self).items() if name != "strict"}
+
+
+def known_language(name: str) -> str:
+    """The code of a language that a user names. Raises UsageError when there is none."""
+    code = code_of(name)
+    if code is None:
+        raise UsageError(
+            f"language: found {name!r}, which is no language; expected a code or a name, such as "
+            "en, eng_Latn or English"
+        )
+    return code

@@ -30,6 +30,7 @@ from synthlaw.corpus.dedup.buckets import read_records
 from synthlaw.corpus.dedup.paragraphs import paragraph_hashes
 from synthlaw.corpus.documents import Document
 from synthlaw.corpus.parquet import BETWEEN, FieldTypes, PartWriter, pack, read_rows
+from synthlaw.corpus.readers.faults import faults_of, sum_faults
 from synthlaw.corpus.readers.input_file import InputFile, ReadReport
 from synthlaw.corpus.readers.read import read_input
 from synthlaw.corpus.settings import Settings
@@ -84,6 +85,7 @@ def read_task(
         "name": name,
         "files": [asdict(file) for file in files],
         "settings": settings.as_json(),
+        "strict": settings.strict,
         "chosen": chosen,
         "only": asdict(only) if only else None,
         "annotate": annotate,
@@ -121,37 +123,39 @@ class _Source:
     ) -> None:
         self._files = [InputFile(**file) for file in task["files"]]
         self._only = Only(**task["only"]) if task["only"] else None
-        self._extractor, self._folder, self._tell = settings.extractor, folder, tell
+        self._strict, self._extractor = task["strict"], settings.extractor
+        self._folder, self._tell = folder, tell
         self.report: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[Document]:
-        types, count, bad_records = FieldTypes(), 0, 0
-        skipped: Counter[str] = Counter()
+        types = FieldTypes()
+        faults: list[dict[str, Any]] = []
         others: Counter[str] = Counter()
         with (self._folder / BAD_RECORDS).open("w", encoding="utf-8") as bad:
             for file in self._files:
-                report = ReadReport(on_read=self._tell)
+                report = ReadReport(strict=self._strict, on_read=self._tell)
                 for document in read_input(file, report, self._extractor):
                     other = self._only.other(document.fields) if self._only else None
                     if other is not None:
                         if other in others or len(others) < MOST_OTHERS:
                             others[other] += 1
                         continue
-                    count += 1
                     types.add(document.fields)
                     yield document
-                said = report.as_json()
-                bad_records += said["bad_records"]
-                skipped.update(said["skipped"])
-                for row in said["bad"]:
+                faults.append(faults_of(report))
+                for row in _bad_rows(report):
                     bad.write(json.dumps({"file": file.path, **row}, ensure_ascii=False) + "\n")
         self.report = {
-            "documents": count,
             "types": types.as_json(),
-            "bad_records": bad_records,
-            "skipped": dict(skipped),
+            "faults": sum_faults(faults),
             "others": dict(others),
         }
+
+
+def _bad_rows(report: ReadReport) -> list[dict[str, Any]]:
+    """Every bad record of a file with its place, and the file itself if it is broken."""
+    broken = [{"broken": True, "reason": report.broken}] if report.broken is not None else []
+    return [*report.as_json()["bad"], *broken]
 
 
 class _Read:

@@ -16,7 +16,7 @@ from typing import Any
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document
 from synthlaw.corpus.readers.input_file import InputFile
-from synthlaw.corpus.readers.read import read_input
+from synthlaw.corpus.readers.read import read_pieces
 from synthlaw.corpus.readers.sources import all_input_files
 from synthlaw.evaluation.conventions import WIKITEXT
 
@@ -86,15 +86,10 @@ def of_domain(domain: str, documents: Iterable[Document]) -> Iterator[Document]:
         else:
             found.add(name)
     if empty and found:
-        raise UsageError(of_other_domains(domain, found))
-
-
-def of_other_domains(domain: str, found: Iterable[str]) -> str:
-    """The error of a file that holds only documents of other Pile domains, those `found`."""
-    return (
-        f"evaluation domain {domain!r}: no document has meta.pile_set_name "
-        f"{PILE_DOMAINS[domain]!r}; found {', '.join(sorted(found))}"
-    )
+        raise UsageError(
+            f"evaluation domain {domain!r}: no document has meta.pile_set_name "
+            f"{PILE_DOMAINS[domain]!r}; found {', '.join(sorted(found))}"
+        )
 
 
 def hub_place(domain: str) -> str:
@@ -112,7 +107,7 @@ def hub_place(domain: str) -> str:
 def read_domain(domain: str, place: str, base: Path) -> Iterator[Document]:
     """Documents of `domain` from a place; relative paths start at `base`."""
     pieces = own_pieces(domain, _pieces(place, base))
-    return of_domain(domain, (doc for piece in pieces for doc in read_input(piece)))
+    return of_domain(domain, read_pieces(pieces))
 
 
 def own_pieces(domain: str, pieces: list[InputFile]) -> list[InputFile]:
@@ -152,7 +147,7 @@ def read_pile(place: str, base: Path) -> tuple[dict[str, list[Document]], list[s
     domains: dict[str, list[Document]] = {}
     for piece in _pieces(place, base):
         own = _stem(piece)
-        for document in read_input(piece):
+        for document in read_pieces([piece]):
             name = own if own in PILE_DOMAINS else by_set.get(pile_set_of(document) or "")
             if name is not None:
                 domains.setdefault(name, []).append(document)

@@ -23,6 +23,13 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.parts import NOTES, Executor, group, map_parts
+from synthlaw.common.progress import say
+from synthlaw.corpus.readers.faults import (
+    fault_lines,
+    faults_of,
+    require_documents,
+    sum_faults,
+)
 from synthlaw.corpus.readers.input_file import InputFile, ReadReport
 from synthlaw.corpus.readers.read import read_input
 from synthlaw.tokens.dataset import FORMAT, MANIFEST, Manifest, read_manifest
@@ -52,13 +59,15 @@ def write_dataset(
     executor: Executor,
     *,
     shard_characters: int = SHARD_CHARACTERS,
+    strict: bool = False,
 ) -> Manifest:
     """Tokenize the documents of `files` into `folder`, or what is left of it; returns the manifest.
 
     Work that was stopped goes on, and shards that were deleted are made again. Memory is a few
-    blocks of a million characters in each job, or the longest document.
-    Raises UsageError when the folder holds another set, or a file holds what is no document, and
-    SynthlawError when the disk is full; shards finished before stay.
+    blocks of a million characters in each job, or the longest document. What cannot be read costs
+    itself and is said at the end; strict: it is an error, as is right for what we wrote ourselves.
+    Raises UsageError when the folder holds another set or no document was read, and SynthlawError
+    when the disk is full; shards finished before stay.
     """
     folder.mkdir(parents=True, exist_ok=True)
     key = digest_of([FORMAT, tokenizer.digest, shard_characters, [f.key() for f in files]])
@@ -77,6 +86,7 @@ def write_dataset(
             "files": [asdict(files[n]) for n in numbers],
             "tokenizer": place,
             "shard_characters": shard_characters,
+            "strict": strict,
         }
         for number, numbers in enumerate(groups)
     ]
@@ -84,6 +94,10 @@ def write_dataset(
     done = map_parts(
         f"{__name__}:tokenize_files", tasks, folder, executor, label="tokenizing", sizes=sizes
     )
+    faults = sum_faults(result["faults"] for result in done)
+    require_documents(faults)
+    for line in fault_lines(faults):
+        say(line)
     shards = [ShardFacts(**shard) for result in done for shard in result["shards"]]
     return _finish(folder, key, shards, tokenizer)
 
@@ -129,15 +143,20 @@ def tokenize_files(
 ) -> dict[str, Any]:
     """The job of `write_dataset`: the shards of some files, those left out that are there."""
     tokenizer = _tokenizer(task["tokenizer"])
-    texts = (
-        document.text
-        for file in task["files"]
-        for document in read_input(InputFile(**file), ReadReport(on_read=report))
-    )
+    faults: list[dict[str, Any]] = []
+
+    def read() -> Iterator[str]:
+        for file in task["files"]:
+            found = ReadReport(strict=task["strict"], on_read=report)
+            for document in read_input(InputFile(**file), found):
+                yield document.text
+            faults.append(faults_of(found))
+
     shards = _write_shards(
-        out, task["name"], task["key"], texts, tokenizer, task["shard_characters"]
+        out, task["name"], task["key"], read(), tokenizer, task["shard_characters"]
     )
     return {
+        "faults": sum_faults(faults),
         "shards": [asdict(shard) for shard in shards],
         "parts": [part.as_json() for s in shards for part in s.parts(tokenizer.dtype)],
     }

@@ -15,9 +15,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from synthlaw.common.wordhash import ALONE, WORD, Hashes, characters, mix, powers
+from synthlaw.common.wordhash import ALONE, BASE, WORD, Hashes, Places, characters, mix, powers
 
 _NEWLINE = 10
+_BLOCK = 1 << 19
 
 
 @cache
@@ -32,7 +33,30 @@ def _tables() -> tuple[Hashes, NDArray[np.bool_]]:
 
 
 def paragraph_hashes(text: str) -> Hashes:
-    """A hash for every line of `text` (split at line feeds), 0 where nothing in it counts."""
+    """A hash for every line of `text` (split at line feeds), 0 where nothing in it counts.
+
+    Memory beside the hashes is one block of the text, however long its lines are.
+    """
+    ended: list[Hashes] = []
+    counted: list[Places] = []
+    open_hash, open_count = 0, 0
+    for start in range(0, len(text), _BLOCK):
+        hashes, counts = _block_hashes(text[start : start + _BLOCK])
+        # The first line goes on with the one that the block before left open.
+        moved = int(hashes[0]) * pow(BASE, open_count, 1 << 64)
+        hashes[0] = (open_hash + moved) % (1 << 64)
+        counts[0] += open_count
+        open_hash, open_count = int(hashes[-1]), int(counts[-1])
+        ended.append(hashes[:-1])
+        counted.append(counts[:-1])
+    whole = np.concatenate([*ended, np.array([open_hash], np.uint64)])
+    whole = mix(whole)
+    whole[np.concatenate([*counted, np.array([open_count], np.int64)]) == 0] = 0
+    return whole
+
+
+def _block_hashes(text: str) -> tuple[Hashes, Places]:
+    """The polynomial of every line of a block, not mixed, and how many characters it has."""
     codes, counts = _tables()
     points = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32).astype(np.intp)
     places = np.flatnonzero(counts[points])
@@ -42,9 +66,7 @@ def paragraph_hashes(text: str) -> Hashes:
     sums = np.zeros(len(places) + 1, np.uint64)
     np.cumsum(codes[points[places]] * ups[: len(places)], out=sums[1:])
     starts, stops = bounds[:-1], bounds[1:]
-    hashes = mix((sums[stops] - sums[starts]) * downs[starts])
-    hashes[starts == stops] = 0
-    return hashes
+    return (sums[stops] - sums[starts]) * downs[starts], stops - starts
 
 
 def without(text: str, kept: NDArray[np.bool_]) -> str:

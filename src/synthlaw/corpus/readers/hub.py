@@ -15,7 +15,13 @@ from typing import Any
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import MissingExtraError, UsageError
 from synthlaw.corpus.documents import Document, document_from_row
-from synthlaw.corpus.readers.input_file import InputFile, check_options
+from synthlaw.corpus.readers.input_file import (
+    BadDocumentError,
+    BrokenFileError,
+    InputFile,
+    ReadReport,
+    check_options,
+)
 
 OPTIONS = ("config", "split", "column", "revision")
 
@@ -33,8 +39,11 @@ def hub_pieces(name: str, options: dict[str, str]) -> list[InputFile]:
     else:
         content = chosen["revision"] = _commit(name, chosen.get("revision"))
     shards = max(1, _load(name, chosen).num_shards)
+    own = Path(name).name if Path(name).is_dir() else name
+    parts = [own, options.get("config"), *([] if chosen["split"] == "train" else [chosen["split"]])]
+    label = "/".join(part for part in parts if part)
     return [
-        InputFile("hub", name, content, {**chosen, "part": f"{part}/{shards}"})
+        InputFile("hub", name, content, {**chosen, "part": f"{part}/{shards}"}, label=label)
         for part in range(shards)
     ]
 
@@ -70,16 +79,41 @@ def _load(name: str, options: dict[str, str]) -> Any:
         raise UsageError(f"hub:{name}: {error}") from error
 
 
-def read_hub(piece: InputFile) -> Iterator[Document]:
-    """Documents of one piece of a hub data set, in its order."""
+def read_hub(piece: InputFile, report: ReadReport) -> Iterator[Document]:
+    """Documents of one piece of a hub data set, in its order.
+
+    Raises UsageError when it has no column of that name, BrokenFileError where its file cannot be
+    read on.
+    """
     number, _, shards = piece.options["part"].partition("/")
     column = piece.options["column"]
     part = _load(piece.path, piece.options).shard(num_shards=int(shards), index=int(number))
-    for place, row in enumerate(part):
+    for place, row in enumerate(_rows(part), start=1):
         if column not in row:
             raise UsageError(
                 f"hub:{piece.path}: found columns {', '.join(row)}; expected '{column}' "
                 "(name another with ?column=…)"
             )
         named = {"text" if key == column else key: value for key, value in row.items()}
-        yield document_from_row(named, f"{piece.name}:part {number}:row {place + 1}")
+        if column != "text":
+            named["text"] = row[column]  # the one that was asked for
+        try:
+            document = document_from_row(named, f"{piece.label}:part {number}:row {place}")
+        except BadDocumentError as error:
+            report.bad_record("row", place, str(error))
+            continue
+        yield document
+
+
+def _rows(part: Any) -> Iterator[dict[str, Any]]:
+    """Rows of a streamed part; whatever its many readers raise on a broken file is one error."""
+    try:
+        yield from part
+    except (ImportError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except ConnectionError as error:
+        raise UsageError(f"the hub cannot be reached ({error})") from error
+    except Exception as error:
+        raise BrokenFileError(
+            f"cannot be read to its end ({type(error).__name__}: {error})".split("\n")[0]
+        ) from error

@@ -14,18 +14,38 @@ Digest = Callable[[Path], str]
 """SHA-256 of a local file; a caller may remember it."""
 
 MOST_LISTED = 1000
-"""Bad records of one piece that are listed with their offsets; all are counted."""
+"""Bad records of one piece that are listed with their places; all are counted."""
+
+_MOST_REASONS = 50
+_LONGEST_REASON = 300
+
+
+class BrokenFileError(UsageError):
+    """A file that cannot be read, or not to its end. It costs what it does not give, no more."""
+
+
+class BadDocumentError(ValueError):
+    """One record that is no document. It costs only itself."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One piece of input. kind: how it is read. path: file, URL or name. options: how, further."""
+    """One piece of input. kind: how it is read. path: file, URL or name. options: how, further.
+
+    label: what documents without an identity of their own are named after; the path's last part,
+    with as much of the folders as tells it from the other pieces. It never names the machine.
+    """
 
     kind: str
     path: str
     content: str
     options: dict[str, str] = field(default_factory=dict)
     size: int = 0
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.name)
 
     @property
     def name(self) -> str:
@@ -34,7 +54,7 @@ class InputFile:
 
     def key(self) -> list[Any]:
         """What determines the documents read from it; not the folder, so a corpus may move."""
-        return [self.kind, self.name, self.content, dict(sorted(self.options.items()))]
+        return [self.kind, self.label, self.content, dict(sorted(self.options.items()))]
 
 
 def check_options(place: str, found: dict[str, str], known: tuple[str, ...]) -> None:
@@ -46,30 +66,53 @@ def check_options(place: str, found: dict[str, str], known: tuple[str, ...]) -> 
 
 @dataclass
 class ReadReport:
-    """The report on one piece of input. skipped: counts by reason. bad: (offset, reason).
+    """The report on one piece of input.
 
-    on_read is told of every number of bytes that is read.
+    documents: how many it gave. skipped: counts by reason of what is not wanted. bad: places and
+    reasons of what should be usable and is not; a place is a unit ("offset", "line", "row") and a
+    number. broken: why the file was not read to its end, or gave nothing. strict: raise UsageError
+    instead of counting what is bad. on_read is told of every number of bytes that is read.
     """
 
+    strict: bool = False
+    documents: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     bad_count: int = 0
-    bad: list[tuple[int, str]] = field(default_factory=list)
+    bad: list[tuple[str, int, str]] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    broken: str | None = None
     on_read: Callable[[int], object] | None = None
+    path: str = ""
 
     def skip(self, reason: str) -> None:
         """Count one record that is not wanted."""
-        self.skipped[reason] += 1
+        self.skipped[reason[:_LONGEST_REASON]] += 1
 
-    def bad_record(self, offset: int, reason: str) -> None:
-        """Count one record that should be usable and is not."""
+    def bad_record(self, unit: str, number: int, reason: str) -> None:
+        """Count one record that should be usable and is not; raises UsageError when strict."""
+        reason = reason[:_LONGEST_REASON]
+        if self.strict:
+            where = f"{self.path}:{number}" if unit == "line" else f"{self.path}:{unit} {number}"
+            raise UsageError(f"{where}: {reason}")
         self.bad_count += 1
+        known = reason in self.reasons or len(self.reasons) < _MOST_REASONS
+        self.reasons[reason if known else "other reasons"] += 1
         if len(self.bad) < MOST_LISTED:
-            self.bad.append((offset, reason))
+            self.bad.append((unit, number, reason))
+
+    def broken_file(self, reason: str) -> None:
+        """Say why the file is not read to its end; raises UsageError when strict."""
+        if self.strict:
+            raise UsageError(f"{self.path}: {reason}")
+        self.broken = reason[:_LONGEST_REASON]
 
     def as_json(self) -> dict[str, Any]:
         """The report as JSON values."""
         return {
+            "documents": self.documents,
             "skipped": dict(sorted(self.skipped.items())),
             "bad_records": self.bad_count,
-            "bad": [{"offset": offset, "reason": reason} for offset, reason in self.bad],
+            "bad": [{unit: number, "reason": reason} for unit, number, reason in self.bad],
+            "reasons": dict(self.reasons.most_common()),
+            "broken": self.broken,
         }

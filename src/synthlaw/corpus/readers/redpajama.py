@@ -17,7 +17,8 @@ are of other hash functions and tokens; near-duplicates are found anew (see minh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,8 +28,18 @@ import pyarrow.parquet as pq
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.streams import file_system, is_remote, open_binary
-from synthlaw.corpus.documents import Document, json_rows
-from synthlaw.corpus.readers.input_file import Digest, InputFile, check_options
+from synthlaw.corpus.documents import Document
+from synthlaw.corpus.readers.input_file import (
+    BadDocumentError,
+    BrokenFileError,
+    Digest,
+    InputFile,
+    ReadReport,
+    check_options,
+)
+from synthlaw.corpus.readers.jsonl import json_rows
+from synthlaw.corpus.readers.unpack import plain_parts
+from synthlaw.corpus.readers.values import clean, plain_fields
 
 OPTIONS = ("snapshot", "language", "bucket")
 LAYOUT = "documents/SNAPSHOT/SHARD/LANGUAGE_BUCKET.json.gz"
@@ -74,7 +85,7 @@ def _piece(root: str, file: str, digest: Digest) -> InputFile:
         size = Path(file).stat().st_size
     base = "/".join(PurePosixPath(file).parts[-3:])
     return InputFile(
-        "redpajama", file, content, {"base": base, **dict.fromkeys(beside, "yes")}, size
+        "redpajama", file, content, {"base": base, **dict.fromkeys(beside, "yes")}, size, base
     )
 
 
@@ -95,29 +106,45 @@ def _beside(file: str, what: str) -> str | None:
     return path if Path(path).exists() else None
 
 
-def read_redpajama(
-    piece: InputFile, on_read: Callable[[int], object] | None = None
-) -> Iterator[Document]:
+def read_redpajama(piece: InputFile, report: ReadReport) -> Iterator[Document]:
     """Documents of one file, with what its signals and duplicates files say of each.
 
-    Raises UsageError when the signals are not those of these documents.
+    A line that is no document, or has no signals where its file has, is bad and counted. Raises
+    BrokenFileError when one of the three files cannot be read on, or the signals are not those of
+    these documents: without them a condition on them would let through what it should not.
     """
     signals = _beside(piece.path, "signals")
-    rows = json_rows(open_binary(signals), signals) if signals else None
     duplicates = _duplicates(_beside(piece.path, "duplicates"))
-    for number, (row, place) in enumerate(json_rows(open_binary(piece.path, on_read), piece.path)):
-        identity = f"{piece.options['base']}/{number}"
-        if not isinstance(row.get("raw_content"), str):
-            raise UsageError(
-                f"{place}: found no string 'raw_content'; expected a document of {LAYOUT}"
-            )
-        fields = {name: value for name, value in row.items() if name != "raw_content"}
-        if rows is not None:
-            fields |= _signals(next(rows, None), identity, str(signals))
-        if duplicates is not None:
-            fields["is_duplicate"] = identity in duplicates
-        text = row["raw_content"].encode("utf-8", "replace").decode("utf-8")
-        yield Document(identity, text, fields)
+    with ExitStack() as stack:
+        stream = stack.enter_context(open_binary(piece.path, report.on_read))
+        joined = None
+        if signals is not None:
+            joined = _Signals(plain_parts(stack.enter_context(open_binary(signals))), signals)
+        for number, (line, row) in enumerate(json_rows(plain_parts(stream), report, _WATCHED)):
+            identity = f"{piece.options['base']}/{number}"
+            if row is None:
+                continue
+            try:
+                fields = {name: value for name, value in row.items() if name != "raw_content"}
+                if joined is not None:
+                    fields |= joined.of(identity)
+                if duplicates is not None:
+                    fields["is_duplicate"] = identity in duplicates
+                yield _document(row, identity, fields)
+            except BadDocumentError as error:
+                report.bad_record("line", line, str(error))
+
+
+_WATCHED = frozenset({"raw_content"})
+
+
+def _document(row: dict[str, Any], identity: str, fields: dict[str, Any]) -> Document:
+    text = row.get("raw_content")
+    if not isinstance(text, str):
+        found = "null" if text is None else type(text).__name__
+        found = found if "raw_content" in row else "nothing"
+        raise BadDocumentError(f"found {found}; expected a string 'raw_content' as in {LAYOUT}")
+    return Document(identity, clean(text), plain_fields(fields))
 
 
 def _duplicates(path: str | None) -> set[str] | None:
@@ -126,21 +153,61 @@ def _duplicates(path: str | None) -> set[str] | None:
     try:
         with open_binary(path) as stream:
             return set(pq.read_table(stream, columns=["doc_id"])["doc_id"].to_pylist())
-    except (pa.ArrowInvalid, KeyError, OSError) as error:
-        raise UsageError(f"{path}: no table with a column 'doc_id' ({error})") from error
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise BrokenFileError(f"{path}: no table with a column 'doc_id' ({error})") from error
 
 
-def _signals(found: tuple[dict[str, Any], str] | None, identity: str, file: str) -> dict[str, Any]:
+class _Signals:
+    """The rows of a signals file, joined with the documents by identity; both ascend."""
+
+    def __init__(self, parts: Iterator[bytes], path: str) -> None:
+        self._rows = json_rows(parts, ReadReport())
+        self._path = path
+        self._held: tuple[int, dict[str, Any]] | None = None
+
+    def of(self, identity: str) -> dict[str, Any]:
+        """Columns of one document. Raises BadDocumentError when there are none.
+
+        Raises BrokenFileError for a file of other documents, or one that cannot be read on.
+        """
+        base, _, number = identity.rpartition("/")
+        held = self._held
+        while held is None or held[0] < int(number):
+            held = self._held = self._next(base)
+            if held is None:
+                raise BadDocumentError("its signals file has no row for it")
+        if held[0] > int(number):
+            raise BadDocumentError("its signals file has no row for it")
+        return _columns(held[1].get("quality_signals"))
+
+    def _next(self, base: str) -> tuple[int, dict[str, Any]] | None:
+        try:
+            line, row = next(self._rows, (0, {}))
+            while row is None:
+                line, row = next(self._rows, (0, {}))
+        except BrokenFileError as error:
+            raise BrokenFileError(f"{self._path}: {error}") from None
+        if not row and not line:
+            return None
+        theirs, _, number = str(row.get("id")).rpartition("/")
+        if theirs != base or not number.isascii() or not number.isdigit():
+            raise BrokenFileError(
+                f"{self._path}:{line}: found the signals of {row.get('id')!r}; expected those of "
+                f"documents of {base}"
+            )
+        return int(number[:18]), row
+
+
+def _columns(signals: Any) -> dict[str, Any]:
     """Columns from one row of a signals file: [[start, end, value], …] by name."""
-    if found is None:
-        raise UsageError(f"{file}: ends before document {identity}; expected a row for each")
-    row, place = found
-    if row.get("id") != identity:
-        raise UsageError(f"{place}: found the signals of {row.get('id')!r}; expected {identity!r}")
-    signals = row.get("quality_signals", {})
-    signals = json.loads(signals) if isinstance(signals, str) else signals
-    columns = {}
-    for name, spans in signals.items():
-        values = [span[2] for span in spans]
-        columns[name] = values if name.startswith("rps_lines_") else (values or [None])[0]
+    try:
+        signals = json.loads(signals) if isinstance(signals, str) else signals
+        columns: dict[str, Any] = {}
+        for name, spans in signals.items():
+            values = [span[2] for span in spans]
+            columns[name] = values if name.startswith("rps_lines_") else (values or [None])[0]
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        raise BadDocumentError(
+            "its signals are not of the form {name: [[start, end, value]]}"
+        ) from None
     return columns

@@ -13,7 +13,8 @@ commit of a hub data set.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -27,6 +28,7 @@ TEXT_ENDINGS = (".txt", ".txt.gz", ".md")
 WARC_ENDINGS = tuple(
     kind + packed for kind in (".warc", ".wet", ".warc.wet") for packed in ("", ".gz", ".zst")
 )
+_FILE_KINDS = ("warc", "text", "documents")
 READABLE = JSONL_ENDINGS + PARQUET_ENDINGS + TEXT_ENDINGS + WARC_ENDINGS
 
 
@@ -52,10 +54,32 @@ def find_input_files(place: str, base: Path, digest: Digest = file_digest) -> li
         return redpajama_pieces(root, options, digest)
     if is_remote(place):
         return _remote_pieces(place)
+    files = find_files(place, base)
+    labels = _labels([str(path) for path in files])
     return [
-        InputFile(_kind(path.name), str(path), digest(path), size=path.stat().st_size)
-        for path in find_files(place, base)
+        InputFile(_kind(path.name), str(path), digest(path), size=path.stat().st_size, label=label)
+        for path, label in zip(files, labels, strict=True)
     ]
+
+
+def _labels(paths: Sequence[str]) -> list[str]:
+    """A name for each path: its last part, and of equal ones as many folders as tell them apart.
+
+    It begins where the paths of equal names part, so it stays when all are moved together.
+    """
+    folders: dict[str, list[list[str]]] = {}
+    for path in paths:
+        *folder, name = path.split("/")
+        folders.setdefault(name, []).append(folder)
+    shared = {name: _shared(found) for name, found in folders.items()}
+    return ["/".join(path.split("/")[shared[path.rpartition("/")[2]] :]) for path in paths]
+
+
+def _shared(folders: list[list[str]]) -> int:
+    """How many folders all have in common from the left."""
+    least = min(map(len, folders))
+    differs = (n for n in range(least) if len({folder[n] for folder in folders}) > 1)
+    return next(differs, least)
 
 
 def _options(rest: str, base: Path) -> tuple[str, dict[str, str]]:
@@ -111,6 +135,7 @@ def _remote_pieces(url: str) -> list[InputFile]:
         else:
             paths = [path]
         names = [p for p in sorted(paths) if _readable(p.rpartition("/")[2])]
+        labels = _labels(names)
         pieces = [
             InputFile(
                 _kind(name),
@@ -118,8 +143,9 @@ def _remote_pieces(url: str) -> list[InputFile]:
                 # An object store names its own version of the bytes (ETag, or size and time).
                 str(system.checksum(name)),
                 size=int(system.info(name).get("size") or 0),
+                label=label,
             )
-            for name in names
+            for name, label in zip(names, labels, strict=True)
         ]
     except (OSError, NotImplementedError) as error:
         raise UsageError(f"{url}: cannot be listed ({type(error).__name__}: {error})") from error
@@ -132,5 +158,13 @@ def all_input_files(
     places: Iterable[str], base: Path, digest: Digest = file_digest
 ) -> Iterator[InputFile]:
     """Pieces of all places in order."""
-    for place in places:
-        yield from find_input_files(place, base, digest)
+    for pieces in told_apart([find_input_files(place, base, digest) for place in places]):
+        yield from pieces
+
+
+def told_apart(found: Sequence[Sequence[InputFile]]) -> list[list[InputFile]]:
+    """The pieces of several places, with labels that tell all their files apart."""
+    files = {p.path: p.label for pieces in found for p in pieces if p.kind in _FILE_KINDS}
+    if len(set(files.values())) < len(files):
+        files = dict(zip(files, _labels(list(files)), strict=True))
+    return [[replace(p, label=files.get(p.path, p.label)) for p in pieces] for pieces in found]

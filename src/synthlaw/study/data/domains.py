@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import atomic_folder, read_json
+from synthlaw.common.files import atomic_folder
 from synthlaw.common.parts import Dataset, map_parts, parts_of
 from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.corpus.parquet import BETWEEN, PartWriter
@@ -23,10 +23,11 @@ from synthlaw.corpus.sampling import choose
 from synthlaw.corpus.settings import Settings
 from synthlaw.corpus.stages import Only
 from synthlaw.evaluation.conventions import prefix
-from synthlaw.evaluation.domains import PILE_DOMAINS, of_other_domains
+from synthlaw.evaluation.domains import PILE_DOMAINS
 from synthlaw.study.data.natural import (
     CORPUS_VERSION,
     documents_of,
+    found_corpus,
     held_out_of,
     inputs_of,
     pieces_of,
@@ -61,30 +62,34 @@ def make_domain(space: Workspace, name: str, corpus: Artifact) -> Artifact:
     if name in PILE_DOMAINS:
         inputs["pile_set"] = PILE_DOMAINS[name]
     label, key = f"domain-{name}", store.key("corpus", CORPUS_VERSION, inputs)
-    found = store.find("corpus", label, key)
+    place = f"evaluation.domains.{name}"
+    found = (
+        store.find("corpus", label, key)
+        if source is None
+        else found_corpus(space, place, label, key)
+    )
     if found is not None:
         return found
-    documents = held_out_of(corpus) if source is None else _prepared(space, name, key)
+    work = None if source is None else _prepared(space, name, place, key)
+    documents = held_out_of(corpus) if work is None else Dataset(work / TRAINING_FOLDER)
     if not documents.documents:
-        raise UsageError(f"evaluation.domains.{name}: no usable document was found")
+        raise UsageError(f"{place}: no usable document was found")
     with store.making("corpus", label, key) as aside:
+        if work is not None:
+            shutil.copyfile(work / COUNTS, aside / COUNTS)
         choose(documents, study.evaluation.documents, study.seed, aside / TRAINING_FOLDER)
     shutil.rmtree(store.work("corpus", label, key), ignore_errors=True)
     return store.require("corpus", label, key)
 
 
-def _prepared(space: Workspace, name: str, key: str) -> Dataset:
-    """All usable documents of a domain that has a place, each once."""
+def _prepared(space: Workspace, name: str, place: str, key: str) -> Path:
+    """The corpus of all usable documents of a domain that has a place, each once."""
     source = space.study.evaluation.domains[name]
     pile_set = PILE_DOMAINS.get(name)
     only = Only("meta.pile_set_name", pile_set) if pile_set else None
     files = Source(pieces_of(space, source, name), source.documents, only)
     settings = Settings(dedup=("exact",), annotate=False, seed=space.study.seed)
-    work, _ = prepared(space, f"domain-{name}", key, [files], settings)
-    others = read_json(work / COUNTS).get("others", [{}])[0]
-    if others and not Dataset(work / TRAINING_FOLDER).documents:
-        raise UsageError(of_other_domains(name, others))
-    return Dataset(work / TRAINING_FOLDER)
+    return prepared(space, place, f"domain-{name}", key, [files], settings)[0]
 
 
 def make_domain_tokens(
@@ -127,7 +132,7 @@ def make_domain_tokens(
         InputFile("documents", str((work / CUT / p.name).resolve()), p.sha256, size=p.bytes)
         for p in parts
     ]
-    write_dataset(work, files, tokenizer, space.executor)
+    write_dataset(work, files, tokenizer, space.executor, strict=True)
     for kind in ("bytes", "words"):
         counts = [np.load(work / CUT / task["name"] / f"{kind}.npy") for task in tasks]
         np.save(work / f"{kind}.npy", np.concatenate(counts))

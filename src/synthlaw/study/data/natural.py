@@ -5,16 +5,19 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.common.parts import Dataset
+from synthlaw.common.progress import say
 from synthlaw.corpus.pipeline import COUNTS, HELD_OUT_FOLDER, TRAINING_FOLDER, Source
 from synthlaw.corpus.pipeline import make_corpus as prepare_corpus
+from synthlaw.corpus.readers.faults import fault_lines, require_whole
 from synthlaw.corpus.readers.input_file import InputFile
-from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.readers.sources import find_input_files, told_apart
 from synthlaw.corpus.sampling import sampled_texts
 from synthlaw.corpus.settings import Settings
 from synthlaw.evaluation.domains import own_pieces
@@ -24,7 +27,7 @@ from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import BPE_BYTES, Sample, Tokenizer, is_named, train_bpe
 from synthlaw.tokens.writing import write_dataset
 
-CORPUS_VERSION = 3
+CORPUS_VERSION = 4
 TOKENIZER_VERSION = 2
 TOKENS_VERSION = 3
 
@@ -92,40 +95,72 @@ def inputs_of(space: Workspace, source: TextSource, domain: str | None = None) -
 def make_corpus(space: Workspace) -> Artifact:
     """The natural documents: datasets documents/ and held_out/, counts.json and its company.
 
-    Raises UsageError when no usable document is left.
+    Raises UsageError when no usable document is left to train on.
     """
     study, store = space.study, space.store
+    sources = _natural_sources(space)
     inputs = {
-        "sources": [inputs_of(space, source) for source in study.natural],
-        "corpus": study.corpus.model_dump(),
+        "sources": [[[file.key() for file in s.files], s.documents] for s in sources],
+        "corpus": study.corpus.model_dump(exclude={"strict"}),
         "seed": study.seed,
     }
     key = store.key("corpus", CORPUS_VERSION, inputs)
-    found = store.find("corpus", NATURAL, key)
+    found = found_corpus(space, NATURAL, NATURAL, key)
     if found is not None:
         return found
     options = study.corpus.model_dump(exclude={"decontaminate", "ngram"})
-    sources = [Source(pieces_of(space, source), source.documents) for source in study.natural]
     settings = Settings(**options, seed=study.seed)
-    work, seconds = prepared(space, NATURAL, key, sources, settings)
+    work, seconds = prepared(space, NATURAL, NATURAL, key, sources, settings)
     counts = read_json(work / COUNTS)
     if not counts["documents"]:
-        why = "; ".join(f"{count} with {reason}" for reason, count in counts["left_out"].items())
         shutil.rmtree(work)
         raise UsageError(
-            f"natural: no usable document was found ({why or 'the files are empty'}); expected "
-            "documents with a 'text' of at least 20 words"
+            f"natural: all usable documents, {counts['held_out']:,}, are held out; expected some "
+            "to train on: give more text, or a smaller corpus.held_out"
         )
     return store.adopt("corpus", NATURAL, key, seconds)
 
 
+def _natural_sources(space: Workspace) -> list[Source]:
+    """The natural sources, with files of equal names told apart."""
+    found = told_apart([pieces_of(space, source) for source in space.study.natural])
+    return [
+        Source(pieces, source.documents)
+        for pieces, source in zip(found, space.study.natural, strict=True)
+    ]
+
+
+def found_corpus(space: Workspace, place: str, name: str, key: str) -> Artifact | None:
+    """The corpus of text that the study file names at `place`, if it was made before.
+
+    Raises UsageError when the study is strict and not all of that text could be read.
+    """
+    found = space.store.find("corpus", name, key)
+    if found is not None and space.study.corpus.strict:
+        try:
+            require_whole(corpus_counts(found))
+        except UsageError as error:
+            raise UsageError(f"{place}: {error}") from None
+    return found
+
+
 def prepared(
-    space: Workspace, name: str, key: str, sources: Sequence[Source], settings: Settings
+    space: Workspace, place: str, name: str, key: str, sources: Sequence[Source], settings: Settings
 ) -> tuple[Path, float]:
-    """A corpus in the work folder of (corpus, name, key), and the seconds that it took."""
+    """A corpus in the work folder of (corpus, name, key), and the seconds that it took.
+
+    place: in the study file, named in errors and where it is said what could not be read.
+    Raises UsageError when no document is left, or something cannot be read and the study is strict.
+    """
     started = time.monotonic()
     work = space.store.work("corpus", name, key)
-    prepare_corpus(sources, settings, work, space.executor)
+    settings = replace(settings, strict=space.study.corpus.strict)
+    try:
+        counts = prepare_corpus(sources, settings, work, space.executor)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
+    for line in fault_lines(counts):
+        say(f"{place}: {line}")
     for lock in work.glob(".lock*"):
         lock.unlink()
     return work, time.monotonic() - started
@@ -188,7 +223,7 @@ def make_tokens(space: Workspace, name: str, documents: Dataset, tokenizer: Toke
         started = time.monotonic()
         # Written where it is resumed: a large source takes hours.
         work = store.work("tokens", name, key)
-        write_dataset(work, files_of(documents), tokenizer, space.executor)
+        write_dataset(work, files_of(documents), tokenizer, space.executor, strict=True)
         found = store.adopt("tokens", name, key, time.monotonic() - started)
     return found
 
@@ -198,6 +233,7 @@ def files_of(documents: Dataset) -> list[InputFile]:
     return [
         InputFile("documents", str(path.resolve()), part.sha256, size=part.bytes)
         for path, part in zip(documents.paths, documents.parts, strict=True)
+        if part.documents
     ]
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.conditions import Condition
+from synthlaw.corpus.settings import known_language
 from synthlaw.study.spec.fields import Part
 from synthlaw.tokens.tokenizer import is_named
 
@@ -46,7 +47,16 @@ class Corpus(Part):
     decontaminate: Literal["off", "report", "remove"] = Field(
         "report", description="natural documents that overlap with an evaluation domain"
     )
+    strict: bool = Field(False, description="end at the first record that cannot be read")
     ngram: int = Field(13, gt=0, description="shared words in a row that make an overlap")
+
+    @field_validator("language")
+    @classmethod
+    def _a_language(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else known_language(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
 
     @field_validator("keep")
     @classmethod
