@@ -179,8 +179,8 @@ def _read(run: _Run, out: Path) -> None:
     with meter("reading", total, "bytes", done=done) as bar:
         run_tasks(tasks, run.workers, bar)
     reports = [stages.stage_report(run.read_folder(n)) for n in range(len(run.pieces))]
-    paths = [piece.path for piece in run.pieces]
-    faults = faults_of(zip(paths, reports, strict=True))
+    names = [piece.shown for piece in run.pieces]
+    faults = faults_of(zip(names, reports, strict=True))
     _write_bad_records(run, out / BAD_RECORDS)
     if run.settings.strict:
         require_whole(faults)
@@ -396,7 +396,7 @@ def _write_bad_records(run: _Run, path: Path) -> None:
             report = stages.stage_report(run.read_folder(number))
             broken = [{"broken": True, "reason": report["broken"]}] if report["broken"] else []
             for bad in [*report["bad"], *broken]:
-                stream.write(json.dumps({"file": piece.path, **bad}, ensure_ascii=False) + "\n")
+                stream.write(json.dumps({"file": piece.shown, **bad}, ensure_ascii=False) + "\n")
 
 
 def _write_contamination(run: _Run, path: Path) -> None:

@@ -33,7 +33,7 @@ def read_pieces(
     for piece in pieces:
         report = ReadReport(strict=strict, on_read=on_read)
         yield from read_input(piece, report)
-        reports.append((piece.path, report.as_json()))
+        reports.append((piece.shown, report.as_json()))
     faults = faults_of(reports)
     require_documents(faults)
     for line in fault_lines(faults):
@@ -50,7 +50,7 @@ def read_input(
     UsageError also when a remote file cannot be reached.
     """
     report = ReadReport(strict=True) if report is None else report
-    report.path = piece.path
+    report.path = piece.shown
     try:
         for document in _documents(piece, report, extractor):
             report.documents += 1
