@@ -96,6 +96,23 @@ def test_a_hub_data_set_is_streamed_file_by_file(tmp_path: Path) -> None:
         read(f"hub:{tmp_path}", tmp_path)
 
 
+def test_a_broken_file_of_a_hub_data_set_costs_itself(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    far = pa.array([2**58], pa.timestamp("us"))
+    for name in "abc":
+        pq.write_table(pa.table({"text": [name], "when": far}), tmp_path / f"train-{name}.parquet")
+    (tmp_path / "train-b.parquet").write_bytes(b"PAR1 cut")
+    reports = []
+    texts = []
+    for piece in find_input_files(f"hub:{tmp_path}", tmp_path):
+        reports.append(ReadReport())
+        for document in read_input(piece, reports[-1]):
+            texts.append(document.text)
+            assert document.fields == {"when": "11103-08-29T17:22:31.711744"}
+    assert texts == ["a", "c"]
+    assert [report.broken is None for report in reports] == [True, False, True]
+
+
 def redpajama(root: Path) -> None:
     """Two files of one snapshot: a head with signals and duplicates, a tail without."""
     for bucket in ("head", "tail"):

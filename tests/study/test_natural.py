@@ -67,6 +67,37 @@ def test_a_study_reads_a_crawl_and_chooses_from_it(sandbox: Sandbox) -> None:
     assert not list(sandbox.out.glob("work/corpus/*"))
 
 
+def test_broken_files_of_a_study_cost_themselves_unless_it_is_strict(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(5)
+    folder = sandbox.folder / "shards"
+    folder.mkdir()
+    rows = [json.dumps({"text": prose(rng), "language": "English"}) + "\n" for _ in range(40)]
+    for name, part in (("a", rows[:20]), ("b", rows[20:])):
+        (folder / name).mkdir()
+        (folder / name / "x.jsonl").write_text("".join(part) + '{"text": null}\n')
+    (folder / "torn.jsonl.gz").write_bytes(b"<Error>NoSuchKey</Error>")
+    (folder / "empty.jsonl").write_bytes(b"")
+    sandbox.value["natural"] = {"path": "shards"}
+    sandbox.value["corpus"] = {"held_out": 0.1, "language": "eng_Latn"}
+    run(sandbox)
+    counts = corpus(sandbox)
+    assert (counts["read"], counts["bad_records"]) == (40, 3)
+    assert [found["reason"] for found in counts["broken_files"]] == ["empty: found nothing in it"]
+    (training,) = sandbox.out.glob("artifacts/corpus/natural-*/documents")
+    names = [document.id for document in read_dataset(Dataset(training))]
+    assert len(set(names)) == len(names)
+    assert {name.split(":")[0] for name in names} == {"a/x.jsonl", "b/x.jsonl"}
+    assert "natural: broken: 1 files" in " ".join(capsys.readouterr().err.split())
+    sandbox.value["corpus"]["strict"] = True
+    with pytest.raises(UsageError, match="empty: found nothing in it"):
+        run(sandbox)
+    sandbox.value["corpus"] = {"language": "gibberish"}
+    with pytest.raises(UsageError, match="'gibberish', which is no language"):
+        run(sandbox)
+
+
 @pytest.mark.parametrize("mode", ["report", "remove"])
 def test_overlaps_with_a_domain_are_found_in_every_source(sandbox: Sandbox, mode: str) -> None:
     natural = sandbox.folder / "natural.jsonl"

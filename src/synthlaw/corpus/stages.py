@@ -144,7 +144,7 @@ class _Source:
                     yield document
                 faults.append(faults_of(report))
                 for row in _bad_rows(report):
-                    bad.write(json.dumps({"file": file.path, **row}, ensure_ascii=False) + "\n")
+                    bad.write(json.dumps({"file": report.path, **row}, ensure_ascii=False) + "\n")
         self.report = {
             "types": types.as_json(),
             "faults": sum_faults(faults),

@@ -22,7 +22,9 @@ from synthlaw.corpus.readers.input_file import (
     ReadReport,
     check_options,
 )
+from synthlaw.corpus.readers.table import rows_of
 
+_BATCH_ROWS = 256
 OPTIONS = ("config", "split", "column", "revision")
 
 
@@ -88,7 +90,7 @@ def read_hub(piece: InputFile, report: ReadReport) -> Iterator[Document]:
     number, _, shards = piece.options["part"].partition("/")
     column = piece.options["column"]
     part = _load(piece.path, piece.options).shard(num_shards=int(shards), index=int(number))
-    for place, row in enumerate(_rows(part), start=1):
+    for place, row in enumerate(_rows(part, column), start=1):
         if column not in row:
             raise UsageError(
                 f"hub:{piece.path}: found columns {', '.join(row)}; expected '{column}' "
@@ -105,15 +107,19 @@ def read_hub(piece: InputFile, report: ReadReport) -> Iterator[Document]:
         yield document
 
 
-def _rows(part: Any) -> Iterator[dict[str, Any]]:
-    """Rows of a streamed part; whatever its many readers raise on a broken file is one error."""
+def _rows(part: Any, column: str) -> Iterator[dict[str, Any]]:
+    """Rows of a streamed part; whatever its many readers raise on a broken file is one error.
+
+    They come as Arrow tables: Python has no form for some values of columns that nobody needs.
+    """
     try:
-        yield from part
-    except (ImportError, KeyboardInterrupt, GeneratorExit):
+        for table in part.with_format("arrow").iter(batch_size=_BATCH_ROWS):
+            for batch in table.to_batches():
+                yield from rows_of(batch, [column])
+    except (ImportError, GeneratorExit):
         raise
     except ConnectionError as error:
         raise UsageError(f"the hub cannot be reached ({error})") from error
     except Exception as error:
-        raise BrokenFileError(
-            f"cannot be read to its end ({type(error).__name__}: {error})".split("\n")[0]
-        ) from error
+        why = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0]
+        raise BrokenFileError(f"cannot be read to its end ({why})") from error

@@ -52,6 +52,12 @@ class InputFile:
         """The last part of its path."""
         return self.path.rstrip("/").rpartition("/")[2]
 
+    @property
+    def shown(self) -> str:
+        """What people know it by: its path, and which part of it if it is one of several."""
+        part = self.options.get("part")
+        return self.path if part is None else f"{self.path} (part {part}, from 0)"
+
     def key(self) -> list[Any]:
         """What determines the documents read from it; not the folder, so a corpus may move."""
         return [self.kind, self.label, self.content, dict(sorted(self.options.items()))]

@@ -50,7 +50,7 @@ def read_input(
     UsageError also when a remote file cannot be reached.
     """
     report = ReadReport(strict=True) if report is None else report
-    report.path = piece.path
+    report.path = piece.shown
     try:
         for document in _documents(piece, report, extractor):
             report.documents += 1

@@ -93,7 +93,7 @@ class _Group:
             batch_size=self._size, row_groups=[self._place], columns=columns, use_threads=False
         ):
             skipped = max(0, self.done - place)
-            for row in _rows_of(batch.slice(min(skipped, batch.num_rows)), self._least):
+            for row in rows_of(batch.slice(min(skipped, batch.num_rows)), self._least):
                 yield self.done, row
                 self.done += 1
             place += batch.num_rows
@@ -103,7 +103,7 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0][:200]
 
 
-def _rows_of(batch: pa.RecordBatch, raw: list[str]) -> Iterator[dict[str, Any]]:
+def rows_of(batch: pa.RecordBatch, raw: list[str]) -> Iterator[dict[str, Any]]:
     """The rows of a batch. raw: columns whose broken text is given as bytes."""
     columns = [
         values_of(batch.column(n), keep_bytes=name in raw)
