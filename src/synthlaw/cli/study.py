@@ -88,11 +88,17 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
     from synthlaw.study.data.natural import missing_inputs
     from synthlaw.study.load import load_study
     from synthlaw.study.plan import plan_lines, plan_study
+    from synthlaw.study.precision import precision_request
+    from synthlaw.training.precision import PrecisionRecord, settle_here
 
     wanted = load_study(study)
     # A plan may be made where the text is not; that it is not here is said, not refused.
     missing = missing_inputs(wanted, study.resolve().parent)
-    found = {**plan_study(wanted, out), "missing": missing}
+    request = precision_request(wanted)
+    precision = PrecisionRecord.read(out) if out else None
+    if precision is None or request.asked not in ("auto", precision.dtype):
+        precision = settle_here(request)
+    found = {**plan_study(wanted, out, precision), "missing": missing}
     answer(found, [*plan_lines(found), *(f"not here      {said}" for said in missing)], as_json)
 
 

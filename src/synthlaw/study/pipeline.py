@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from synthlaw.common.errors import UsageError
@@ -37,6 +38,7 @@ from synthlaw.study.data.synthetic import Synthetic, check_recipes, make_synthet
 from synthlaw.study.grid import Run, runs_of, tokens_needed
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
+from synthlaw.study.precision import settled_study
 from synthlaw.study.results.answer import make_answer
 from synthlaw.study.results.generation import note_speeds, write_generation
 from synthlaw.study.results.page import make_page
@@ -117,11 +119,17 @@ def run_study(
         # Memory that happens to be free is no fact of the study: the same study, the same file.
         plan = {name: part for name, part in plan_study(study).items() if name != "memory"}
         write_json(out / "plan.json", plan)
-        page = _run_stages(space, name, executor, STAGES.index(until))
+        last = STAGES.index(until)
+        runner = _executor(space, executor)
+        if last >= STAGES.index("training"):
+            local = executor == "local"
+            ask = partial(runner.settle, root=out)
+            space.study = settled_study(study, out, ask, local=local)
+        page = _run_stages(space, name, runner, last)
     return Outcome(space.store.made, len(space.store.kept), page)
 
 
-def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path | None:
+def _run_stages(space: Workspace, name: str, executor: Executor, last: int) -> Path | None:
     try:
         data = _natural(space)
         runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
@@ -139,7 +147,7 @@ def _run_stages(space: Workspace, name: str, executor: str, last: int) -> Path |
         return None
     tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.path.resolve())
     with space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"):
-        space.store.made += train_and_score(space, runs, tasks, _executor(space, executor))
+        space.store.made += train_and_score(space, runs, tasks, executor)
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
     write_runs(space, finished, synthetic.engine.label)

@@ -1,16 +1,31 @@
-"""Where to compute and in which precision: asked of the machine, never assumed."""
+"""Where to compute, and what the device is good at: asked of the machine, never assumed."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal
 
 import torch
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.machine import ISA_LIMITS
+from synthlaw.training.precision import Precision
 
-Precision = Literal["bf16", "fp32"]
+_BF16_FLAGS = {"avx512_bf16": "AVX512_BF16", "amx_bf16": "AMX", "sve_bf16": "SVE", "bf16": "NEON"}
+"""Instructions that multiply bf16, by the names of torch's `cpu.get_capabilities`; the first of
+these that a processor has names what it does."""
+
+_ONEDNN_BELOW_BF16 = {
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+}
+"""Values of ONEDNN_MAX_CPU_ISA under which oneDNN emulates bf16 products."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,16 +51,42 @@ def autocast(device: torch.device, dtype: Precision) -> AbstractContextManager[o
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def bf16_is_fast(device: torch.device | None = None) -> bool:
-    """Whether bf16 products run on instructions of their own here.
+def bf16_instructions(device: torch.device) -> str:
+    """The instructions that multiply bf16 on `device`; empty where such products are emulated.
 
-    A CPU without avx512_bf16 or amx emulates them, slower than fp32.
+    A CPU that the environment holds down (ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA) has what is
+    left to it.
     """
-    device = device or choose_device("auto")
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return f"CUDA {torch.cuda.get_device_name(device)}" if native else ""
+    if device.type != "cpu" or _held_below_bf16():
+        return ""
+    has = torch.cpu.get_capabilities()
+    return next((name for flag, name in _BF16_FLAGS.items() if has.get(flag)), "")
+
+
+def _held_below_bf16() -> bool:
+    """Whether the environment keeps the instructions for bf16 from an x86 processor's products."""
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
+    if limit.upper() in _ONEDNN_BELOW_BF16:
+        return True
+    x86 = torch.cpu.get_capabilities().get("architecture") == "x86_64"
+    return x86 and torch.backends.cpu.get_cpu_capability() in {"DEFAULT", "NO AVX", "AVX2"}
+
+
+def instruction_sets() -> dict[str, str]:
+    """What each part that multiplies on this CPU may use: for records and checks.
+
+    torch: kernels of its own. bf16: see `bf16_instructions`. limits: variables of the environment
+    that hold a library down; MKL, which multiplies fp32 on x86, obeys its own alone.
+    """
+    limits = [f"{name}={os.environ[name]}" for name in ISA_LIMITS if os.environ.get(name)]
+    return {
+        "torch": torch.backends.cpu.get_cpu_capability(),
+        "bf16": bf16_instructions(torch.device("cpu")) or "emulated",
+        "limits": " ".join(limits) or "none",
+    }
 
 
 @contextmanager

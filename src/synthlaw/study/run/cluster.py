@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.errors import MissingExtraError
+from synthlaw.common.errors import MissingExtraError, SynthlawError
 from synthlaw.study.run.execute import execute
 from synthlaw.study.run.local import Failure, OnDone, OnProgress
 from synthlaw.study.run.task import RunTask
+from synthlaw.training.precision import PrecisionRecord, PrecisionRequest, settle_json
 
 POLL_SECONDS = 1.0
 
@@ -37,30 +39,43 @@ class RayExecutor:
         except ImportError:
             raise MissingExtraError("ray", "ray", "the executor 'ray'") from None
         self._ray: Any = ray
-        self._threads, self._gpus = threads, gpus
+        self._needs = {"num_cpus": threads * (gpus or 1), "num_gpus": gpus or 0}
 
     def run(
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
     ) -> list[Failure]:
         """See `executors.Executor.run`; the largest tasks are queued first."""
         ray = self._ray
-        began_here = not ray.is_initialized()
-        if began_here:
-            ray.init(log_to_driver=False, include_dashboard=False)
-        needs = {"num_cpus": self._threads * (self._gpus or 1), "num_gpus": self._gpus or 0}
-        remote = ray.remote(**needs, max_retries=2)(execute_json)
         failures: list[Failure] = []
-        try:
+        with self._session():
+            remote = ray.remote(**self._needs, max_retries=2)(execute_json)
             ordered = sorted(tasks, key=lambda task: -task.flops)
             waiting = {remote.remote(task.model_dump_json()): task for task in ordered}
             while waiting:
                 ready, _ = ray.wait(list(waiting), num_returns=1)
                 task = waiting.pop(ready[0])
                 _settle(task, partial(ray.get, ready[0]), on_progress, on_done, failures)
+        return failures
+
+    def settle(self, request: PrecisionRequest, root: Path) -> PrecisionRecord:
+        """See `Executor.settle`."""
+        ray = self._ray
+        with self._session():
+            remote = ray.remote(**self._needs, max_retries=2)(settle_json)
+            made = remote.remote(request.model_dump_json())
+            return _settled(partial(ray.get, made))
+
+    @contextmanager
+    def _session(self) -> Iterator[None]:
+        """A connection to the cluster, ended if it was made for this."""
+        began_here = not self._ray.is_initialized()
+        if began_here:
+            self._ray.init(log_to_driver=False, include_dashboard=False)
+        try:
+            yield
         finally:
             if began_here:
-                ray.shutdown()
-        return failures
+                self._ray.shutdown()
 
 
 class SlurmExecutor:
@@ -107,6 +122,11 @@ class SlurmExecutor:
                 job.cancel()
         return failures
 
+    def settle(self, request: PrecisionRequest, root: Path) -> PrecisionRecord:
+        """See `Executor.settle`."""
+        job = self._executor(root).submit(settle_json, request.model_dump_json())
+        return _settled(job.result)
+
     def _executor(self, root: Path) -> Any:
         executor = self._submitit.AutoExecutor(folder=root / "slurm", cluster=self._cluster)
         if self._cluster == "slurm":
@@ -132,6 +152,14 @@ def _settle(
         return
     on_progress(task.flops)
     on_done(task, made)
+
+
+def _settled(result: Callable[[], str]) -> PrecisionRecord:
+    """What a worker's machine settled. Raises SynthlawError when it could not."""
+    try:
+        return PrecisionRecord.model_validate_json(result())
+    except Exception as error:
+        raise SynthlawError(f"precision: no worker could settle it: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -13,10 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from synthlaw.common.errors import UsageError
 from synthlaw.study.run.task import RunTask
+from synthlaw.training.precision import PrecisionRecord, PrecisionRequest, settle_here
 
 SAVE_SECONDS = 20.0
 """What interrupted workers are given to finish a step and save."""
@@ -40,6 +42,13 @@ class Executor(Protocol):
         self, tasks: Iterable[RunTask], on_progress: OnProgress, on_done: OnDone
     ) -> list[Failure]:
         """Execute every task. `on_progress` is given FLOPs as they are spent."""
+        ...
+
+    def settle(self, request: PrecisionRequest, root: Path) -> PrecisionRecord:
+        """`settle_precision` on a machine that tasks of the study in `root` are executed on.
+
+        Raises SynthlawError when none can be asked.
+        """
         ...
 
 
@@ -141,6 +150,10 @@ class LocalExecutor:
         finally:
             _end(worker.process for worker in live)
         return failures
+
+    def settle(self, request: PrecisionRequest, root: Path) -> PrecisionRecord:
+        """See `Executor.settle`."""
+        return settle_here(request)
 
     def _start(
         self, events: queue.Queue[tuple[_Worker, dict[str, Any] | None]], slot: int
