@@ -17,8 +17,7 @@ from synthlaw.common.progress import say
 
 if TYPE_CHECKING:  # loaded when a command needs it
     from synthlaw.training.config import StableDecay
-    from synthlaw.training.device import Precision
-    from synthlaw.training.precision import PrecisionRequest
+    from synthlaw.training.precision import Precision, PrecisionRequest
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -86,9 +86,18 @@ class PrecisionRecord(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """The record in `folder`, None where there is none."""
+        """The record in `folder`, None where there is none. Raises UsageError for a damaged one."""
         path = folder / PRECISION_FILE
-        return cls.model_validate(read_json(path)) if path.exists() else None
+        try:
+            return cls.model_validate(read_json(path))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            said = " ".join(str(error).split())
+            raise UsageError(
+                f"{path}: is no record of a precision ({said}); restore it, or remove it to settle "
+                "the precision again"
+            ) from None
 
     def write(self, folder: Path) -> None:
         """Leave the record in `folder`."""

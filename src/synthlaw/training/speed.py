@@ -9,7 +9,7 @@ from functools import cache
 import torch
 
 from synthlaw.training.config import TrainingConfig
-from synthlaw.training.device import Precision
+from synthlaw.training.precision import Precision
 from synthlaw.training.presets import flops_per_token
 
 SQUARE = {"cpu": 1024, "cuda": 8192}
