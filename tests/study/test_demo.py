@@ -85,7 +85,7 @@ def test_less_is_offered_where_the_machine_is_slow(
     speeds: Speeds, offered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "measure_speeds", lambda text: speeds)
-    monkeypatch.setattr("synthlaw.study.run.local.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("synthlaw.study.run.local.usable_cores", lambda: 2)
     said = " ".join(time_lines())
     assert "this will take about" in said
     assert ("demo --quick" in said) == offered

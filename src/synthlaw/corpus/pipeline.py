@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import ASIDE, atomic_folder, read_json, write_json
+from synthlaw.common.machine import usable_cores
 from synthlaw.common.ngrams import NgramIndex
 from synthlaw.common.progress import meter
 from synthlaw.corpus import stages
@@ -131,7 +132,7 @@ def make_corpus(
     with _locked(out):
         if (out / COUNTS).exists() and read_json(out / COUNTS).get("key") == key:
             return dict(read_json(out / COUNTS))
-        workers = workers or len(os.sched_getaffinity(0))
+        workers = workers or usable_cores()
         run = _Run(sources, settings, out / "work" / key[:16], workers)
         run.work.mkdir(parents=True, exist_ok=True)
         if index is not None:

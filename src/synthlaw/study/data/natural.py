@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
+from synthlaw.common.machine import usable_cores
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.corpus.parquet import join_tables
@@ -186,7 +186,7 @@ def make_tokens(
         started = time.monotonic()
         # Written where it is resumed: a large source takes hours.
         work = store.work("tokens", name, key)
-        write_dataset(work, texts, tokenizer, made_from=inputs, workers=os.cpu_count() or 1)
+        write_dataset(work, texts, tokenizer, made_from=inputs, workers=usable_cores())
         found = store.adopt("tokens", name, key, time.monotonic() - started)
     return found
 

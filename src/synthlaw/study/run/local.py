@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.machine import usable_cores
 from synthlaw.study.run.task import RunTask
 from synthlaw.training.precision import PrecisionRecord, PrecisionRequest, settle_here
 
@@ -82,7 +83,7 @@ class _Worker:
 
 def default_workers(workers: int | None, threads: int) -> int:
     """How many runs at once: as asked, else as many as the cores carry."""
-    return workers or max(1, (os.cpu_count() or 1) // threads)
+    return workers or max(1, usable_cores() // threads)
 
 
 def visible_gpus() -> list[str]:
