@@ -138,6 +138,7 @@ def test_a_processor_that_is_held_down_has_no_bf16(name: str, value: str) -> Non
         ({"architecture": "aarch64", "neon": True, "bf16": False}, ""),
         ({"architecture": "x86_64", "avx512_f": True, "amx_bf16": True}, "AMX"),
         ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": True}, "AVX512_BF16"),
+        ({"architecture": "x86_64", "avx512_bf16": True, "amx_bf16": True}, "AMX"),
         ({"architecture": "x86_64", "avx512_f": True, "amx_tile": True}, ""),
         ({"architecture": "x86_64", "avx2": True}, ""),
         ({}, ""),
