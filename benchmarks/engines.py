@@ -21,7 +21,6 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Request, Sampling
 from synthlaw.generate.engines.openvino import EmbeddedEngine
-from synthlaw.generate.engines.openvino_job import Job
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.runner import generate_shard
 
@@ -38,19 +37,14 @@ def sources(count: int) -> list[Document]:
 
 def raw_batch(engine: EmbeddedEngine, requests: list[Request]) -> int:
     """Tokens of the pipeline given all requests at once, nothing of ours between."""
-    pipeline = engine._pipeline
+    model = engine._model
+    assert model is not None
     handles = []
     for request in requests:
-        job = Job(
-            engine._chat.encode_chat(request.messages()),
-            request.sampling,
-            request.seed,
-            None,  # type: ignore[arg-type]
-            None,  # type: ignore[arg-type]
-        )
-        handles.append(engine._start(job.ids, engine._config(job))[1])
-    while pipeline.has_non_finished_requests():
-        pipeline.step()
+        ids = model.chat.encode_chat(request.messages())
+        handles.append(model.start(ids, model.config(request.sampling, request.seed)))
+    while model.pipeline.has_non_finished_requests():
+        model.pipeline.step()
     return sum(len(handle.read_all()[0].generated_ids) for handle in handles)
 
 
@@ -80,7 +74,8 @@ def embedded(documents: int, tokens: int, rounds: int) -> dict[str, Any]:
     engine = EmbeddedEngine()
     docs = sources(documents)
     generate_shard(recipe, docs[:2], engine, Sampling(max_tokens=4), 1)
-    timed = engine._pipeline = _Timed(engine._pipeline)
+    assert engine._model is not None
+    timed = engine._model.pipeline = _Timed(engine._model.pipeline)
     requests: list[Request] = []
     total = {name: [0.0, 0.0, 0.0] for name in ("ours", "raw")}
     outside, found = 0.0, []

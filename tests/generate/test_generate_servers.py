@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.corpus.documents import Document
+from synthlaw.generate.engines.address import server_address
 from synthlaw.generate.engines.base import Completion, Request, RequestFailedError, Sampling
-from synthlaw.generate.engines.openai import OpenAIEngine, server_url
+from synthlaw.generate.engines.openai import OpenAIEngine
 from synthlaw.generate.engines.registry import make_engine
 from synthlaw.generate.engines.retries import RetryPolicy
-from synthlaw.generate.engines.vllm import VLLMEngine
 from synthlaw.generate.recipe import load_recipe
 from synthlaw.generate.runner import generate_shard
 
@@ -71,20 +70,27 @@ def test_prompts_arrive_as_the_template_around_the_document(server: FaultServer)
             assert made.fields["prompt"] == step.fill(values)
 
 
-def test_sampling_is_sent_and_extensions_only_when_asked_for(server: FaultServer) -> None:
+def test_every_sampling_value_is_sent_so_that_no_default_of_the_server_takes_its_place(
+    server: FaultServer,
+) -> None:
     ask(engine_for(server), "a")
-    ask(engine_for(server), "b", sampling=Sampling(0.2, 0.9, 40, 1.1, 300))
-    plain, tuned = server.received
-    papers = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 2048, "seed": 1}
-    assert papers.items() <= plain.items()
-    assert "top_k" not in plain
-    assert {"top_k": 40, "repetition_penalty": 1.1, "max_tokens": 300}.items() <= tuned.items()
+    ask(engine_for(server), "b", sampling=Sampling(0.2, 0.9, 40, 1.1, 300, 0.5))
+    plain, tuned = (r for r in server.received)
+    papers = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 2048, "seed": 1, "top_k": 0}
+    off = {"min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}
+    off |= {"frequency_penalty": 0.0, "presence_penalty": 0.0}
+    assert (papers | off).items() <= plain.items()
+    asked = {"top_k": 40, "repetition_penalty": 1.1, "repeat_penalty": 1.1, "max_tokens": 300}
+    assert (asked | {"frequency_penalty": 0.5}).items() <= tuned.items()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_tried_again_until_it_is_answered(fault: str) -> None:
-    with fault_server(fault_share=0.5, faults=(fault,)) as server:
+    # An answer that is none is paid for, so it is asked for only a few times.
+    share = 0.1 if fault in ("not-json", "no-choices") else 0.5
+    with fault_server(fault_share=share, faults=(fault,)) as server:
         answers = ask(engine_for(server), *map(str, range(12)))
+    assert server.received[12:]
     assert all(isinstance(answer, Completion) for answer in answers)
 
 
@@ -99,28 +105,6 @@ def test_a_request_that_always_fails_fails_alone() -> None:
     assert sum("bad one" in r["messages"][-1]["content"] for r in server.received) == 3
 
 
-def test_a_refused_request_is_not_tried_again() -> None:
-    with fault_server(status=400) as server:
-        (answer,) = ask(engine_for(server), "too long")
-    assert isinstance(answer, RequestFailedError)
-    assert answer.reason == "http-400"
-    assert len(server.received) == 1
-
-
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_wrong_key_or_model_stops_the_run_and_never_shows_the_key(
-    status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SYNTHLAW_API_KEY", "secret-123")
-    with fault_server(status=status) as server:
-        (answer,) = ask(engine_for(server), "x")
-    assert server.headers[0]["authorization"] == "Bearer secret-123"
-    assert isinstance(answer, SynthlawError)
-    assert not isinstance(answer, RequestFailedError)
-    assert str(status) in str(answer)
-    assert "secret-123" not in str(answer)
-
-
 def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     sleep = asyncio.sleep
@@ -129,7 +113,7 @@ def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         waits.append(seconds)
         await sleep(min(seconds, 0.01), *rest)
 
-    monkeypatch.setattr("synthlaw.generate.engines.openai.asyncio.sleep", noted)
+    monkeypatch.setattr("synthlaw.generate.engines.servers.asyncio.sleep", noted)
     with fault_server(fault_share=0.5, faults=("429",)) as server:
         # The server asks for 0.01 s where the policy alone would wait far less.
         retry = RetryPolicy(attempts=40, first=1e-6, longest=1e-6)
@@ -158,20 +142,13 @@ def test_a_server_that_is_down_is_waited_for_and_nothing_is_lost() -> None:
     late = FaultServer(port=port)
     engine = engine_for(late, retry=retry, tokenizer=None)
 
-    async def run() -> list[Any]:
-        async with engine:
-            tasks = [
-                asyncio.create_task(engine.complete(Request(str(n), "", SAMPLING, 1)))
-                for n in range(20)
-            ]
-            await asyncio.sleep(0.5)
-            assert not any(task.done() for task in tasks)
-            late.start()
-            return await asyncio.gather(*tasks)
-
+    start = threading.Timer(0.5, late.start)
+    start.start()
     try:
-        answers = asyncio.run(run())
+        answers = ask(engine, *map(str, range(20)))
+        assert late.received
     finally:
+        start.join()
         late.stop()
     assert len(answers) == 20
     assert all(isinstance(answer, Completion) for answer in answers)
@@ -216,9 +193,8 @@ def test_patience_ends() -> None:
     with fault_server() as gone:
         pass
     began = time.monotonic()
-    (answer,) = ask(engine_for(gone), "x")
-    assert isinstance(answer, SynthlawError)
-    assert "could be reached" in str(answer)
+    with pytest.raises(SynthlawError, match="could be reached"):
+        ask(engine_for(gone), "x")
     assert time.monotonic() - began >= QUICK.patience
 
 
@@ -232,9 +208,7 @@ def test_the_first_listed_model_is_taken(server: FaultServer) -> None:
 def test_settings_that_cannot_be_right_are_refused() -> None:
     for wrong in ("localhost:8000", "ftp://x", "http://"):
         with pytest.raises(UsageError, match="base URL"):
-            server_url(wrong)
-    assert server_url("http://x:1") == server_url("http://x:1/") == "http://x:1/v1"
-    assert server_url("https://x/api/v2/") == "https://x/api/v2"
+            server_address(wrong)
     with pytest.raises(UsageError, match="no base URL"):
         make_engine("openai")
     with pytest.raises(UsageError, match="embedded, openai, vllm"):
@@ -291,35 +265,3 @@ def test_the_document_is_cut_by_the_models_tokenizer_never_the_prompt(
     assert sent.endswith("Rephrased article:")
     other = engine_for(server)
     assert engine.identity()["tokenizer"] != other.identity()["tokenizer"]
-
-
-STAND_IN = """
-import sys, time
-sys.path.insert(0, {folder!r})
-from fault_server import FaultServer
-arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-if arguments["--model"] == "too-large":
-    print("no memory for this model")
-    sys.exit(3)
-FaultServer(port=int(arguments["--port"])).start()
-time.sleep(60)
-"""
-
-
-def test_a_server_of_our_own_is_started_and_stopped(tmp_path: Path) -> None:
-    script = tmp_path / "server.py"
-    script.write_text(STAND_IN.format(folder=str(Path(__file__).parent)))
-    command = [sys.executable, str(script)]
-    engine = VLLMEngine(model="small", command=command)
-
-    async def run() -> Completion:
-        async with engine:
-            return await engine.complete(Request("tea", "", SAMPLING, 1))
-
-    assert len(asyncio.run(run()).text) > 100
-    assert engine._process is None
-    engine = VLLMEngine(model="too-large", command=command)
-    with pytest.raises(SynthlawError, match="status 3: no memory for this model"):
-        asyncio.run(run())
-    with pytest.raises(UsageError, match="no model"):
-        make_engine("vllm")

@@ -92,6 +92,14 @@ def test_less_is_offered_where_the_machine_is_slow(
     assert "demo --quick" not in " ".join(time_lines(quick=True))
 
 
+def test_a_speed_that_cannot_be_measured_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(text: str) -> Speeds:
+        raise SynthlawError("no generator")
+
+    monkeypatch.setattr(demo, "measure_speeds", fails)
+    assert time_lines() == ["no generator; how long this will take is not known"]
+
+
 @pytest.mark.slow
 def test_speeds_are_measured_with_the_study_s_own_engine(sandbox: Sandbox) -> None:
     sandbox.value["training"]["dtype"] = "fp32"

@@ -126,10 +126,16 @@ def _reporting(options: dict[str, Any]) -> Reporting:
 
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
     from synthlaw.generate.engines.registry import make_engine
+    from synthlaw.generate.engines.vllm_options import OwnServer, parse_options
     from synthlaw.generate.run.workers import run_folder
 
     names = ("model", "base_urls", "concurrency", "tokenizer", "threads", "api", "fold_system")
-    engine = make_engine(options["kind"], **{name: options[name] for name in names})
+    server = OwnServer(
+        command=options["vllm_command"],
+        options=parse_options(options["vllm_options"]),
+        log=out / "vllm.log",
+    )
+    engine = make_engine(options["kind"], server=server, **{name: options[name] for name in names})
     reporting = _reporting(options)
     with ExitStack() as stack:
         drawn: list[Meter] = []

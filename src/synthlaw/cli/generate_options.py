@@ -56,7 +56,9 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
     "Engine": (
         click.option("--engine", "kind", default="embedded", help="embedded, openai or vllm."),
         click.option("--base-url", "base_urls", multiple=True, help="An openai server; repeat."),
-        click.option("--model", help="Name on the server, or a GGUF file (embedded)."),
+        click.option(
+            "--model", help="Name on the server, what vllm serves, or a GGUF file (embedded)."
+        ),
         click.option(
             "--concurrency",
             type=_COUNT,
@@ -67,6 +69,19 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
         click.option("--api", default="chat", help="chat, or completions."),
         click.option("--fold-system", is_flag=True, help="System prompt into the user's turn."),
         click.option("--threads", type=_COUNT, help="CPU threads (embedded).  [default: all]"),
+        click.option(
+            "--vllm-option",
+            "vllm_options",
+            multiple=True,
+            metavar="NAME[=VALUE]",
+            help="For vllm: of `vllm serve`, such as max-model-len=4096; may be repeated.",
+        ),
+        click.option(
+            "--vllm-command",
+            default="vllm",
+            metavar="COMMAND",
+            help="For vllm: what runs it, where it is not on PATH, such as vllm-env/bin/vllm.",
+        ),
     ),
     "Sampling: the paper's defaults (in brackets the packaged model's)": (
         click.option("--temperature", type=float, help="0 is greedy.  [default: 0.7 (0.4)]"),

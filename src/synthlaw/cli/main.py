@@ -79,6 +79,8 @@ def cli() -> None:
 
 def _interrupt(number: int, frame: object) -> None:
     """A scheduler's or a lost terminal's signal ends the work as Ctrl-C does."""
+    # Sent again (`timeout` signals the process, then its group) it must not break off the ending.
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 

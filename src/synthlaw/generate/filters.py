@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 
 from synthlaw.generate.engines.base import Completion
 
-FILTERS_VERSION = 2
+FILTERS_VERSION = 3
 """Raised when a rule judges differently: part of a run's key."""
 
 SHORTEST_TOKENS = 50
@@ -23,6 +23,13 @@ SHORTEST_TOKENS = 50
 
 LONGEST_OVER_TARGET = 3.0
 """Times the target length beyond which a text is dropped; the paper gives no figure."""
+
+_FINISHED_WORDS = (
+    "stop stopped eos eos_token end end_turn end_of_turn stop_sequence stop_string stop_str "
+    "complete completed done finish finished normal"
+)
+FINISHED = frozenset(_FINISHED_WORDS.split())
+"""Finish reasons, in lower case, by which servers say that the model ended its answer itself."""
 
 LOOP_WORDS, LOOP_TIMES = 8, 4
 ECHO_WORDS = 8
@@ -111,7 +118,9 @@ def words_of(text: str) -> list[str]:
 
 
 def _empty(candidate: Candidate) -> str | None:
-    return None if any(map(str.isalnum, candidate.text)) else "no letter or digit"
+    if any(map(str.isalnum, candidate.text)):
+        return None
+    return candidate.completion.aside or "no letter or digit"
 
 
 def _short(candidate: Candidate) -> str | None:
@@ -172,9 +181,13 @@ def _loop(candidate: Candidate) -> str | None:
 
 
 def _unfinished(candidate: Candidate) -> str | None:
-    if candidate.completion.finish_reason != "length":
+    """Anything but an end of the model's own: limits, filters, errors, whatever the word."""
+    reason = candidate.completion.finish_reason
+    word = reason.lower().replace("-", "_").removeprefix("finish_reason_")
+    if word in FINISHED:
         return None
-    return f"cut off at {candidate.completion.completion_tokens} tokens"
+    said = "" if word == "length" else f" (finish_reason {reason!r})"
+    return f"cut off at {candidate.completion.completion_tokens} tokens{said}"
 
 
 def _language(candidate: Candidate) -> str | None:
@@ -258,7 +271,12 @@ class Drop:
 
 
 def first_drop(candidate: Candidate, rules: Sequence[str]) -> Drop | None:
-    """The first rule, in the order given, that drops the candidate; None when all let it pass."""
+    """The first rule, in the order given, that drops the candidate; None when all let it pass.
+
+    Whatever the recipe's rules are, what cannot be told from the model's reasoning is dropped.
+    """
+    if candidate.completion.doubt:
+        return Drop("reasoning", candidate.completion.doubt)
     for name in rules:
         detail = RULES[name](candidate)
         if detail is not None:

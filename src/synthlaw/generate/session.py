@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
+from synthlaw.generate.engines.answers import clean
 from synthlaw.generate.engines.base import Completion, Engine, Request, RequestFailedError, Sampling
+from synthlaw.generate.engines.reasoning import answer_alone
 from synthlaw.generate.filters import Candidate, Drop, first_drop
 from synthlaw.generate.keywords import KeywordPool, key_phrases
 from synthlaw.generate.recipe import Step
@@ -27,7 +30,7 @@ from synthlaw.generate.rollout import (
 )
 from synthlaw.generate.settings import Generated, Journal, Progress, ProgressCallback, Settings
 
-_ANY = Sampling()
+_NOTHING_ASKED = Request("", "", Sampling(), 0)
 
 RULE_ERRORS_ALLOWED = 0.01
 """Share of completions on which a rule may itself fail before the run is stopped."""
@@ -62,21 +65,33 @@ class Session:
     async def document(self, document: Document, rollout: int, journal: Journal) -> Generated:
         """One rollout of one document through all steps; asks only what `journal` lacks."""
         whole = Generated()
-        text = self._seed_text(document, rollout).encode("utf-8", "replace").decode("utf-8")
-        text = await self.engine.truncate(self.engine.plain(text), self.settings.input_tokens)
-        if not any(map(str.isalnum, text)):
-            fields = {"source_id": document.id, "recipe": self.settings.recipe.name}
-            fields |= {"step": "", "reason": "empty-source", "detail": "no letter or digit"}
-            whole.dropped.append(Document(f"{document.id}/{rollout}", document.text, fields))
+        try:
+            text = await self._prompt_text(document, rollout)
+        except RequestFailedError as error:
+            unit = _Unit(document, rollout, "", journal)
+            fields = self._provenance(unit, "", _NOTHING_ASKED)
+            self._fail(unit, f"{document.id}/{rollout}", fields, None, error, whole)
         else:
-            unit = _Unit(document, rollout, text, journal)
-            if self._function is None:
-                await self._steps(unit, whole)
-            else:
-                await self._function_of(unit, self._function, whole)
+            await self._recipe(_Unit(document, rollout, text, journal), whole)
         self.progress.documents += 1
         self._report()
         return whole
+
+    async def _recipe(self, unit: _Unit, whole: Generated) -> None:
+        if not any(map(str.isalnum, unit.text)):
+            document = unit.document
+            fields = {"source_id": document.id, "recipe": self.settings.recipe.name}
+            fields |= {"step": "", "reason": "empty-source", "detail": "no letter or digit"}
+            whole.dropped.append(Document(f"{document.id}/{unit.rollout}", document.text, fields))
+        elif self._function is None:
+            await self._steps(unit, whole)
+        else:
+            await self._function_of(unit, self._function, whole)
+
+    async def _prompt_text(self, document: Document, rollout: int) -> str:
+        """What of the document goes into prompts. Raises RequestFailedError."""
+        text = self._seed_text(document, rollout).encode("utf-8", "replace").decode("utf-8")
+        return await self.engine.truncate(self.engine.plain(text), self.settings.input_tokens)
 
     def _seed_text(self, document: Document, rollout: int) -> str:
         """What stands for the document in the recipe's prompts."""
@@ -131,7 +146,10 @@ class Session:
     async def _ask(
         self, unit: _Unit, key: str, request: Request
     ) -> Completion | RequestFailedError:
-        """The journal's answer, or the engine's, which the journal then keeps."""
+        """The journal's answer, or the engine's, which the journal then keeps as it came.
+
+        Its text is the answer alone: see reasoning.py.
+        """
         result = unit.journal.find(key)
         if result is None:
             try:
@@ -142,8 +160,20 @@ class Session:
             self.progress.requests += 1
         if isinstance(result, Completion):
             self.progress.completion_tokens += result.completion_tokens
+            result = await self._parted(result, unit.text)
         self._report()
         return result
+
+    async def _parted(self, completion: Completion, source: str) -> Completion:
+        """The completion without the model's reasoning, or with a doubt where that is not clear."""
+        parted = answer_alone(completion.text, source)
+        if parted.doubt:
+            return replace(completion, doubt=parted.doubt)
+        if not parted.cut:
+            return completion
+        tokens = await self.engine.count_tokens(parted.text)
+        aside = f"{parted.cut} cut off"
+        return replace(completion, text=parted.text, aside=aside, completion_tokens=tokens)
 
     def _fail(
         self,
@@ -176,6 +206,11 @@ class Session:
             "prompt_tokens": completion.prompt_tokens,
             "completion_tokens": completion.completion_tokens,
         }
+        if completion.aside:
+            fields["aside"] = completion.aside
+        if completion.unsent:
+            sent = json.loads(fields["sampling"]) | {"unsent": completion.unsent.split()}
+            fields["sampling"] = json.dumps(sent, sort_keys=True)
         drop = self._judge(rules, candidate)
         if drop is None:
             kept.append(Document(identity, completion.text, fields))
@@ -210,7 +245,7 @@ class Session:
         identity = digest_of([self._key, document.id, unit.rollout])[:24]
         try:
             given = RolloutDocument(document.id, unit.text, dict(document.fields))
-            texts = texts_of(await function(given, generate))
+            texts = [clean(text) for text in texts_of(await function(given, generate))]
         except Exception as error:
             # Somebody else's code: whatever it raises concerns this document alone, except what
             # the engine itself raises to stop the run.
@@ -218,7 +253,7 @@ class Session:
                 raise
             request, reason = failed[-1] if failed else (None, None)
             shown = reason or RequestFailedError("rollout-error", repr(error))
-            fields = self._provenance(unit, "rollout", request or Request("", "", _ANY, 0))
+            fields = self._provenance(unit, "rollout", request or _NOTHING_ASKED)
             self._fail(unit, f"{recipe.name}-{identity}", fields, request, shown, whole)
             return
         for number, text in enumerate(texts, start=1):
@@ -238,7 +273,7 @@ class Session:
                 return request, completion
         tokens = await self.engine.count_tokens(text)
         if not asked:
-            return Request("", "", _ANY, 0), Completion(text, "stop", 0, tokens)
+            return _NOTHING_ASKED, Completion(text, "stop", 0, tokens)
         request, completion = asked[max(asked)]
         return request, replace(completion, text=text, completion_tokens=tokens)
 
@@ -262,7 +297,9 @@ class Session:
             "recipe": recipe.name,
             "recipe_version": recipe.version,
             "generator": self.engine.label,
-            "sampling": self._sampling_json,
+            "sampling": self._sampling_json
+            if request.sampling is self.settings.sampling
+            else request.sampling.as_json(),
             "seed": request.seed,
             "step": name,
             "rollout": unit.rollout,

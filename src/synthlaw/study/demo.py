@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from synthlaw.common.errors import SynthlawError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.progress import say
 from synthlaw.study.forecast import Forecast, Speeds, forecast, measure_speeds
@@ -38,7 +39,11 @@ def time_lines(quick: bool = False) -> list[str]:
     """What the demo will take, from speeds measured now; less is offered where it is long."""
     say("measuring this machine: a second each of generation, training and scoring …")
     text = demo_text(quick)
-    speeds = measure_speeds(text)
+    try:
+        speeds = measure_speeds(text)
+    except SynthlawError as error:
+        # Whatever is wrong will be told where the work itself meets it.
+        return [f"{error}; how long this will take is not known"]
     whole = forecast(parse_study(text, "the demo"), speeds)
     lines = [_line(whole, speeds)]
     if quick or whole.total <= MINUTES * 60:

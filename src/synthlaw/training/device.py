@@ -10,24 +10,12 @@ import torch
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.machine import ISA_LIMITS
+from synthlaw.common.onednn import held_below_amx, held_below_bf16
 from synthlaw.training.precision import Precision
 
 _BF16_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512_BF16", "sve_bf16": "SVE", "bf16": "NEON"}
 """Instructions that multiply bf16, by the names of torch's `cpu.get_capabilities`; the first of
 these that a processor has names what it does."""
-
-_ONEDNN_BELOW_BF16 = {
-    "SSE41",
-    "AVX",
-    "AVX2",
-    "AVX2_VNNI",
-    "AVX2_VNNI_2",
-    "AVX512_CORE",
-    "AVX512_CORE_VNNI",
-}
-"""Values of ONEDNN_MAX_CPU_ISA under which oneDNN emulates bf16 products."""
-
-_ONEDNN_BELOW_AMX = {"AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"}
 
 
 def choose_device(name: str) -> torch.device:
@@ -65,18 +53,13 @@ def bf16_instructions(device: torch.device) -> str:
     if device.type != "cpu" or _held_below_bf16():
         return ""
     has = dict(torch.cpu.get_capabilities())
-    has["amx_bf16"] = has.get("amx_bf16") and _onednn_limit() not in _ONEDNN_BELOW_AMX
+    has["amx_bf16"] = has.get("amx_bf16") and not held_below_amx()
     return next((name for flag, name in _BF16_FLAGS.items() if has.get(flag)), "")
 
 
-def _onednn_limit() -> str:
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or ""
-    return limit.upper()
-
-
 def _held_below_bf16() -> bool:
-    """Whether the environment keeps the instructions for bf16 from an x86 processor's products."""
-    if _onednn_limit() in _ONEDNN_BELOW_BF16:
+    """Whether the environment keeps the instructions for bf16 from this processor's products."""
+    if held_below_bf16():
         return True
     x86 = torch.cpu.get_capabilities().get("architecture") == "x86_64"
     return x86 and torch.backends.cpu.get_cpu_capability() in {"DEFAULT", "NO AVX", "AVX2"}

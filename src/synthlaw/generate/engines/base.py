@@ -126,12 +126,17 @@ class Completion:
     """What the model wrote. Token counts are the engine's own; the end token is not counted.
 
     finish_reason: `stop` (the model ended) or `length` (max_tokens reached), or the server's word.
+    aside: what was cut off the text, or came instead of one. doubt: why the answer cannot be told
+    from reasoning around it. unsent: names of sampling values that the server does not take.
     """
 
     text: str
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
+    aside: str = ""
+    doubt: str = ""
+    unsent: str = ""
 
 
 class RequestFailedError(SynthlawError):
@@ -156,7 +161,10 @@ class Engine(Protocol):
     server, and `waiting`, those that the engine holds back.
     """
 
-    written: int
+    @property
+    def written(self) -> int:
+        """Tokens written so far, for showing progress."""
+        ...
 
     @property
     def concurrency(self) -> int:

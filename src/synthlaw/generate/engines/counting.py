@@ -7,22 +7,31 @@ results with the first.
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
 from tokenizers import Tokenizer
 
 from synthlaw.common.digest import file_digest
-from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.errors import UsageError
+from synthlaw.generate.engines.base import RequestFailedError
 
 BYTES_PER_TOKEN = 4
 """Of the estimate: English text in UTF-8 has 4 to 4.5 bytes per token in current tokenizers."""
 
 
+Ask = Callable[[str, dict[str, Any]], Awaitable[Any]]
+"""A question to a server: path and JSON in, JSON out. Raises RequestFailedError."""
+
+
 class TokenCounter(Protocol):
     """Counts and cuts text in some model's tokens."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the model's own tokenizer counts."""
+        ...
 
     def identity(self) -> dict[str, str]:
         """What determines the counts."""
@@ -39,6 +48,8 @@ class TokenCounter(Protocol):
 
 class FileCounter:
     """A Hugging Face `tokenizer.json`."""
+
+    exact = True
 
     def __init__(self, path: Path) -> None:
         """Raises UsageError when `path` is no such file."""
@@ -78,52 +89,53 @@ class FileCounter:
 
 
 class ServerCounter:
-    """The `/tokenize` and `/detokenize` of a vLLM server."""
+    """The `/tokenize` and `/detokenize` of a vLLM or llama.cpp server.
 
-    def __init__(self, root: str, model: str, headers: dict[str, str]) -> None:
-        """root: the server's URL without its version path."""
-        self._root, self._model, self._headers = root, model, headers
+    One wants the text as `prompt`, the other as `content`, and each leaves the other's name alone,
+    so both are sent.
+    """
+
+    exact = True
+
+    def __init__(self, ask: Ask, model: str) -> None:
+        """ask: puts a question to one of the engine's servers and returns the JSON answered."""
+        self._ask, self._model = ask, model
 
     def identity(self) -> dict[str, str]:
         """The server's own tokenizer belongs to its model."""
         return {"by": "server"}
 
-    def works(self, client: httpx.Client) -> bool:
+    async def works(self) -> bool:
         """Whether the server answers both calls as expected."""
         try:
-            body = {"model": self._model, "prompt": "one two", "add_special_tokens": False}
-            ids = client.post(f"{self._root}/tokenize", json=body).raise_for_status()
-            back = {"model": self._model, "tokens": ids.json()["tokens"]}
-            text = client.post(f"{self._root}/detokenize", json=back).raise_for_status()
-            return str(text.json()["prompt"]).strip() == "one two"
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return (await self._text(await self._ids("one two"))).strip() == "one two"
+        except RequestFailedError:
             return False
 
-    async def _ask(self, path: str, body: dict[str, Any]) -> Any:
-        """One answer, with a few tries: a document must not fail for one dropped connection."""
-        async with httpx.AsyncClient(headers=self._headers) as client:
-            for tries in range(5):
-                try:
-                    answer = await client.post(f"{self._root}/{path}", json=body, timeout=60)
-                    return answer.raise_for_status().json()
-                except (httpx.HTTPError, ValueError) as error:
-                    if tries == 4:
-                        raise SynthlawError(
-                            f"{self._root}/{path}: no answer in 5 tries ({error!r})"
-                        ) from error
-                    await asyncio.sleep(2.0**tries)
-
     async def _ids(self, text: str) -> list[int]:
-        body = {"model": self._model, "prompt": text, "add_special_tokens": False}
-        ids: list[int] = (await self._ask("tokenize", body))["tokens"]
+        body = {"model": self._model, "prompt": text, "content": text}
+        value = await self._ask("//tokenize", body | {"add_special_tokens": False})
+        ids = value.get("tokens") if isinstance(value, dict) else None
+        if not isinstance(ids, list) or not all(isinstance(one, int) for one in ids):
+            raise RequestFailedError("tokenize", f"no tokens in {str(value)[:200]}")
         return ids
 
+    async def _text(self, ids: list[int]) -> str:
+        value = await self._ask("//detokenize", {"model": self._model, "tokens": ids})
+        found = (value.get("prompt") or value.get("content")) if isinstance(value, dict) else None
+        if not isinstance(found, str):
+            raise RequestFailedError("detokenize", f"no text in {str(value)[:200]}")
+        return found
+
     async def count(self, text: str) -> int:
-        """Tokens in `text`, none added."""
+        """Tokens in `text`, none added. Raises RequestFailedError."""
         return len(await self._ids(text))
 
     async def truncate(self, text: str, tokens: int) -> str:
-        """The longest prefix whose tokens the server decodes to a prefix of the text."""
+        """The longest prefix whose tokens the server decodes to a prefix of the text.
+
+        Raises RequestFailedError.
+        """
         if len(text.encode()) <= tokens:
             return text
         characters = 8 * tokens
@@ -135,14 +147,15 @@ class ServerCounter:
             if len(head) == len(text):
                 return text
             characters *= 2
-        body = {"model": self._model, "tokens": ids[:tokens]}
-        kept = str((await self._ask("detokenize", body))["prompt"]).rstrip("\ufffd")
+        kept = (await self._text(ids[:tokens])).rstrip("\ufffd")
         # Decoders that add or drop a space still tell the length.
         return kept if text.startswith(kept) else text[: len(kept)]
 
 
 class EstimateCounter:
     """Four bytes are taken for one token; for servers that do not say."""
+
+    exact = False
 
     def identity(self) -> dict[str, str]:
         """The estimate and its ratio."""

@@ -1,27 +1,47 @@
-"""JSON over HTTP/1.1 with kept connections: just what an engine needs, at little cost per request.
+"""An HTTP client for one server: aiohttp, narrowed to what an engine needs.
 
-A general client spends more time per request than a fast server does (its pool is searched for
-every request), which would leave hundreds of server slots idle. Here one connection serves one
-request at a time and the last one used is used again. No proxies, redirects or compression.
+Added here: a body has a largest size; redirects keep the method and never leave the host, since the
+key and the documents would go along; proxies of the environment are looked up once, not with every
+request; errors are told apart by what the user can do about them.
 """
 
 from __future__ import annotations
 
-import asyncio
+import errno
+import socket
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from ipaddress import ip_address, ip_network
+from types import TracebackType
+from typing import Self
+from urllib.request import getproxies, proxy_bypass
 
-_LARGEST_HEAD = 1 << 16
-_LARGEST_BODY = 1 << 28
+import aiohttp
+from yarl import URL
+
+from synthlaw.common.errors import UsageError
+from synthlaw.generate.engines.address import ServerAddress
+
+LARGEST_BODY = 1 << 25
+"""Bytes of an answer that are read: 32 MiB, some thousand times a long answer."""
+
+_LARGEST_HEADER = 1 << 16
+_MOST_REDIRECTS = 5
+_KEEPS_METHOD = frozenset({301, 302, 307, 308})
+_UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
 class ConnectError(Exception):
     """No connection could be made: nothing was sent."""
 
 
+class WrongAddressError(ConnectError):
+    """No connection to this address can ever be made: unknown host, bad certificate."""
+
+
 class ExchangeError(Exception):
-    """The connection broke, or what came back is not HTTP. reason: a short name for counting."""
+    """The connection broke, or what came back is no HTTP answer. reason: a name for counting."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
@@ -30,10 +50,10 @@ class ExchangeError(Exception):
 
 @dataclass(frozen=True)
 class Response:
-    """Status, headers by lower-case name, and the whole body."""
+    """Status, headers (names in any case), and the whole body, decompressed."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -42,133 +62,221 @@ class Response:
         return self.body.decode("utf-8", "replace")
 
 
-@dataclass
-class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY).
 
-    @property
-    def usable(self) -> bool:
-        return not (self.reader.at_eof() or self.writer.is_closing())
+    None where there is none or NO_PROXY names the host. Raises UsageError for a proxy of a kind
+    that is not spoken here.
+    """
+    target = URL(url)
+    named = getproxies()
+    proxy = named.get(target.scheme) or named.get("all")
+    if not proxy or proxy_bypass(f"{target.host}:{target.port}") or _in_a_network(target.host):
+        return None
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    try:
+        scheme, host = URL(proxy).scheme, URL(proxy).host
+    except ValueError:
+        scheme, host = "", None
+    if scheme not in ("http", "https") or not host:
+        raise UsageError(
+            f"{target.scheme.upper()}_PROXY or ALL_PROXY: found a proxy of the kind {scheme!r} for "
+            f"{target.host}; expected http://HOST:PORT (or name the host in NO_PROXY)"
+        )
+    return proxy
 
-    def close(self) -> None:
-        self.writer.close()
+
+def _in_a_network(host: str | None) -> bool:
+    """Whether NO_PROXY names a network, such as 10.0.0.0/8, that the address lies in."""
+    for one in getproxies().get("no", "").split(","):
+        try:
+            if ip_address(host or "") in ip_network(one.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 class HttpClient:
-    """Requests to one base URL. Connections are opened as needed and kept."""
+    """Requests to one server over kept connections. Used within `async with`."""
 
     def __init__(
-        self, base_url: str, headers: dict[str, str], *, timeout: float, connect_timeout: float
+        self,
+        address: ServerAddress,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        direct: bool = False,
     ) -> None:
-        """base_url: http or https. timeout: seconds for a whole exchange once connected."""
-        parts = urlsplit(base_url)
-        self._secure = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port or (443 if self._secure else 80)
-        self._path = parts.path.rstrip("/")
+        """timeout, connect_timeout: seconds for a whole exchange, and for connecting.
+
+        direct: leave the environment's proxies out. Raises UsageError for an unusable proxy.
+        """
+        self._address = address
+        self._proxy = None if direct else proxy_for(address.url)
         self._timeout, self._connect_timeout = timeout, connect_timeout
-        self._tls = ssl.create_default_context() if self._secure else None
-        self._idle: list[_Connection] = []
-        lines = {"Host": parts.netloc.rpartition("@")[2], "Accept": "application/json"} | headers
-        self._common = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # Asking for compression would cost both sides time; an answer that is compressed is read.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers |= {"Content-Type": "application/json"} | self._address.headers
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=self._limit(self._timeout),
+            headers=headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=_LARGEST_HEADER,
+            max_field_size=_LARGEST_HEADER,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close every connection; exchanges under way break."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def post(self, path: str, body: bytes) -> Response:
-        """POST JSON. Raises ConnectError, ExchangeError."""
-        head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        return await self._exchange("POST", path, head, body, self._timeout)
+        """POST JSON. path: below the address, or from the root with `//`.
+
+        Raises ConnectError, ExchangeError.
+        """
+        return await self._exchange("POST", path, body, self._timeout)
 
     async def get(self, path: str, timeout: float) -> Response:
-        """GET. Raises ConnectError, ExchangeError."""
-        return await self._exchange("GET", path, "", b"", timeout)
+        """GET; otherwise as `post`."""
+        return await self._exchange("GET", path, None, timeout)
 
-    def close(self) -> None:
-        """Close what is idle; connections in use close when their exchange is cancelled."""
-        while self._idle:
-            self._idle.pop().close()
+    def _limit(self, seconds: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=seconds, sock_connect=self._connect_timeout)
 
     async def _exchange(
-        self, method: str, path: str, head: str, body: bytes, timeout: float
+        self, method: str, path: str, body: bytes | None, timeout: float
     ) -> Response:
-        connection = await self._connection()
-        start = f"{method} {self._path}{path} HTTP/1.1\r\n{self._common}{head}\r\n"
-        keep = False
+        url = self._urls.get(path)
         try:
-            async with asyncio.timeout(timeout):
-                connection.writer.write(start.encode("latin-1") + body)
-                await connection.writer.drain()
-                response, keep = await _read_response(connection.reader)
-        except TimeoutError as error:
-            raise ExchangeError("timeout", f"no answer in {timeout:g} s") from error
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise ExchangeError("connection-dropped", repr(error)) from error
-        finally:
-            # Whatever ended the exchange early leaves an unknown rest on the wire.
-            if keep and connection.usable:
-                self._idle.append(connection)
-            else:
-                connection.close()
-        return response
+            if url is None:
+                url = self._urls[path] = URL(self._address.join(path))
+            for _ in range(_MOST_REDIRECTS):
+                response = await self._once(method, url, body, timeout)
+                onward = _redirect(url, response)
+                if onward is None:
+                    return response
+                url = onward
+        except Exception as error:
+            raise self._told(error, timeout) from error
+        raise ExchangeError("redirects", f"more than {_MOST_REDIRECTS} redirects")
 
-    async def _connection(self) -> _Connection:
-        while self._idle:
-            kept = self._idle.pop()
-            if kept.usable:
-                return kept
-            kept.close()
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls, limit=_LARGEST_HEAD
-                )
-        except (OSError, TimeoutError) as error:
-            raise ConnectError(repr(error)) from error
-        return _Connection(reader, writer)
+    async def _once(self, method: str, url: URL, body: bytes | None, timeout: float) -> Response:
+        assert self._session is not None, "the client is not entered"
+        limit = self._limit(timeout)
+        async with self._session.request(
+            method, url, data=body, proxy=self._proxy, timeout=limit, allow_redirects=False
+        ) as response:
+            if (response.content_length or 0) > LARGEST_BODY:
+                raise ExchangeError("too-large", f"a body of {response.content_length} bytes")
+            parts, size = [], 0
+            while part := await response.content.readany():
+                parts.append(part)
+                size += len(part)
+                if size > LARGEST_BODY:
+                    raise ExchangeError("too-large", f"a body of more than {LARGEST_BODY} bytes")
+            return Response(response.status, response.headers, b"".join(parts))
 
-
-async def _read_response(reader: asyncio.StreamReader) -> tuple[Response, bool]:
-    """A response, and whether the connection may be used again."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    first, *lines = head.decode("latin-1").split("\r\n")
-    version, _, rest = first.partition(" ")
-    if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
-        raise ExchangeError("not-http", first[:100])
-    headers = {}
-    for line in lines:
-        name, _, value = line.partition(":")
-        headers[name.strip().lower()] = value.strip()
-    keep = version == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
-    if "chunked" in headers.get("transfer-encoding", "").lower():
-        body = await _read_chunks(reader)
-    elif "content-length" in headers:
-        body = await reader.readexactly(_size(headers["content-length"], 10))
-    else:
-        body, keep = await reader.read(_LARGEST_BODY), False
-    return Response(int(rest[:3]), headers, body), keep
+    def _told(self, error: Exception, timeout: float) -> Exception:
+        """The error as one of this module's; unforeseen ones of the library included."""
+        if isinstance(error, ConnectError | ExchangeError):
+            return error
+        # Before the kinds that they are subclasses of.
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return _connect_error(error)
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return ConnectError(f"no connection in {self._connect_timeout:g} s")
+        if isinstance(error, TimeoutError):
+            return ExchangeError("timeout", f"no answer in {timeout:g} s")
+        return _exchange_error(error)
 
 
-async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
-    parts: list[bytes] = []
-    total = 0
-    while True:
-        line = await reader.readuntil(b"\r\n")
-        size = _size(line.split(b";")[0].decode("latin-1").strip(), 16)
-        total += size
-        if total > _LARGEST_BODY:
-            raise ExchangeError("not-http", "the body is too large")
-        if size == 0:
-            while await reader.readuntil(b"\r\n") != b"\r\n":
-                pass
-            return b"".join(parts)
-        parts.append(await reader.readexactly(size))
-        await reader.readexactly(2)
+def _exchange_error(error: Exception) -> Exception:
+    """What broke after there was a connection."""
+    if isinstance(error, aiohttp.InvalidURL | UnicodeError):
+        return WrongAddressError(f"no URL that can be asked ({_words(str(error))})")
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return WrongAddressError(f"the proxy answers {error.status} {error.message}")
+    for kind, reason in _BROKEN:
+        if isinstance(error, kind):
+            words = str(error.__cause__ or error) or type(error).__name__
+            return ExchangeError(reason, _words(words))
+    return error
 
 
-def _size(text: str, base: int) -> int:
+_BROKEN: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientResponseError, "not-http"),
+    (aiohttp.ClientPayloadError, "broken-body"),
+    (aiohttp.ClientError, "connection-dropped"),
+    (OSError, "connection-dropped"),
+    (ValueError, "not-http"),
+)
+"""What the library raises, from special to general, and its short name."""
+
+
+def _words(text: str) -> str:
+    """An error's words on one line."""
+    return " ".join(text.split())[:300]
+
+
+def _connect_error(error: aiohttp.ClientConnectorError) -> ConnectError:
+    """Wrong for good, or only now."""
+    cause = error.os_error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        words = getattr(error.certificate_error, "verify_message", "") or str(cause)
+        return WrongAddressError(f"the certificate does not verify: {words}")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return WrongAddressError(f"the certificate does not verify: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLError):
+        return WrongAddressError(
+            f"no TLS ({cause.reason or cause}); does the server speak http, not https?"
+        )
+    proxied = isinstance(error, aiohttp.ClientProxyConnectionError)
+    place = f"the proxy {error.host}" if proxied else f"the host {error.host!r}"
+    if isinstance(cause, socket.gaierror):
+        kind = WrongAddressError if cause.errno in _UNKNOWN_HOST else ConnectError
+        return kind(f"{place} is not known ({cause.strerror})")
+    if cause.errno == errno.ECONNREFUSED:
+        return ConnectError(f"{place}: connection refused" if proxied else "connection refused")
+    return ConnectError(_words(str(cause)) or repr(cause))
+
+
+def _redirect(url: URL, response: Response) -> URL | None:
+    """Where a redirect leads on the same host; None when the answer is none to be followed.
+
+    Raises ExchangeError when it leads elsewhere.
+    """
+    location = response.headers.get("Location")
+    if response.status not in _KEEPS_METHOD or not location:
+        return None
     try:
-        size = int(text, base)
+        target = url.join(URL(location))
     except ValueError:
-        size = -1
-    if not 0 <= size <= _LARGEST_BODY:
-        raise ExchangeError("not-http", f"a body of size {text[:40]!r}")
-    return size
+        raise ExchangeError("redirect", f"to {location[:200]!r}") from None
+    same = target.host == url.host and (
+        (target.scheme, target.port) == (url.scheme, url.port)
+        or (url.scheme, target.scheme) == ("http", "https")
+    )
+    if not same:
+        shown = target.with_query(None).with_user(None)
+        raise ExchangeError(
+            "redirect", f"to {str(shown)[:200]}; give that as the base URL if it is right"
+        )
+    return target

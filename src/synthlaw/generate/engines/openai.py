@@ -1,37 +1,40 @@
 """Any server that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp, TGI, a hosted service.
 
 Several base URLs share the work: a request goes to the server with the fewest requests of ours in
-flight. What went wrong is told by exception type and status code, never by words in a message:
+flight. What went wrong is told by exception type, status and short names, never by words in a
+message:
 
 - no connection, or many tries in a row that failed in the next way: the server is down. It is
   asked for its models from time to time; requests wait until it answers, and what they tried
   meanwhile does not count against them. Then one request goes ahead, and the others when it is
   answered;
-- timeout, dropped connection, 408, 5xx, a body that is no answer: tried again later, with
-  exponential backoff and jitter, or when `Retry-After` says; after `attempts` the request failed;
+- timeout, dropped connection, 408, 409, 424, 5xx: tried again later, with exponential backoff and
+  jitter, or when `Retry-After` says; after `attempts` the request failed;
 - 425, 429: tried again in the same way, as long as patience lasts;
-- 401, 403, 404: the key, the URL or the model is wrong: the run stops;
-- any other 4xx: this request is refused; it failed and the others go on.
+- an answer that is none (a web page, no choices): a few times, then as the next;
+- any other 4xx: refused. See jury.py for whether that concerns the document or the run, and
+  dialect.py for sampling that a server wants otherwise;
+- the quota is used up (402, `insufficient_quota`), an unknown host, a bad certificate: the run
+  stops.
 """
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
-import os
-import random
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
-from urllib.parse import urlsplit
-
-import httpx
+from typing import Any, Self
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.progress import say
+from synthlaw.generate.engines.address import ServerAddress, api_key, server_address
+from synthlaw.generate.engines.answers import Answer, one_line, said
 from synthlaw.generate.engines.base import Completion, Request, RequestFailedError
 from synthlaw.generate.engines.chat import defuse
 from synthlaw.generate.engines.counting import (
@@ -40,56 +43,17 @@ from synthlaw.generate.engines.counting import (
     ServerCounter,
     TokenCounter,
 )
-from synthlaw.generate.engines.http import ConnectError, ExchangeError, HttpClient
-from synthlaw.generate.engines.retries import (
-    KEY_VARIABLES,
-    RetryPolicy,
-    TryAgainError,
-    answer_of,
-    text_of,
-)
+from synthlaw.generate.engines.dialect import Dialect
+from synthlaw.generate.engines.jury import Jury
+from synthlaw.generate.engines.retries import RefusedError, RetryPolicy, TryAgainError, answer_of
+from synthlaw.generate.engines.servers import Server, ServerPool
+from synthlaw.generate.engines.usage import UsageReader
 
 APIS = {"chat": "/chat/completions", "completions": "/completions"}
 """Ways of asking, with their paths."""
 
-
-@dataclass
-class _Server:
-    """One base URL and what is known of it.
-
-    state: a circuit breaker's: `closed` while it works, `open` while it is down, `half-open` while
-    one request tries whether it works again. failing: tries in a row that failed. troubled_since:
-    when it went down without an answer ever since. trips: how often since then.
-    """
-
-    url: str
-    in_flight: int = 0
-    state: Literal["closed", "open", "half-open"] = "closed"
-    failing: int = 0
-    troubled_since: float | None = None
-    trips: int = 0
-    client: HttpClient | None = None
-
-    @property
-    def takes_requests(self) -> bool:
-        return self.state == "closed" or (self.state == "half-open" and not self.in_flight)
-
-    def works(self) -> None:
-        """It answered."""
-        self.state, self.failing, self.troubled_since, self.trips = "closed", 0, None, 0
-
-
-def server_url(text: str) -> str:
-    """A base URL ending in its version path; `/v1` is added to a bare host.
-
-    Raises UsageError when it is no http or https URL.
-    """
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UsageError(f"base URL: found {text!r}; expected one like http://localhost:8000/v1")
-    if parts.path in ("", "/"):
-        return f"{parts.scheme}://{parts.netloc}/v1"
-    return text.rstrip("/")
+_LONGEST_TOKEN = 100
+"""Characters per token of an answer, at most: a longer text is none that was asked for."""
 
 
 class OpenAIEngine:
@@ -105,13 +69,15 @@ class OpenAIEngine:
         api: str = "chat",
         fold_system: bool = False,
         retry: RetryPolicy | None = None,
+        own: bool = False,
     ) -> None:
         """model: None for the first that the first server lists. concurrency: requests in flight
-        over all servers. tokenizer: path of a tokenizer.json; None asks the server (vLLM answers)
-        and else estimates. api: `chat`, or `completions` for base models, which get all turns as
-        one text. fold_system: put the system prompt before the user's, for models whose template
-        has no system turn (Mistral 7B Instruct v0.1, the paper's generator, is one). Raises
-        UsageError for a URL, file or api that cannot be right.
+        over all servers. tokenizer: path of a tokenizer.json; None asks the server (vLLM and
+        llama.cpp answer) and else estimates. api: `chat`, or `completions` for base models, which
+        get all turns as one text. fold_system: put the system prompt before the user's, for models
+        whose template has no system turn (Mistral 7B Instruct v0.1, the paper's generator, is one).
+        own: a vLLM that we start ourselves: no key, no proxy, and it counts tokens. Raises
+        UsageError for a URL, key, file or api that cannot be right.
         """
         if api not in APIS:
             raise UsageError(f"api: found {api!r}; expected one of {', '.join(APIS)}")
@@ -122,14 +88,19 @@ class OpenAIEngine:
         if concurrency < 1:
             raise UsageError(f"concurrency: found {concurrency}; expected 1 or more")
         self.written = self._asked = 0
-        self._servers = [_Server(server_url(url)) for url in dict.fromkeys(base_urls)]
-        self._model, self._concurrency = model, concurrency
-        self._api, self._fold_system = api, fold_system
-        self._retry = retry or RetryPolicy()
+        self._addresses = _distinct(base_urls, None if own else api_key())
+        self._own, self._retry = own, retry or RetryPolicy()
+        self._model = model.strip() or None if model else None
+        self._concurrency, self._api, self._fold_system = concurrency, api, fold_system
         self._counter: TokenCounter | None = FileCounter(Path(tokenizer)) if tokenizer else None
-        self._jitter = random.Random()
+        if own and self._model:
+            self._counter = self._counter or ServerCounter(self._question, self._model)
+        self._dialect = Dialect()
+        self._failures, self._without_text = Counter[str](), Counter[str]()
+        self._pool: ServerPool | None = None
+        self._juries: dict[str, Jury] = {}
         self._places: asyncio.Semaphore | None = None
-        self._revivals: set[asyncio.Task[None]] = set()
+        self._usage: UsageReader | None = None
 
     @property
     def concurrency(self) -> int:
@@ -148,49 +119,63 @@ class OpenAIEngine:
         return value | {"api": self._api, "fold_system": self._fold_system}
 
     def _resolved(self) -> tuple[str, TokenCounter]:
-        """Model and counter, asked of the server at first need.
+        """Model and counter; outside of `async with` they are asked for without patience.
 
         Raises UsageError when the server does not list the model that was not named.
         """
-        if self._model is not None and self._counter is not None:
-            return self._model, self._counter
-        url = self._servers[0].url
-        with httpx.Client(headers=_headers(), timeout=self._retry.connect_timeout) as client:
-            if self._model is None:
-                self._model = _first_model(client, url)
-            if self._counter is None:
-                asked = ServerCounter(url.removesuffix("/v1"), self._model, _headers())
-                self._counter = asked if asked.works(client) else EstimateCounter()
-                if isinstance(self._counter, EstimateCounter):
-                    say(
-                        "  the server does not count tokens; taking 4 bytes for one "
-                        "(a tokenizer.json file counts exactly)"
-                    )
+        if self._model is None or self._counter is None:
+
+            async def ask() -> None:
+                quick = replace(self._retry, patience=0.0, attempts=2)
+                async with ServerPool(self._addresses, quick, direct=self._own) as self._pool:
+                    await self._resolve(self._pool)
+
+            # In a thread, since the caller may be within a loop of its own.
+            with concurrent.futures.ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, ask()).result()
+            self._pool = None
+        assert self._model is not None and self._counter is not None
         return self._model, self._counter
+
+    async def _resolve(self, pool: ServerPool) -> None:
+        if self._model is None:
+            self._model = await _first_model(pool)
+        if self._counter is None:
+            asked = ServerCounter(self._question, self._model)
+            self._counter = asked if await asked.works() else EstimateCounter()
+            if isinstance(self._counter, EstimateCounter):
+                say(
+                    "  the server does not count tokens; taking 4 bytes for one "
+                    "(a tokenizer.json file counts exactly)"
+                )
 
     @property
     def in_flight(self) -> dict[str, int]:
         """Requests in flight by base URL."""
-        return {server.url: server.in_flight for server in self._servers}
+        if self._pool is None:
+            return {address.url: 0 for address in self._addresses}
+        return {server.url: server.in_flight for server in self._pool.servers}
 
     @property
     def waiting(self) -> int:
         """Requests that are not with a server: no place is free, or they wait for another try."""
-        return self._asked - sum(server.in_flight for server in self._servers)
+        return self._asked - sum(self.in_flight.values())
 
     def plain(self, text: str) -> str:
         """Text with a space inside every known control word: the server tokenizes, not we."""
         return defuse(text)
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._resolved)
-        for server in self._servers:
-            server.client = HttpClient(
-                server.url,
-                _headers(),
-                timeout=self._retry.timeout,
-                connect_timeout=self._retry.connect_timeout,
-            )
+        pool = ServerPool(self._addresses, self._retry, direct=self._own)
+        self._pool = await pool.__aenter__()
+        try:
+            await self._resolve(pool)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        assert self._counter is not None
+        self._usage = UsageReader(self.count_tokens, self._counter.exact)
+        self._juries = {server.url: self._jury_of(server) for server in pool.servers}
         self._places = asyncio.Semaphore(self._concurrency)
         return self
 
@@ -200,22 +185,22 @@ class OpenAIEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for revival in self._revivals:
-            revival.cancel()
-        self._revivals.clear()
-        for server in self._servers:
-            server.works()
-            if server.client is not None:
-                server.client.close()
-                server.client = None
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.__aexit__(kind, error, trace)
+        _tell("requests failed", self._failures)
+        _tell("answers without a text", self._without_text)
 
     async def count_tokens(self, text: str) -> int:
-        """Tokens in `text`, as counted for this engine."""
+        """Tokens in `text`, as counted for this engine; an estimate where the server fails."""
         assert self._counter is not None, "the engine is not entered"
-        return await self._counter.count(text)
+        try:
+            return await self._counter.count(text)
+        except RequestFailedError:
+            return await EstimateCounter().count(text)
 
     async def truncate(self, text: str, tokens: int) -> str:
-        """The longest prefix of `text` of at most `tokens` tokens."""
+        """The longest prefix of `text` of at most `tokens` tokens. Raises RequestFailedError."""
         assert self._counter is not None, "the engine is not entered"
         return await self._counter.truncate(text, tokens)
 
@@ -225,75 +210,83 @@ class OpenAIEngine:
         Raises RequestFailedError for this request alone, SynthlawError when the run must stop.
         """
         assert self._places is not None, "the engine is not entered"
-        body = json.dumps(self._body(request)).encode()
         self._asked += 1
         try:
             async with self._places:
-                return await self._answer(request, body)
+                return await self._answer(request)
+        except RequestFailedError as error:
+            self._failures[f"{error.reason}: {said(error.response)}"] += 1
+            raise
         finally:
             self._asked -= 1
 
-    async def _answer(self, request: Request, body: bytes) -> Completion:
+    async def _answer(self, request: Request) -> Completion:
         """Try until there is an answer or there will be none."""
-        began, tries, waits = time.monotonic(), 0, 0
+        assert self._pool is not None, "the engine is not entered"
+        began, tries, waits, poor = time.monotonic(), 0, 0, 0
+        heard_before = self.written
         while True:
-            server = await self._choose()
+            server = await self._pool.choose()
+            version = self._dialect.version
             try:
-                answer = await self._post(server, body)
+                answer = await self._post(server, request)
+            except RefusedError as refusal:
+                if self._dialect.learn(refusal.reason, refusal.said, request, version):
+                    continue
+                raise await self._juries[server.url].judge(refusal, request.sampling) from refusal
             except TryAgainError as error:
                 waits += 1
-                tries += self._note_failure(server, error)
+                poor += error.answered
+                tries += self._pool.note_failure(server, error)
+                if poor >= self._retry.bad_answers:
+                    refused = RefusedError(error.reason, error.said)
+                    judged = await self._juries[server.url].judge(refused, request.sampling)
+                    raise judged from error
                 late = error.busy and time.monotonic() - began > self._retry.patience
+                if late and self.written == heard_before:
+                    raise _only_busy(server, self._retry, error) from error
                 if tries >= self._retry.attempts or late:
-                    raise RequestFailedError(error.reason, error.response) from error
-                await asyncio.sleep(max(self._retry.wait(waits, self._jitter), error.wait))
+                    raise RequestFailedError(error.reason, error.said) from error
+                await self._pool.pause(server, error, waits)
             else:
                 server.works()
+                self._juries[server.url].answered()
                 return await self._completion(request, answer)
 
-    async def _choose(self) -> _Server:
-        """The working server with the fewest requests in flight; waits while all are down.
-
-        Raises SynthlawError when that takes longer than patience lasts.
-        """
-        while True:
-            up = [server for server in self._servers if server.takes_requests]
-            if up:
-                return min(up, key=lambda server: server.in_flight)
-            now = time.monotonic()
-            since = max(server.troubled_since or now for server in self._servers)
-            if now - since > self._retry.patience:
-                raise SynthlawError(
-                    f"no server could be reached for {self._retry.patience:.0f} s: "
-                    f"{', '.join(s.url for s in self._servers)}. Start it and run again: "
-                    "what was answered is kept"
-                )
-            await asyncio.sleep(min(0.05, self._retry.patience / 10))
-
-    async def _post(self, server: _Server, body: bytes) -> dict[str, Any]:
-        """One try. Raises TryAgainError when another is due, SynthlawError when none is."""
-        assert server.client is not None, "the engine is not entered"
+    async def _post(self, server: Server, request: Request) -> Answer:
+        """One try. Raises TryAgainError, RefusedError, SynthlawError."""
+        assert self._pool is not None, "the engine is not entered"
+        body = json.dumps(self._body(request)).encode()
         server.in_flight += 1
         try:
-            response = await server.client.post(APIS[self._api], body)
-        except ConnectError as error:
-            self._is_down(server, str(error))
-            raise TryAgainError("no-connection", str(error)) from error
-        except ExchangeError as error:
-            raise TryAgainError(error.reason, str(error)) from error
+            response = await self._pool.exchange(server, APIS[self._api], body)
         finally:
             server.in_flight -= 1
-        return answer_of(response, server.url)
+        answer = answer_of(response, server.address)
+        if len(answer.text) > _LONGEST_TOKEN * (request.sampling.max_tokens + 100):
+            raise TryAgainError(
+                "too-long", f"an answer of {len(answer.text)} characters", answered=True
+            )
+        return answer
+
+    def _jury_of(self, server: Server) -> Jury:
+        async def ask(request: Request) -> Answer:
+            while True:
+                version = self._dialect.version
+                try:
+                    return await self._post(server, request)
+                except RefusedError as refusal:
+                    if not self._dialect.learn(refusal.reason, refusal.said, request, version):
+                        raise
+
+        return Jury(server.url, ask)
+
+    async def _question(self, path: str, body: dict[str, Any]) -> Any:
+        assert self._pool is not None, "the engine is not entered"
+        return await self._pool.question(path, body)
 
     def _body(self, request: Request) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self._model,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
-            "seed": request.seed,
-        }
+        body: dict[str, Any] = {"model": self._model} | self._dialect.fields(request)
         messages = request.messages()
         if self._fold_system and request.system:
             system = messages.pop(0)["content"]
@@ -302,83 +295,65 @@ class OpenAIEngine:
             body["messages"] = messages
         else:
             body["prompt"] = "\n\n".join(message["content"] for message in messages)
-        if sampling.frequency_penalty:
-            body["frequency_penalty"] = sampling.frequency_penalty
-        # Not in OpenAI's own protocol, so sent only when asked for.
-        if sampling.top_k:
-            body["top_k"] = sampling.top_k
-        if sampling.repetition_penalty != 1.0:
-            body["repetition_penalty"] = sampling.repetition_penalty
         return body
 
-    def _note_failure(self, server: _Server, error: TryAgainError) -> bool:
-        """Whether this failed try counts against its request; many in a row take a server down."""
-        if error.busy or server.state == "open":
-            return False
-        server.failing += 1
-        if server.state == "half-open" or server.failing >= self._retry.breaker:
-            self._is_down(server, error.reason)
-        return True
-
-    def _is_down(self, server: _Server, reason: str) -> None:
-        if server.state != "open":
-            server.state = "open"
-            server.trips += 1
-            if server.troubled_since is None:
-                server.troubled_since = time.monotonic()
-                say(f"  {server.url} is down ({reason}); waiting for it")
-            revival = asyncio.create_task(self._revive(server))
-            self._revivals.add(revival)
-            revival.add_done_callback(self._revivals.discard)
-
-    async def _revive(self, server: _Server) -> None:
-        """Ask a server for its models until it answers, whatever it answers below 500.
-
-        The more often it went down without an answer, the longer the waits.
-        """
-        assert server.client is not None
-        tries = server.trips - 1
-        while True:
-            tries += 1
-            await asyncio.sleep(self._retry.wait(tries, self._jitter))
-            try:
-                response = await server.client.get("/models", timeout=30)
-            except (ConnectError, ExchangeError):
-                continue
-            if response.status < 500:
-                if server.trips == 1:
-                    say(f"  {server.url} answers again")
-                server.state, server.failing = "half-open", 0
-                return
-
-    async def _completion(self, request: Request, answer: dict[str, Any]) -> Completion:
-        choice = answer["choices"][0]
-        text = text_of(choice)
-        usage = answer.get("usage") or {}
-        prompt_tokens = usage.get("prompt_tokens")
-        completion_tokens = usage.get("completion_tokens")
-        if prompt_tokens is None:
-            prompt_tokens = await self.count_tokens(request.system + request.prompt)
-        if completion_tokens is None:
-            completion_tokens = await self.count_tokens(text)
-        reason = str(choice.get("finish_reason") or "stop")
-        self.written += int(completion_tokens)
-        return Completion(text, reason, int(prompt_tokens), int(completion_tokens))
+    async def _completion(self, request: Request, answer: Answer) -> Completion:
+        assert self._usage is not None, "the engine is not entered"
+        prompt_tokens = await self._usage.prompt_tokens(answer, request.system + request.prompt)
+        tokens = await self._usage.completion_tokens(answer)
+        self.written += max(tokens, 1)
+        if answer.aside:
+            self._without_text[answer.aside] += 1
+        return Completion(
+            answer.text,
+            answer.finish_reason,
+            prompt_tokens,
+            tokens,
+            aside=answer.aside,
+            unsent=self._dialect.unsent,
+        )
 
 
-def _headers() -> dict[str, str]:
-    for variable in KEY_VARIABLES:
-        if os.environ.get(variable):
-            return {"Authorization": f"Bearer {os.environ[variable]}"}
-    return {}
+def _tell(what: str, seen: Counter[str]) -> None:
+    """How often, and what the servers said most often, if they said it at all."""
+    if seen:
+        words, times = seen.most_common(1)[0]
+        share = f"the commonest, {times} times" if len(seen) > 1 else "all of them"
+        say(f"  {seen.total()} {what}; {share}: {words}")
+        seen.clear()
 
 
-def _first_model(client: httpx.Client, url: str) -> str:
+def _distinct(base_urls: Sequence[str], key: str | None) -> list[ServerAddress]:
+    """Addresses in order, each URL once."""
+    addresses = [server_address(url, key) for url in base_urls]
+    return list({address.url: address for address in addresses}.values())
+
+
+def _only_busy(server: Server, retry: RetryPolicy, error: TryAgainError) -> SynthlawError:
+    return SynthlawError(
+        f"{server.url}: nothing was answered in {retry.patience:.0f} s, the server says that it is "
+        f"busy ({error.reason}): {error.said} Run again later: what was answered is kept"
+    )
+
+
+async def _first_model(pool: ServerPool) -> str:
+    """The name of the model that a server lists first. Raises UsageError when it lists none."""
+    url = pool.servers[0].url
     try:
-        response = client.get(f"{url}/models").raise_for_status()
-        return str(response.json()["data"][0]["id"])
-    except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
+        listed = await pool.question("/models")
+    except RequestFailedError as error:
         raise UsageError(
-            f"{url}/models: the server does not list a model ({type(error).__name__}); "
-            "name one, and see that the URL is right"
+            f"{url}/models: the server does not list a model ({error}); name one, and see that "
+            "the URL and the key are right"
         ) from error
+    if isinstance(listed, dict):
+        listed = listed.get("data") or listed.get("models")
+    first = listed[0] if isinstance(listed, list) and listed else None
+    if isinstance(first, dict):
+        first = first.get("id") or first.get("model") or first.get("name")
+    if not isinstance(first, str) or not first.strip():
+        raise UsageError(
+            f"{url}/models: the server does not list a model ({one_line(str(listed)[:200])}); "
+            "name one, and see that the URL is right"
+        )
+    return first

@@ -1,4 +1,4 @@
-"""One request on its way through the embedded engine's driver thread."""
+"""One request on its way through the embedded engine's batch."""
 
 from __future__ import annotations
 

@@ -1,67 +1,78 @@
-"""vLLM started by us on this machine's GPUs, then spoken to as any OpenAI server.
+"""vLLM started by us on this machine, then spoken to as any OpenAI server.
 
-For servers that run for weeks, or on several machines, start them yourself and use `openai`.
+It is run by the command `vllm` of the environment that vLLM was installed in, which need not be
+ours. If it dies it is started once more; if it dies again the run ends with the cause. For servers
+that run for weeks, or on several machines, start them yourself and use `openai`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
+import os
+import secrets
 import socket
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_seconds
 from synthlaw.common.progress import say
-from synthlaw.generate.engines.counting import ServerCounter
+from synthlaw.generate.engines.address import server_address
+from synthlaw.generate.engines.base import Completion, Request
 from synthlaw.generate.engines.http import ConnectError, ExchangeError, HttpClient
 from synthlaw.generate.engines.openai import OpenAIEngine
+from synthlaw.generate.engines.server_process import ServerProcess
+from synthlaw.generate.engines.vllm_options import OwnServer, arguments
 
-START_SECONDS = 1800.0
-"""Longest wait for the server: a large model is read from disk and compiled first."""
+SILENT_SECONDS = 1800.0
+"""Longest silence of a server that starts: while it loads, downloads or compiles, it says so."""
+
+TELL_EVERY_SECONDS = 15.0
+"""Between two lines about a server that is still starting."""
+
+_LOOK_EVERY_SECONDS = 0.2
+
+T = TypeVar("T")
 
 
 class VLLMEngine(OpenAIEngine):
-    """Runs `vllm.entrypoints.openai.api_server` while it is entered."""
+    """Runs `vllm serve` while it is entered."""
 
     def __init__(
         self,
         *,
         model: str | None,
+        server: OwnServer,
         concurrency: int = 256,
-        options: Sequence[str] = (),
-        command: Sequence[str] | None = None,
+        tokenizer: str | None = None,
+        api: str = "chat",
         fold_system: bool = False,
     ) -> None:
-        """model: a Hugging Face name or folder. options: further arguments of the server, for
-        example `--tensor-parallel-size 8`. command: what to run instead of vLLM's server; it gets
-        the same arguments. Raises UsageError without a model, MissingExtraError without vLLM.
+        """model: a Hugging Face name or folder. Everything else as for OpenAIEngine.
+
+        Raises UsageError without a model or for options that cannot be passed on.
         """
-        if model is None:
+        if model is None or not model.strip():
             raise UsageError("engine 'vllm': found no model; name one on the Hugging Face hub")
-        if command is None and importlib.util.find_spec("vllm") is None:
-            raise MissingExtraError("vllm", "vllm", "the engine 'vllm'")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        root = f"http://127.0.0.1:{port}"
         super().__init__(
-            base_urls=[root], model=model, concurrency=concurrency, fold_system=fold_system
+            base_urls=[f"http://127.0.0.1:{_free_port()}"],
+            model=model,
+            concurrency=concurrency,
+            tokenizer=tokenizer,
+            api=api,
+            fold_system=fold_system,
+            own=True,
         )
-        self._counter = ServerCounter(root, model, {})
-        program = command or [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-        self._command = [*program, "--model", model, "--host", "127.0.0.1", "--port", str(port)]
-        self._command += options
-        self._root, self._options = root, tuple(options)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: Any = None
+        # A key of its own keeps other users of the machine out.
+        self._key = os.environ.get("VLLM_API_KEY") or secrets.token_urlsafe(24)
+        self._addresses = [server_address(self._addresses[0].url, self._key)]
+        self._server, self._options = server, arguments(server.options)
+        self._process: ServerProcess | None = None
+        self._minder: asyncio.Task[None] | None = None
 
     @property
     def label(self) -> str:
@@ -70,43 +81,17 @@ class VLLMEngine(OpenAIEngine):
 
     def identity(self) -> dict[str, Any]:
         """Model and server arguments, such as a quantization, that may change answers."""
-        return super().identity() | {"kind": "vllm", "options": list(self._options)}
+        return super().identity() | {"kind": "vllm", "options": self._options}
 
     async def __aenter__(self) -> Self:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server runs
-        self._process = subprocess.Popen(
-            self._command, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        await self._start()
         try:
-            await self._wait_until_ready(self._process)
+            await super().__aenter__()
         except BaseException:
-            self._stop()
+            await self._stop()
             raise
-        await super().__aenter__()
+        self._minder = asyncio.create_task(self._mind())
         return self
-
-    async def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        say(f"  starting vLLM with {self._model}")
-        began = time.monotonic()
-        client = HttpClient(self._root, {}, timeout=5, connect_timeout=5)
-        try:
-            while time.monotonic() - began < START_SECONDS:
-                if process.poll() is not None:
-                    raise SynthlawError(
-                        f"vLLM ended with status {process.returncode}: {self._last_line()}"
-                    )
-                with contextlib.suppress(ConnectError, ExchangeError):
-                    if (await client.get("/v1/models", timeout=5)).status == 200:
-                        return
-                await asyncio.sleep(0.2)
-        finally:
-            client.close()
-        raise SynthlawError(f"vLLM did not answer within {format_seconds(START_SECONDS)}")
-
-    def _last_line(self) -> str:
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
 
     async def __aexit__(
         self,
@@ -114,18 +99,110 @@ class VLLMEngine(OpenAIEngine):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await super().__aexit__(kind, error, trace)
-        await asyncio.to_thread(self._stop)
+        if self._minder is not None:
+            self._minder.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SynthlawError):
+                await self._minder
+            self._minder = None
+        try:
+            await super().__aexit__(kind, error, trace)
+        finally:
+            await self._stop()
 
-    def _stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+    async def count_tokens(self, text: str) -> int:
+        """Tokens in `text`. Raises SynthlawError when the server is gone for good."""
+        return await self._while_served(super().count_tokens(text))
+
+    async def truncate(self, text: str, tokens: int) -> str:
+        """As OpenAIEngine. Raises SynthlawError when the server is gone for good."""
+        return await self._while_served(super().truncate(text, tokens))
+
+    async def complete(self, request: Request) -> Completion:
+        """As OpenAIEngine. Raises SynthlawError when the server is gone for good."""
+        return await self._while_served(super().complete(request))
+
+    async def _while_served(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns, unless the server is gone for good before."""
+        assert self._minder is not None, "the engine is not entered"
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait({task, self._minder}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            task.cancel()
+        # One exception object per request: each gets a traceback of its own.
+        raise SynthlawError(str(self._minder.exception()))
+
+    async def _mind(self) -> None:
+        """Start the server again when it dies; raises SynthlawError when that does not help."""
+        first = await self._ended()
+        say(f"  {first}; starting it again, once")
+        await self._stop()
+        try:
+            await self._start()
+        except SynthlawError as error:
+            raise SynthlawError(f"{first}, and did not start again: {error}") from error
+        raise SynthlawError(
+            f"{await self._ended()}, for the second time. What was answered is kept: "
+            "run again when the cause is mended"
+        )
+
+    async def _ended(self) -> str:
+        """Waits for the server's end and tells of it."""
+        assert self._process is not None
+        while (how := self._process.ended()) is None:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        return f"vLLM {how}: {self._process.last_errors()}"
+
+    async def _start(self) -> None:
+        """Run the server until it answers. Raises SynthlawError with the cause when it does not."""
+        program = self._server.program()
+        port = self._addresses[0].url.removesuffix("/v1").rpartition(":")[2]
+        fixed = ["--host=127.0.0.1", f"--port={port}", "--generation-config=vllm"]
+        command = [*program, "serve", str(self._model), *fixed, *self._options]
+        # Tools that vLLM compiles with lie beside it in its environment.
+        path = os.pathsep.join([str(Path(program[0]).parent), os.environ.get("PATH", os.defpath)])
+        environment = os.environ | {"VLLM_API_KEY": self._key, "PATH": path}
+        say(f"  starting vLLM with {self._model}; this takes minutes (log: {self._server.log})")
+        self._process = ServerProcess(command, environment=environment, log=self._server.log)
+        try:
+            await self._wait_until_ready(self._process)
+        except BaseException:
+            await self._stop()
+            raise
+
+    async def _wait_until_ready(self, process: ServerProcess) -> None:
+        began = told = heard = time.monotonic()
+        written = 0
+        async with HttpClient(
+            self._addresses[0], timeout=5, connect_timeout=5, direct=True
+        ) as client:
+            while (now := time.monotonic()) - heard < SILENT_SECONDS:
+                if (how := process.ended()) is not None:
+                    raise SynthlawError(f"vLLM {how}: {process.last_errors()}")
+                with contextlib.suppress(ConnectError, ExchangeError):
+                    if (await client.get("/models", timeout=5)).status == 200:
+                        say(f"  vLLM answers after {format_seconds(now - began)}")
+                        return
+                if process.output_bytes() != written:
+                    written, heard = process.output_bytes(), now
+                if now - told >= TELL_EVERY_SECONDS:
+                    told = now
+                    say(f"  vLLM loads, {format_seconds(now - began)}: {process.last_line()[:50]}")
+                await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        raise SynthlawError(
+            f"vLLM said nothing for {format_seconds(SILENT_SECONDS)} and does not answer: "
+            f"{process.last_errors()}"
+        )
+
+    async def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(process.stop)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

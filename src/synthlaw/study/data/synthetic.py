@@ -20,6 +20,7 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.engines.registry import make_engine
+from synthlaw.generate.engines.vllm_options import OwnServer
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.recipe import Recipe, load_recipe
 from synthlaw.generate.run.journal import BlockJournal
@@ -137,6 +138,7 @@ def engine_of(space: Workspace) -> Engine:
         tokenizer=spec.tokenizer,
         api=spec.api,
         fold_system=spec.fold_system,
+        server=OwnServer(spec.command, spec.options, space.root / "vllm.log"),
     )
 
 

@@ -7,8 +7,11 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import EngineDefaults, defaults_of
 from synthlaw.generate.engines.base import Sampling as EngineSampling
+from synthlaw.generate.engines.registry import not_taken
+from synthlaw.generate.engines.vllm_options import Option, arguments
 from synthlaw.study.spec.fields import Name, Part
 
 
@@ -30,8 +33,12 @@ class EngineSpec(Part):
     model: str | None = None
     tokenizer: str | None = Field(None, description="tokenizer.json that counts for the server")
     concurrency: int | None = Field(None, gt=0, description="default: the engine's own")
-    api: Literal["chat", "completions"] = Field("chat", description="of openai")
+    api: Literal["chat", "completions"] = Field("chat", description="of servers")
     fold_system: bool = Field(False, description="system prompt into the user's turn, on servers")
+    options: dict[str, Option] = Field(
+        default_factory=dict, description="of `vllm serve`, such as max-model-len: 4096"
+    )
+    command: str = Field("vllm", description="what runs vLLM, where it is not on PATH")
 
     @field_validator("base_url", mode="before")
     @classmethod
@@ -46,13 +53,14 @@ class EngineSpec(Part):
             raise ValueError(
                 "kind 'vllm' needs 'model', a name on the Hugging Face hub or a folder"
             )
-        if self.kind != "openai":
-            given = {"base_url": self.base_url, "tokenizer": self.tokenizer}
-            given["api"] = self.api if self.api != "chat" else None
-            if wrong := [f"'{name}'" for name, value in given.items() if value]:
-                raise ValueError(f"found {', '.join(wrong)}, which only kind 'openai' takes")
-        if self.kind == "embedded" and self.fold_system:
-            raise ValueError("found 'fold_system', which only kinds 'openai' and 'vllm' take")
+        empty = EngineSpec.model_construct()
+        given = [n for n in EngineSpec.model_fields if getattr(self, n) != getattr(empty, n)]
+        if wrong := not_taken(self.kind, given):
+            raise ValueError(wrong)
+        try:
+            arguments(self.options)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
         return self
 
 
