@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -98,10 +99,8 @@ def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
         "from synthlaw.execute.registry import make_executor\n"
         "settings = ExecutorSettings(folder=Path(sys.argv[1]) / 'slurm')\n"
         "payloads = json.loads(sys.argv[2])\n"
-        f"print(dict(make_executor('slurm', settings).map('{JOBS}:wait', payloads)))\n"
+        f"print(sorted(make_executor('slurm', settings).map('{JOBS}:wait', payloads)))\n"
     )
-    import json
-
     command = [sys.executable, "-c", program, str(folder), json.dumps(payloads)]
     return subprocess.Popen(
         [*command, json.dumps(sys.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -120,7 +119,7 @@ def test_a_driver_that_is_killed_and_started_again_submits_nothing_twice(
     time.sleep(2)
     (tmp_path / "go").touch()
     said, told = second.communicate(timeout=120)
-    assert said == f"{dict(enumerate(range(4)))}\n", told
+    assert said == f"{list(enumerate(range(4)))}\n", told
     assert "4 jobs of an earlier start are in the queue" in told
     assert [len(path.read_text()) for path in sorted(tmp_path.glob("began-*"))] == [1] * 4
 
@@ -136,7 +135,7 @@ def test_a_job_that_is_requeued_is_waited_for(tmp_path: Path, cluster: None) -> 
     (tmp_path / "go").touch()
     slurm("scontrol", "update", f"jobid={number}", "StartTime=now")
     said, told = driver.communicate(timeout=240)
-    assert said == "{0: 0}\n", told
+    assert said == "[(0, 0)]\n", told
 
 
 def test_jobs_that_somebody_cancels_failed_and_say_so(tmp_path: Path, cluster: None) -> None:
