@@ -41,8 +41,10 @@ def test_gpus_are_asked_for_once() -> None:
 
 @pytest.mark.parametrize(
     ("time", "warned"),
-    [("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)]
-    + [("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)],
+    [
+        *(("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)),
+        *(("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)),
+    ],
 )
 def test_jobs_that_are_long_enough_are_warned(time: str, warned: bool) -> None:
     assert ("--signal=B:TERM@120" in sbatch_flags({"time": time}, 1, None)) is warned
@@ -84,7 +86,7 @@ def test_a_machine_without_slurm_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_jobs_are_put_together_up_to_a_minute() -> None:
     jobs = [Job(n, took) for n, took in enumerate([100, 50, 20, 20, 19, 1, 1])]
-    batches = _batches(jobs, lambda payload: float(payload))
+    batches = _batches(jobs, float)
     assert [[job.payload for job in batch] for batch in batches] == [
         [100],
         [50],
