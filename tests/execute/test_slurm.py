@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import missing, slurm, slurm_cluster
+from slurm_cluster import cancel_all, missing, slurm, slurm_cluster
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.execute.base import ExecutorSettings, Failure
@@ -34,6 +33,14 @@ def cluster() -> Iterator[None]:
         slurm_cluster(Path(folder), extra="MaxArraySize=5"),
     ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _emptied(cluster: None) -> Iterator[None]:
+    """No test leaves jobs to the next."""
+    yield
+    cancel_all()
+    _until(lambda: not slurm("squeue", "-h"))
 
 
 def executor(folder: Path, **options: Any) -> Any:
@@ -142,7 +149,7 @@ def test_jobs_that_somebody_cancels_failed_and_say_so(tmp_path: Path, cluster: N
     """Two run and two wait; without accounting."""
     driver = _driver(tmp_path, [[str(tmp_path), n] for n in range(4)])
     _until(lambda: len(list(tmp_path.glob("began-*"))) == 2)
-    slurm("scancel", "--user", str(os.getuid()))
+    cancel_all()
     said, told = driver.communicate(timeout=60)
     assert said.count("was cancelled") == 4, told
 

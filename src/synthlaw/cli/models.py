@@ -93,10 +93,11 @@ def train(
       torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
         -m synthlaw train … --shard-group 8
     """
-    from synthlaw.training.launch import is_launched, run_processes
+    from synthlaw.training.launch import alone_in, is_launched, run_processes
 
     if processes > 1 and not is_launched():
-        return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
+        with alone_in(out):
+            return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
     from synthlaw.training.config import TrainingConfig
     from synthlaw.training.loop import TrainingProgress
     from synthlaw.training.loop import train as train_model
@@ -121,7 +122,7 @@ def train(
     if falling := plateau(schedule, cooldown, warmup=config.warmup, steps=config.steps):
         config = checked(TrainingConfig, **{**config.model_dump(), "wsd": falling})
     sampler.check(config.steps * config.rows)
-    with meter(f"training {size}", config.tokens, "token") as bar:
+    with alone_in(out), meter(f"training {size}", config.tokens, "token") as bar:
 
         def on_progress(progress: TrainingProgress) -> None:
             bar.update(progress.tokens, f"loss {progress.loss:.3f}")
