@@ -99,7 +99,8 @@ def test_parameters_are_few() -> None:
 
 
 def test_the_measures_see_what_breaks_them() -> None:
-    text = "class A:\n    async def f(self, a, *, b):\n        '''Doc.\n\n        More.'''\n        x = 1\n"
+    doc = "'''Doc.\n\n        More.'''"
+    text = f"class A:\n    async def f(self, a, *, b):\n        {doc}\n        a()\n"
     [(name, node)] = _functions_in(ast.parse(text), "")
     assert (name, _lines(node), _parameters(node)) == ("A.f", 2, 2)
     with pytest.raises(pytest.fail.Exception, match="too long: b"):

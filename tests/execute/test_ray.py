@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray_cluster import ray_cluster
 
 from synthlaw.common.errors import MissingExtraError
 from synthlaw.execute.base import ExecutorSettings, Failure
@@ -31,20 +30,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder by which the cluster is told what to do."""
     pytest.importorskip("ray", reason="Ray is not installed")
     folder = tmp_path_factory.mktemp("ray")
-    program = Path(__file__).with_name("ray_cluster.py")
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, program, folder], cwd=folder, stdout=log, stderr=log
-    )
-    until = time.monotonic() + 120
-    while not (folder / "address").exists():
-        assert process.poll() is None and time.monotonic() < until, (folder / "log").read_text()
-        time.sleep(0.2)
-    os.environ["RAY_ADDRESS"] = (folder / "address").read_text()
-    yield folder
-    del os.environ["RAY_ADDRESS"]
-    (folder / "end").touch()
-    process.wait(timeout=60)
+    with ray_cluster(folder):
+        yield folder
 
 
 @pytest.fixture(scope="module")
