@@ -39,6 +39,7 @@ def main(folder: Path, element: int) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # told twice is no reason to stop saving
     raise InterruptedWorkError(f"stopped by {signal.Signals(number).name}", 128 + number)
 
 
