@@ -37,8 +37,10 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _emptied(cluster: None) -> Iterator[None]:
-    """No test leaves jobs to the next."""
+    """No test leaves drivers or jobs to the next."""
     yield
+    while _drivers:
+        _drivers.pop().kill()
     cancel_all()
     _until(lambda: not slurm("squeue", "-h"))
 
@@ -97,6 +99,9 @@ def _until(condition: Any, seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+_drivers: list[subprocess.Popen[str]] = []
+
+
 def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
     """A driver of its own that prints what comes."""
     program = (
@@ -109,9 +114,10 @@ def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
         f"print(sorted(make_executor('slurm', settings).map('{JOBS}:wait', payloads)))\n"
     )
     command = [sys.executable, "-c", program, str(folder), json.dumps(payloads)]
-    return subprocess.Popen(
-        [*command, json.dumps(sys.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command.append(json.dumps(sys.path))
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _drivers.append(driver)
+    return driver
 
 
 def test_a_driver_that_is_killed_and_started_again_submits_nothing_twice(
