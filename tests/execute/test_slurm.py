@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import cancel_all, missing, slurm, slurm_cluster
+from slurm_cluster import cancel_all, free_ports, missing, slurm, slurm_cluster
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.execute.base import ExecutorSettings, Failure
@@ -194,7 +196,11 @@ def test_wrong_options_are_told_in_slurm_s_words_before_work(
 def test_a_controller_that_is_not_there_is_one_line(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none.conf"))
+    text = Path(os.environ["SLURM_CONF"]).read_text()
+    [port] = free_ports(1)
+    other = re.sub(r"SlurmctldPort=\d+", f"SlurmctldPort={port}", text)
+    (tmp_path / "slurm.conf").write_text(other)
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     with pytest.raises(UsageError, match=r"^execution.slurm: [^\n]*$"):
         executor(tmp_path).check()
     with pytest.raises(SynthlawError, match=r"^[^\n]*$"):
