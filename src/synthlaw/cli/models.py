@@ -32,6 +32,8 @@ from synthlaw.common.progress import meter, say
 
 if TYPE_CHECKING:  # brings torch
     from synthlaw.tokens.dataset import TokenDataset
+    from synthlaw.tokens.sampler import Sampler
+    from synthlaw.training.config import TrainingConfig
     from synthlaw.training.precision import AskedPrecision
     from synthlaw.training.result import TrainingResult
 
@@ -103,13 +105,12 @@ def train(
       torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
         -m synthlaw train … --shard-group 8
     """
-    from synthlaw.training.launch import is_launched, run_processes
+    from synthlaw.training.launch import alone_in, is_launched, run_processes
 
     if processes > 1 and not is_launched():
-        return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
+        with alone_in(out):
+            return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
     from synthlaw.training.config import TrainingConfig
-    from synthlaw.training.loop import TrainingProgress
-    from synthlaw.training.loop import train as train_model
     from synthlaw.training.precision import request_of
     from synthlaw.training.presets import preset
 
@@ -131,17 +132,25 @@ def train(
     if falling := plateau(schedule, cooldown, warmup=config.warmup, steps=config.steps):
         config = checked(TrainingConfig, **{**config.model_dump(), "wsd": falling})
     sampler.check(config.steps * config.rows)
-    _keep_data(sets, mixture, out)
-    config = config.model_copy(update={"dtype": settled_dtype(out, request_of(config, dtype))})
-    with meter(f"training {size}", config.tokens, "token") as bar:
+    with alone_in(out):
+        _keep_data(sets, mixture, out)
+        settled = settled_dtype(out, request_of(config, dtype))
+        config = config.model_copy(update={"dtype": settled})
+        result = _trained(config, sampler, out, f"training {size}")
+    _tell(result, config.dtype, out, as_json)
+    if result.status != "finished":
+        raise SystemExit(1)
+
+
+def _trained(config: TrainingConfig, sampler: Sampler, out: Path, label: str) -> TrainingResult:
+    from synthlaw.training.loop import TrainingProgress, train
+
+    with meter(label, config.tokens, "token") as bar:
 
         def on_progress(progress: TrainingProgress) -> None:
             bar.update(progress.tokens, f"loss {progress.loss:.3f}")
 
-        result = train_model(config, sampler, out, on_progress=on_progress)
-    _tell(result, config.dtype, out, as_json)
-    if result.status != "finished":
-        raise SystemExit(1)
+        return train(config, sampler, out, on_progress=on_progress)
 
 
 def _keep_data(sets: dict[str, TokenDataset], mixture: MixtureOptions, out: Path) -> None:

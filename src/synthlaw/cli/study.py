@@ -124,7 +124,7 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
     type=click.Choice(executor_names()),
     default="local",
     show_default=True,
-    help="Where runs are executed; ray and slurm need the extra of that name.",
+    help="Where runs are executed; ray needs the extra of that name, slurm its commands.",
 )
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Last stage to do.")
 @_verify_option

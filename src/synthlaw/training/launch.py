@@ -14,10 +14,12 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.locks import exclusive
 from synthlaw.common.machine import die_with
 from synthlaw.training.interrupt import InterruptedRunError
 
@@ -144,6 +146,15 @@ def ending_at_once() -> Iterator[None]:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
+
+
+def alone_in(out: Path) -> AbstractContextManager[None]:
+    """Hold the run's folder `out`, once for all of its processes: by who starts them, else by the
+    first. Raises UsageError that names the process which trains there.
+    """
+    if LAUNCHED in os.environ or (is_launched() and os.environ.get("RANK") != "0"):
+        return nullcontext()
+    return exclusive(out)
 
 
 def die_with_parent() -> None:
