@@ -10,10 +10,10 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from synthlaw.training import loss as loss_module
+from synthlaw.training.config import Precision
 from synthlaw.training.device import autocast
 from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
 from synthlaw.training.model import Llama, attend, initialise, same_document
-from synthlaw.training.precision import Precision
 from synthlaw.training.presets import PAPER_PRESETS, ModelShape, preset
 
 

@@ -16,8 +16,8 @@ from synthlaw.common.numbers import parse_count
 from synthlaw.common.progress import say
 
 if TYPE_CHECKING:  # loaded when a command needs it
-    from synthlaw.training.config import StableDecay
-    from synthlaw.training.precision import Precision, PrecisionRequest
+    from synthlaw.training.config import Precision, StableDecay
+    from synthlaw.training.precision import PrecisionRequest
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -10,9 +10,9 @@ import torch
 from synthlaw.common.errors import UsageError
 from synthlaw.evaluation.scores import DocumentScores
 from synthlaw.evaluation.windows import Window, Windowing, scorable, windows_of
+from synthlaw.training.config import Precision
 from synthlaw.training.device import autocast
 from synthlaw.training.model import Llama
-from synthlaw.training.precision import Precision
 
 BATCH_TOKENS_CPU = 1 << 11
 """Positions per forward pass on a CPU: more only leave its caches."""

@@ -13,6 +13,8 @@ from synthlaw.training.schedule import CosineSchedule, Schedule, StableSchedule
 TRAINING_VERSION = 2
 """Raised when the same configuration would train to other weights; part of the identity."""
 
+Precision = Literal["bf16", "fp32"]
+
 OPERATIONAL = frozenset(
     {
         "micro_batch",

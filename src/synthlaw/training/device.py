@@ -11,7 +11,7 @@ import torch
 from synthlaw.common.errors import UsageError
 from synthlaw.common.machine import ISA_LIMITS
 from synthlaw.common.onednn import held_below_amx, held_below_bf16
-from synthlaw.training.precision import Precision
+from synthlaw.training.config import Precision
 
 _BF16_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512_BF16", "sve_bf16": "SVE", "bf16": "NEON"}
 """Instructions that multiply bf16, by the names of torch's `cpu.get_capabilities`; the first of

@@ -26,13 +26,12 @@ from pydantic import BaseModel, ConfigDict
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.machine import processor_digest, processor_name
-from synthlaw.training.config import TrainingConfig
+from synthlaw.training.config import Precision, TrainingConfig
 from synthlaw.training.presets import ModelShape
 
 if TYPE_CHECKING:  # brings torch
     import torch
 
-Precision = Literal["bf16", "fp32"]
 AskedPrecision = Literal["auto", "bf16", "fp32"]
 
 PRECISION_FILE = "precision.json"

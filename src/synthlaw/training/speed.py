@@ -8,8 +8,7 @@ from functools import cache
 import torch
 
 from synthlaw.common.machine import peak_resident_memory
-from synthlaw.training.config import TrainingConfig
-from synthlaw.training.precision import Precision
+from synthlaw.training.config import Precision, TrainingConfig
 from synthlaw.training.presets import flops_per_token
 
 SQUARE = {"cpu": 1024, "cuda": 8192}
