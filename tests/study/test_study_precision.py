@@ -129,7 +129,11 @@ def test_bf16_by_name_where_it_is_emulated_is_warned_of_once_in_plan_and_run(
     small: Sandbox,
 ) -> None:
     small.value["training"]["dtype"] = "bf16"
-    small.value["ladder"]["budgets"] = [128]
+    # Wide enough for products, not what is around them, to take the time.
+    small.value["ladder"] |= {
+        "budgets": [128],
+        "sizes": {"a": {"dim": 128, "layers": 1, "heads": 2}},
+    }
     path = small.write()
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 
