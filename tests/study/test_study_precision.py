@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 from sandbox import Sandbox
-from synthlaw.study.run.local import LocalExecutor
 
 from synthlaw.study.pipeline import run_study
 from synthlaw.training.precision import PrecisionRecord, PrecisionRequest
@@ -55,14 +54,14 @@ def machine_is(monkeypatch: pytest.MonkeyPatch, facts: dict[str, str], dtype: st
     """Make this machine another: what `auto` settles there. The list is told what was asked."""
     asked: list[str] = []
 
-    def settle(self: object, request: PrecisionRequest, root: Path) -> PrecisionRecord:
+    def settle(executor: object, request: PrecisionRequest) -> PrecisionRecord:
         asked.append(request.asked)
         chosen = dtype if request.asked == "auto" else request.asked
         ratio = 50.0 if chosen == "bf16" and not facts["native"] else None
         values = {"asked": request.asked, "dtype": chosen, "ratio": ratio, **facts}
         return PrecisionRecord.model_validate(values)
 
-    monkeypatch.setattr(LocalExecutor, "settle", settle)
+    monkeypatch.setattr("synthlaw.study.pipeline.settled_by", settle)
     monkeypatch.setattr("synthlaw.study.precision.processor_digest", lambda: facts["processor"])
     return asked
 
