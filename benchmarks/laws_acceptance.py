@@ -37,7 +37,7 @@ from synthlaw.laws.forms.repetition import RepetitionForm
 from synthlaw.laws.shares import best_ratio, curve
 from synthlaw.laws.table import RunsTable
 
-COLUMNS = {"params": "N", "tokens": "D", "unique_tokens": "U_D"}
+COLUMNS = {"params": "N", "tokens": "D"}
 GADRE = "E + a * params**-eta + c * 6**(-eta/2) * tokens**-eta"
 SINGLE_EPOCH = {
     "E": math.exp(0.6254804),
