@@ -35,7 +35,8 @@ from synthlaw.evaluation.loading import LoadedModel, load_any
 from synthlaw.evaluation.scoring import score_documents
 from synthlaw.evaluation.windows import Windowing, windows_of
 from synthlaw.tokens.tokenizer import Tokenizer
-from synthlaw.training.device import Precision, autocast
+from synthlaw.training.config import Precision
+from synthlaw.training.device import autocast
 
 
 def tokens_of(loaded: LoadedModel, path: Path, count: int | None) -> list[np.ndarray]:

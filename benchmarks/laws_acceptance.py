@@ -27,7 +27,6 @@ import numpy as np
 from laws_starts import best_of_random_starts
 from synthlaw.laws.answer import reference
 from synthlaw.laws.answer.comparison import consistency, crossings, speedup
-from synthlaw.laws.answer.ratio import best_ratio, curve
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.fit.fitting import FitProblem, solve
 from synthlaw.laws.fit.objectives import Objective, objective_named
@@ -35,9 +34,10 @@ from synthlaw.laws.forms.catalogue import form_named
 from synthlaw.laws.forms.power import JOINT, TIED, Form
 from synthlaw.laws.forms.ratio_forms import candidates
 from synthlaw.laws.forms.repetition import RepetitionForm
+from synthlaw.laws.shares import best_ratio, curve
 from synthlaw.laws.table import RunsTable
 
-COLUMNS = {"params": "N", "tokens": "D", "unique_tokens": "U_D"}
+COLUMNS = {"params": "N", "tokens": "D"}
 GADRE = "E + a * params**-eta + c * 6**(-eta/2) * tokens**-eta"
 SINGLE_EPOCH = {
     "E": math.exp(0.6254804),

@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synthlaw.laws.answer.ratio import best_ratio
 from synthlaw.laws.api import fit_laws
+from synthlaw.laws.shares import best_ratio
 from synthlaw.laws.table import RunsTable
 
 NOISE = 0.003

@@ -1,6 +1,8 @@
 """Training speed, threads and memory, measured in one process and interleaved.
 
-    python benchmarks/training.py speed     # against transformers and litgpt, if installed
+    python benchmarks/training.py speed     # against transformers and litgpt, if installed;
+                                            # held down: ONEDNN_MAX_CPU_ISA=AVX2
+                                            # ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2
     python benchmarks/training.py parts     # where a compiled step's time goes
     python benchmarks/training.py threads   # two runs of one thread against one of two threads
     python benchmarks/training.py memory    # blocked against plain loss at 128,256 entries
@@ -26,9 +28,15 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from synthlaw.common.machine import processor_name
 from synthlaw.training import loss as blocked
 from synthlaw.training.config import TrainingConfig
-from synthlaw.training.device import autocast, choose_device
+from synthlaw.training.device import (
+    autocast,
+    bf16_instructions,
+    choose_device,
+    instruction_sets,
+)
 from synthlaw.training.loss import summed_cross_entropy
 from synthlaw.training.model import Llama, attend, initialise
 from synthlaw.training.optimizer import build_optimizer
@@ -138,16 +146,20 @@ def litgpt_step(config: TrainingConfig, compiled: bool) -> Callable[[], None]:
 
 
 def interleaved(steps: dict[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
-    """Seconds of each step of each contestant, taking turns, after one step of warm-up."""
+    """Seconds of each step of each contestant, taking turns, after one step of warm-up.
+
+    On one thread they are CPU seconds, which other work on the machine does not stretch.
+    """
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     for step in steps.values():
         step()
     taken: dict[str, list[float]] = {name: [] for name in steps}
     until = time.monotonic() + seconds
     while time.monotonic() < until or not all(taken.values()):
         for name, step in steps.items():
-            started = time.perf_counter()
+            started = clock()
             step()
-            taken[name].append(time.perf_counter() - started)
+            taken[name].append(clock() - started)
     return taken
 
 
@@ -183,7 +195,18 @@ def speed(arguments: argparse.Namespace) -> dict[str, object]:
             "steps": len(times),
             "share_of_peak": round(rate * per_token / peak, 3),
         }
-    return {"flops_per_token": per_token, "peak_flops": peak, "models": table}
+    best = {name: figures["tokens_per_second"] for name, figures in table.items()}
+    others = [rate for name, rate in best.items() if name != "synthlaw"]
+    return {
+        "dtype": config.dtype,
+        "processor": processor_name(),
+        "instruction_sets": instruction_sets(),
+        "compiled": arguments.compile,
+        "flops_per_token": per_token,
+        "peak_flops": peak,
+        "models": table,
+        "ratio_to_the_faster": round(best["synthlaw"] / max(others), 3) if others else None,
+    }
 
 
 def parts(arguments: argparse.Namespace) -> dict[str, object]:
@@ -259,6 +282,11 @@ def parts(arguments: argparse.Namespace) -> dict[str, object]:
             for name, seconds in best.items()
         },
     }
+
+
+def native_dtype() -> str:
+    """bf16 where this processor multiplies it by instructions of its own."""
+    return "bf16" if bf16_instructions(CPU) else "fp32"
 
 
 def config_of(arguments: argparse.Namespace) -> TrainingConfig:
@@ -383,7 +411,7 @@ def main() -> None:
     parser.add_argument("--vocab", type=int, default=4096)
     parser.add_argument("--context", type=int, default=512)
     parser.add_argument("--rows", type=int, default=16)
-    parser.add_argument("--dtype", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--dtype", choices=["bf16", "fp32"], default=native_dtype())
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--repeats", type=int, default=3)

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
+
+from instruction_sets import instruction_sets
 
 # Test machines are shared: an example that is slow once is no finding.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Which instruction sets the libraries use in this run; asked once, by the main process."""
+    if hasattr(config, "workerinput"):
+        return ""
+    return "instruction sets: " + "; ".join(f"{k}: {v}" for k, v in instruction_sets().items())

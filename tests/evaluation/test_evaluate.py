@@ -146,7 +146,7 @@ def test_a_killed_evaluation_goes_on_with_its_domain(exported: Path, tmp_path: P
     assert not (out / "scores.json").exists()
     write(large, LINES)  # what is left is smaller now, to be quick
     first = (out / "domains" / "small" / "domain.json").stat().st_ino
-    found = evaluate("--model", exported, "--out", out, "--dtype", "bf16",
+    found = evaluate("--model", exported, "--out", out, "--dtype", "auto",
                      "--domain", f"small={small}", "--domain", f"large={large}")  # fmt: skip
     assert (out / "domains" / "small" / "domain.json").stat().st_ino == first
     assert {row["domain"] for row in found["figures"]} >= {"small", "large"}

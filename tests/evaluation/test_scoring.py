@@ -58,6 +58,7 @@ def naive_losses(
     bos=st.sampled_from([None, 3]),
     rows=st.integers(1, 5),
 )
+@pytest.mark.isa
 def test_equals_the_naive_loop(
     model: Llama,
     lengths: list[int],
@@ -141,6 +142,7 @@ def test_a_document_of_a_thousand_windows(model: Llama) -> None:
     assert (scores.bytes[0], scores.words[0]) == (4, 2)
 
 
+@pytest.mark.isa
 def test_batching_does_not_change_a_document(model: Llama) -> None:
     documents = documents_of([30, 3, 17, 0, 90], seed=4)
     together = score_documents(model, documents, window=16, stride=4, bos=0, batch_tokens=7 * 16)

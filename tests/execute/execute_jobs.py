@@ -46,6 +46,9 @@ def once(payload: Any, report: Report) -> str:
     if how == "always killed" or (how == "killed" and tries == 1):
         time.sleep(0.3)  # what was reported is on its way
         os.kill(os.getpid(), signal.SIGKILL)
+    if how == "terminated" and tries == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
     if how == "interrupted" and tries == 1:
         raise InterruptedWorkError("stopped by SIGTERM", 143)
     return f"{tries} tries"

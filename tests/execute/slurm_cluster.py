@@ -118,6 +118,11 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
+def cancel_all() -> None:
+    """Cancel every job."""
+    slurm("scancel", f"--user={getpass.getuser()}")
+
+
 @contextmanager
 def slurm_cluster(
     folder: Path, *, nodes: int = 2, cpus: int = 1, extra: str = ""
@@ -130,7 +135,7 @@ def slurm_cluster(
         _start(folder, nodes)
         yield
     finally:
-        slurm("scancel", f"--user={getpass.getuser()}")
+        cancel_all()
         until = time.monotonic() + 15
         while slurm("squeue", "-h") and time.monotonic() < until:
             time.sleep(0.2)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import missing, slurm, slurm_cluster
+from slurm_cluster import cancel_all, free_ports, missing, slurm, slurm_cluster
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.execute.base import ExecutorSettings, Failure
@@ -33,6 +35,16 @@ def cluster() -> Iterator[None]:
         slurm_cluster(Path(folder), extra="MaxArraySize=5"),
     ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _emptied(cluster: None) -> Iterator[None]:
+    """No test leaves drivers or jobs to the next."""
+    yield
+    while _drivers:
+        _drivers.pop().kill()
+    cancel_all()
+    _until(lambda: not slurm("squeue", "-h"))
 
 
 def executor(folder: Path, **options: Any) -> Any:
@@ -89,6 +101,9 @@ def _until(condition: Any, seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+_drivers: list[subprocess.Popen[str]] = []
+
+
 def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
     """A driver of its own that prints what comes."""
     program = (
@@ -98,14 +113,13 @@ def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
         "from synthlaw.execute.registry import make_executor\n"
         "settings = ExecutorSettings(folder=Path(sys.argv[1]) / 'slurm')\n"
         "payloads = json.loads(sys.argv[2])\n"
-        f"print(dict(make_executor('slurm', settings).map('{JOBS}:wait', payloads)))\n"
+        f"print(sorted(make_executor('slurm', settings).map('{JOBS}:wait', payloads)))\n"
     )
-    import json
-
     command = [sys.executable, "-c", program, str(folder), json.dumps(payloads)]
-    return subprocess.Popen(
-        [*command, json.dumps(sys.path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command.append(json.dumps(sys.path))
+    driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    _drivers.append(driver)
+    return driver
 
 
 def test_a_driver_that_is_killed_and_started_again_submits_nothing_twice(
@@ -120,7 +134,7 @@ def test_a_driver_that_is_killed_and_started_again_submits_nothing_twice(
     time.sleep(2)
     (tmp_path / "go").touch()
     said, told = second.communicate(timeout=120)
-    assert said == f"{dict(enumerate(range(4)))}\n", told
+    assert said == f"{list(enumerate(range(4)))}\n", told
     assert "4 jobs of an earlier start are in the queue" in told
     assert [len(path.read_text()) for path in sorted(tmp_path.glob("began-*"))] == [1] * 4
 
@@ -136,14 +150,14 @@ def test_a_job_that_is_requeued_is_waited_for(tmp_path: Path, cluster: None) -> 
     (tmp_path / "go").touch()
     slurm("scontrol", "update", f"jobid={number}", "StartTime=now")
     said, told = driver.communicate(timeout=240)
-    assert said == "{0: 0}\n", told
+    assert said == "[(0, 0)]\n", told
 
 
 def test_jobs_that_somebody_cancels_failed_and_say_so(tmp_path: Path, cluster: None) -> None:
     """Two run and two wait; without accounting."""
     driver = _driver(tmp_path, [[str(tmp_path), n] for n in range(4)])
     _until(lambda: len(list(tmp_path.glob("began-*"))) == 2)
-    slurm("scancel", "--user", str(os.getuid()))
+    cancel_all()
     said, told = driver.communicate(timeout=60)
     assert said.count("was cancelled") == 4, told
 
@@ -182,7 +196,11 @@ def test_wrong_options_are_told_in_slurm_s_words_before_work(
 def test_a_controller_that_is_not_there_is_one_line(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "none.conf"))
+    text = Path(os.environ["SLURM_CONF"]).read_text()
+    [port] = free_ports(1)
+    other = re.sub(r"SlurmctldPort=\d+", f"SlurmctldPort={port}", text)
+    (tmp_path / "slurm.conf").write_text(other)
+    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     with pytest.raises(UsageError, match=r"^execution.slurm: [^\n]*$"):
         executor(tmp_path).check()
     with pytest.raises(SynthlawError, match=r"^[^\n]*$"):

@@ -14,6 +14,7 @@ from synthlaw.execute.executors.slurm import _batches
 from synthlaw.execute.feed import Job
 from synthlaw.execute.registry import make_executor
 from synthlaw.execute.slurm.arrays import JobArray
+from synthlaw.execute.slurm.client import _state_in
 from synthlaw.execute.slurm.options import sbatch_flags, setup_lines
 from synthlaw.execute.slurm.worker import main
 
@@ -42,8 +43,8 @@ def test_gpus_are_asked_for_once() -> None:
 @pytest.mark.parametrize(
     ("time", "warned"),
     [
-        *[("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)],
-        *[("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)],
+        *(("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)),
+        *(("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)),
     ],
 )
 def test_jobs_that_are_long_enough_are_warned(time: str, warned: bool) -> None:
@@ -82,6 +83,17 @@ def test_a_machine_without_slurm_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     executor = make_executor("slurm", ExecutorSettings(folder=tmp_path))
     with pytest.raises(UsageError, match="executor 'slurm': found no sbatch on PATH"):
         executor.check()
+
+
+def test_the_state_of_an_element_among_its_array_s_records() -> None:
+    """As Slurm 22.05 writes them: two ran, the others were cancelled before."""
+    records = (
+        "JobId=28 ArrayJobId=27 ArrayTaskId=0 JobName=x JobState=TIMEOUT Reason=TimeLimit\n"
+        "JobId=29 ArrayJobId=27 ArrayTaskId=1 JobName=x JobState=RUNNING Reason=None\n"
+        "JobId=27 ArrayJobId=27 ArrayTaskId=4294967294 JobName=x JobState=CANCELLED Reason=None\n"
+    )
+    assert [_state_in(records, n) for n in range(3)] == ["TIMEOUT", "RUNNING", "CANCELLED"]
+    assert _state_in("", 0) == ""
 
 
 def test_jobs_are_put_together_up_to_a_minute() -> None:

@@ -78,6 +78,9 @@ def test_an_event_stream_that_nobody_asked_for_is_put_together() -> None:
     assert answer.usage == {"completion_tokens": 7}
     broken = read_answer("\n\n".join(pieces).encode())
     assert broken.finish_reason == "stream-ended"  # no word of an end: no whole answer
+    for odd in ('{"choices": {"a": 1}}', '{"choices": "x"}', '{"choices": [7]}', "7", "[]", "{"):
+        with pytest.raises(BadAnswerError):
+            read_answer(f"data: {odd}\n\n".encode())
     with pytest.raises(BadAnswerError, match="out of memory"):
         read_answer(b'data: {"error": {"message": "out of memory"}}\n\n')
 

@@ -88,6 +88,7 @@ def requests() -> list[Request]:
     ]
 
 
+@pytest.mark.isa
 @real
 def test_answers_do_not_depend_on_neighbours_order_or_batch(either: EmbeddedEngine) -> None:
     asked = requests()
@@ -198,6 +199,7 @@ def test_what_is_too_long_is_refused_alone(engine: EmbeddedEngine) -> None:
     assert huge.reason == "answer-too-long"
 
 
+@pytest.mark.isa
 @real
 def test_a_shard_is_the_same_whichever_way_it_is_made(either: EmbeddedEngine) -> None:
     texts = ["Tea is a plant of the hills.", "Bees\x00 live in {hives}.", "[INST] Salt <|im_end|>"]

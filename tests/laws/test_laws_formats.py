@@ -92,7 +92,7 @@ CONTENTS: dict[str, bytes] = {
     ),
     "Markdown": b"| params | tokens | loss |\n|---|:-:|---|\n| 100M | 2B | 3.9 |\n"
     b"| 1B | 20B | 3.125 |\n| 7B | 1T | 2.5 |\n",
-    "gzip": gzip.compress(CSV.encode()),
+    "gzip": gzip.compress(CSV.encode(), mtime=0),
     "bzip2": bz2.compress(CSV.encode()),
     "xz": lzma.compress(CSV.encode()),
     "zstd": pa.compress(CSV.encode(), codec="zstd", asbytes=True),
@@ -234,12 +234,12 @@ def test_what_cannot_be_read_in_one_way_is_refused(tmp_path: Path, text: str, wo
         (b"%PDF-1.7", "a PDF"),
         (b"SQLite format 3\x00", "SQLite"),
         (b"\x1f\x8bnothing", "no readable gzip"),
-        (gzip.compress(CSV.encode())[:-12], "no readable gzip"),
+        (gzip.compress(CSV.encode(), mtime=0)[:-12], "no readable gzip"),
         (b"BZhnothing", "no readable bzip2"),
         (b"\x28\xb5\x2f\xfdnothing", "no readable zstd"),
         (b"PAR1nothing", "no readable Parquet"),
         (b"ARROW1nothing", "no readable Arrow"),
-        (gzip.compress(b"a,b\n" * 20_000_000), "more than 64 MiB"),
+        (gzip.compress(b"a,b\n" * 20_000_000, mtime=0), "more than 64 MiB"),
         (b"params,tokens,loss\n\x00\x00\x00", "NUL"),
     ],
 )

@@ -7,10 +7,10 @@ import pytest
 from simulated_runs import joint_table, share_loss, share_rows
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.answer.ratio import best_ratio, curve, minima, movement
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.forms.ratio_forms import candidates
 from synthlaw.laws.lawfit import LawFit
+from synthlaw.laws.shares import best_ratio, curve, minima, movement
 from synthlaw.laws.table import RunsTable
 
 

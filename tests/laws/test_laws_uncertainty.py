@@ -11,8 +11,8 @@ from synthlaw.laws.fit.diagnostics import WEAK_FACTOR
 from synthlaw.laws.fit.fitting import FitProblem, solve
 from synthlaw.laws.fit.objectives import objective_named
 from synthlaw.laws.fit.profiles import profile_interval
-from synthlaw.laws.fit.uncertainty import interval
 from synthlaw.laws.forms.power import JOINT
+from synthlaw.laws.intervals import interval
 from synthlaw.laws.table import RunsTable
 
 

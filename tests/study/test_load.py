@@ -44,7 +44,7 @@ def test_a_short_study_takes_the_papers_defaults() -> None:
     study = parse_study(GOOD, "s")
     part = study.training
     assert (part.learning_rate, part.warmup, part.min_lr_ratio) == (3e-4, 0.1, 1e-6)
-    assert (part.weight_decay, part.clip, part.dtype) == (0.1, 1.0, "bf16")
+    assert (part.weight_decay, part.clip, part.dtype) == (0.1, 1.0, "auto")
 
 
 @pytest.mark.parametrize("name", ["study.yaml", "demo.yaml"])

@@ -39,6 +39,7 @@ def losses(folder: Path) -> dict[str, str]:
     return {row["run"]: row["loss"] for row in rows(folder)}
 
 
+@pytest.mark.isa
 def test_a_study_from_file_to_page(sandbox: Sandbox) -> None:
     outcome = run(sandbox)
     assert outcome.page is not None and outcome.page.exists()

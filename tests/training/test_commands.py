@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from synthlaw.cli.main import main
 from synthlaw.common.files import read_json
+from synthlaw.common.locks import exclusive
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 from synthlaw.tokens.writing import write_texts
 from synthlaw.training.metrics import read_metrics
@@ -69,6 +72,17 @@ def test_a_cosine_has_no_cooldown(run: Any, tmp_path: Path) -> None:
     status, _, said = run("train", *RUN, "--cooldown", "0.2", "--out", "no")
     assert status == 2
     assert "--schedule wsd" in said and not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_two_that_train_in_one_folder_exclude_each_other(
+    run: Any, tmp_path: Path, processes: str
+) -> None:
+    with exclusive(tmp_path / "shared"):
+        status, _, said = run("train", *RUN, "--processes", processes, "--out", "shared")
+    assert status == 2
+    assert f"shared: in use by process {os.getpid()} on {socket.gethostname()}" in said
+    assert not (tmp_path / "shared" / "metrics.jsonl").exists()
 
 
 def test_tracking_without_its_package_names_the_extra(

@@ -20,6 +20,7 @@ from synthlaw.training.loop import TrainingProgress, initial_model, train
 from synthlaw.training.metrics import read_metrics
 
 
+@pytest.mark.isa
 def test_a_run_learns_and_leaves_its_artifacts(tmp_path: Path) -> None:
     config = small_config(budget=150 * 64)
     news: list[TrainingProgress] = []
@@ -65,6 +66,7 @@ def test_another_run_in_the_folder_is_refused_by_name(tmp_path: Path) -> None:
     train(small_config(micro_batch=1, checkpoint_every_steps=3), small_sampler(config), tmp_path)
 
 
+@pytest.mark.isa
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_accumulation_equals_one_large_batch(tmp_path: Path, dtype: str) -> None:
     """Losses and weights to 1e-6 in fp32; in bf16 only products change with the rows, not at all
@@ -221,6 +223,7 @@ def test_schedule_of_the_paper() -> None:
     assert small_config(budget=1).schedule.rate(0) == 1e-2
 
 
+@pytest.mark.isa
 @pytest.mark.slow
 def test_compiled_run_agrees_with_eager(tmp_path: Path) -> None:
     losses = []
@@ -232,6 +235,7 @@ def test_compiled_run_agrees_with_eager(tmp_path: Path) -> None:
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
+@pytest.mark.isa
 def test_bf16_trains_to_nearly_the_same_loss(tmp_path: Path) -> None:
     results = []
     for dtype in ("fp32", "bf16"):

@@ -10,7 +10,8 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from synthlaw.training import loss as loss_module
-from synthlaw.training.device import Precision, autocast
+from synthlaw.training.config import Precision
+from synthlaw.training.device import autocast
 from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
 from synthlaw.training.model import Llama, attend, initialise, same_document
 from synthlaw.training.presets import PAPER_PRESETS, ModelShape, preset
@@ -47,6 +48,7 @@ def shrunk(name: str) -> ModelShape:
     )
 
 
+@pytest.mark.isa
 @pytest.mark.parametrize("shape", [shrunk(name) for name in PAPER_PRESETS], ids=PAPER_PRESETS)
 def test_loss_and_gradients_equal_transformers(shape: ModelShape) -> None:
     model = Llama(shape)
@@ -86,6 +88,7 @@ def test_later_tokens_do_not_change_earlier_losses() -> None:
     assert (before[19:] != after[19:]).all()
 
 
+@pytest.mark.isa
 @pytest.mark.parametrize("tokens", [1, 16, 17, 100])
 def test_blocked_loss_equals_plain(tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_module, "BLOCK_LOGITS", 16 * 50)
@@ -142,6 +145,7 @@ def test_untrained_loss_is_near_uniform() -> None:
     assert math.log(1000) < loss < math.log(1000) + 0.8
 
 
+@pytest.mark.isa
 @pytest.mark.parametrize("context", [40, 128, 300, 520])
 @pytest.mark.parametrize("masked", [False, True])
 def test_attention_in_blocks_equals_torchs_own(context: int, masked: bool) -> None:

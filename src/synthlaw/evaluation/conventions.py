@@ -55,7 +55,7 @@ def protocol_of(
     stride: int = 0,
     prefix: Prefix | None = None,
     max_tokens: int = 0,
-    dtype: Literal["bf16", "fp32"] = "bf16",
+    dtype: Literal["bf16", "fp32"] = "fp32",
 ) -> Protocol:
     """The protocol of `convention` for a model trained on `context` positions (None: not known).
 

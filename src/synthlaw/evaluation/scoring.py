@@ -10,7 +10,8 @@ import torch
 from synthlaw.common.errors import UsageError
 from synthlaw.evaluation.scores import DocumentScores
 from synthlaw.evaluation.windows import Window, Windowing, scorable, windows_of
-from synthlaw.training.device import Precision, autocast
+from synthlaw.training.config import Precision
+from synthlaw.training.device import autocast
 from synthlaw.training.model import Llama
 
 BATCH_TOKENS_CPU = 1 << 11

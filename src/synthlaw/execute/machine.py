@@ -6,17 +6,12 @@ import os
 import shutil
 import subprocess
 
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from synthlaw.common.machine import usable_cores
 
 
 def default_workers(workers: int | None, threads: int) -> int:
     """Jobs at once: as asked, else as many of `threads` threads as the cores carry."""
-    return workers or max(1, cores() // threads)
+    return workers or max(1, usable_cores() // threads)
 
 
 def visible_gpus() -> list[str]:

@@ -15,11 +15,11 @@ from synthlaw.laws.fit.pooling import pooled
 from synthlaw.laws.fit.ratio_fit import fit_ratio_group, forms_for, ratio_groups
 from synthlaw.laws.fit.repetition_fit import fit_repetition_group
 from synthlaw.laws.fit.selection import select
-from synthlaw.laws.fit.uncertainty import LEVEL
 from synthlaw.laws.forms.catalogue import LAWS as PLAIN
 from synthlaw.laws.forms.catalogue import form_named
 from synthlaw.laws.forms.power import Form
 from synthlaw.laws.forms.repetition import RepetitionForm
+from synthlaw.laws.intervals import LEVEL
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import LeftOut, Runs, RunsTable
 

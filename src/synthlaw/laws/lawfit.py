@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
-from synthlaw.laws.fit.uncertainty import LEVEL, interval
 from synthlaw.laws.forms.catalogue import form_named
 from synthlaw.laws.forms.power import Form
+from synthlaw.laws.intervals import LEVEL, interval
 from synthlaw.laws.plain import without_infinities
 
 Array = NDArray[np.float64]

@@ -8,19 +8,20 @@ The sum is the set's count; leaving out one block at a time gives every statisti
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.common.progress import meter
+from synthlaw.execute.base import Json, Report, results_of
+from synthlaw.execute.registry import here
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.shares import exact_shares
 
@@ -31,7 +32,7 @@ CHUNK = 1 << 20
 the processor's cache."""
 
 PART = 16 * CHUNK
-"""Tokens read at a time, and the piece of work of a process."""
+"""Tokens read at a time."""
 
 PARALLEL_TOKENS = 1 << 27
 """Below so many tokens a pool of processes starts later than one process ends."""
@@ -78,42 +79,52 @@ def count_unigrams(name: str, data: TokenDataset, *, workers: int = 1) -> Unigra
     """
     manifest = data.manifest
     edges = block_edges(data)
-    parts = [
-        (block, start, min(start + PART, end))
-        for block, (begin, end) in enumerate(pairwise(edges))
-        for start in range(begin, end, PART)
-    ]
     blocks = np.zeros((max(len(edges) - 1, 1), manifest.vocab), dtype=np.uint64)
     with meter(f"counting {name}", max(manifest.tokens, 1), "token") as bar:
         if workers > 1 and manifest.tokens >= PARALLEL_TOKENS:
-            _count_in_processes(data.folder, parts, blocks, workers, bar.advance)
+            _count_in_processes(data, edges, blocks, workers, bar.advance)
         else:
-            for block, start, end in parts:
-                blocks[block] += count_range(data.read(start, end), manifest.vocab, name, start)
-                bar.advance(end - start)
+            for block, (start, end) in enumerate(pairwise(edges)):
+                blocks[block] = _count(data, start, end, name, bar.advance)
     blocks[:, special_ids(data)] = 0
     return Unigrams(name, blocks, manifest.documents, manifest.tokenizer)
 
 
 def _count_in_processes(
-    folder: Path,
-    parts: list[tuple[int, int, int]],
-    blocks: np.ndarray,
-    workers: int,
-    advance: Callable[[float], None],
+    data: TokenDataset, edges: list[int], blocks: np.ndarray, workers: int, report: Report
 ) -> None:
+    """Count block by block, each in a process, which leaves its counts in a file."""
     # Threads would wait for each other: bincount holds the interpreter's lock.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = [pool.submit(_count_part, folder, start, end) for _, start, end in parts]
-        for (block, start, end), future in zip(parts, futures, strict=True):
-            blocks[block] += future.result()
-            advance(end - start)
+    with TemporaryDirectory(prefix="synthlaw-") as aside, here(workers, len(blocks)) as executor:
+        jobs = [
+            {"folder": str(data.folder.absolute()), "start": start, "end": end}
+            | {"counts": str(Path(aside) / f"{block}.npy")}
+            for block, (start, end) in enumerate(pairwise(edges))
+        ]
+        for block, path in results_of(executor.map(JOB, jobs, on_progress=report)):
+            blocks[block] = np.load(path, allow_pickle=False)
 
 
-def _count_part(folder: Path, start: int, end: int) -> np.ndarray:
-    data = TokenDataset(folder)
-    return count_range(data.read(start, end), data.manifest.vocab, folder.name, start)
+JOB = "synthlaw.statistics.unigrams:count_block"
+"""`count_block` as executors know it."""
+
+
+def count_block(payload: Json, report: Report) -> str:
+    """Count the tokens of one block into a file; returns the file's path."""
+    data = TokenDataset(Path(payload["folder"]))
+    counts = _count(data, payload["start"], payload["end"], data.folder.name, report)
+    np.save(payload["counts"], counts)
+    return str(payload["counts"])
+
+
+def _count(data: TokenDataset, start: int, end: int, name: str, report: Report) -> np.ndarray:
+    """Counts of the ids from position `start` to `end`, uint64 [vocab]."""
+    total = np.zeros(data.manifest.vocab, dtype=np.uint64)
+    for begin in range(start, end, PART):
+        stop = min(begin + PART, end)
+        total += count_range(data.read(begin, stop), data.manifest.vocab, name, begin)
+        report(stop - begin)
+    return total
 
 
 def count_range(tokens: np.ndarray, vocab: int, name: str = "tokens", first: int = 0) -> np.ndarray:

@@ -90,7 +90,8 @@ def _config(
         document_start=bos if part.document_masking else None,
         weight_decay=part.weight_decay,
         clip=part.clip,
-        dtype=part.dtype,
+        # Counts, all that is asked of a study before this is settled, do not depend on it.
+        dtype="fp32" if part.dtype == "auto" else part.dtype,
         micro_batch=part.micro_batch,
         compile=part.compile,
         recompute=part.recompute,

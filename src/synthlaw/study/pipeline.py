@@ -12,6 +12,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from synthlaw.common.errors import SynthlawError, UsageError
@@ -38,6 +39,7 @@ from synthlaw.study.data.recipes import check_recipes
 from synthlaw.study.grid import Run, runs_of, tokens_needed, unread_shares
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
+from synthlaw.study.precision import settled_by, settled_study
 from synthlaw.study.results.answer import make_answer
 from synthlaw.study.results.generation import note_speeds, write_generation
 from synthlaw.study.results.page import make_page
@@ -111,7 +113,12 @@ def run_study(
             # Memory that happens to be free is no fact of the study: the same study, the same file.
             plan = plan_study(study, base)
             write_json(out / "plan.json", {n: part for n, part in plan.items() if n != "memory"})
-            page = _run_stages(space, name, carried_out_by, STAGES.index(until))
+            last = STAGES.index(until)
+            if last >= STAGES.index("training"):
+                local = executor == "local"
+                settle = partial(settled_by, carried_out_by)
+                space.study = settled_study(study, base, out, settle, local=local)
+            page = _run_stages(space, name, carried_out_by, last)
     return Outcome(space.store.made, len(space.store.kept), page)
 
 

@@ -24,8 +24,10 @@ from synthlaw.study.grid import (
     unread_shares,
 )
 from synthlaw.study.mixing import mean_shares
+from synthlaw.study.precision import with_precision
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
+from synthlaw.training.precision import PrecisionRecord
 
 BYTES_PER_TOKEN_BPE = 4.0
 """English text per token of a byte-level BPE: 4,096 to 128k entries give 3.4 to 4.6 (measured
@@ -39,12 +41,18 @@ ASSUMED_GENERATION = 200.0
 """Completion tokens per second of the embedded engine on two cores, when none was measured."""
 
 
-def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str, Any]:
+def plan_study(
+    study: Study,
+    base: Path,
+    folder: Path | None = None,
+    precision: PrecisionRecord | None = None,
+) -> dict[str, Any]:
     """The plan as one JSON document.
 
     base: where the study's relative paths start. folder: a study folder whose measured speeds to
-    use.
+    use. precision: what was settled for it.
     """
+    study = with_precision(study, precision)
     vocab, known = planned_vocab(study, base)
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
@@ -59,8 +67,10 @@ def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str
     generation = expected_generation(study, need, folder)
     written = sum(one["completion_tokens"] for one in generation.values())
     generation_seconds = written / speeds["generated_tokens_per_second"]
+    settled = {} if precision is None else {"precision": _precision(precision)}
     return {
         "study": study.name,
+        **settled,
         "runs": len(runs),
         "sizes": [_size(study, name, vocab) for name in study.ladder.sizes],
         "budgets": study.ladder.budgets,
@@ -87,6 +97,14 @@ def plan_study(study: Study, base: Path, folder: Path | None = None) -> dict[str
         "speeds": speeds,
         "tokenizer": {"vocab": vocab, "known": known},
         "warnings": unread_shares(study, runs),
+    }
+
+
+def _precision(record: PrecisionRecord) -> dict[str, Any]:
+    return {
+        **record.model_dump(mode="json", exclude={"processor"}),
+        "said": record.line(),
+        "warning": record.warning(),
     }
 
 
@@ -154,6 +172,14 @@ def _given_lines(plan: dict[str, Any]) -> list[str]:
     return [f"sources       {listed} tokens needed"] if listed else []
 
 
+def _precision_lines(plan: dict[str, Any]) -> list[str]:
+    found = plan.get("precision")
+    if found is None:
+        return []
+    warning = [f"WARNING       {found['warning']}"] if found["warning"] else []
+    return [f"precision     {found['said']}", *warning]
+
+
 def _saving(training: dict[str, Any]) -> str:
     """What budgets that share a trunk save."""
     if not training["flops_saved"]:
@@ -197,6 +223,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"budgets       {', '.join(format_count(b) for b in plan['budgets'])} tokens",
         f"training      {format_count(training['tokens'])} tokens, "
         f"{format_count(training['flops'])} FLOP{_saving(training)}",
+        *_precision_lines(plan),
         f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed; no source is "
         f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
         *_given_lines(plan),

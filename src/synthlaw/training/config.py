@@ -13,6 +13,8 @@ from synthlaw.training.schedule import CosineSchedule, Schedule, StableSchedule
 TRAINING_VERSION = 2
 """Raised when the same configuration would train to other weights; part of the identity."""
 
+Precision = Literal["bf16", "fp32"]
+
 OPERATIONAL = frozenset(
     {
         "micro_batch",
@@ -63,7 +65,9 @@ class TrainingConfig(BaseModel):
     attention must not look past it; None lets it see the whole row. warmup: share of steps, for
     the cosine, which is the schedule unless `wsd` is given. rate_width: give the blocks' matrices
     the rate times rate_width / dim; None gives all one rate. decay_on: 'all' as Lingua does, or
-    'matrices' to spare the norm gains. compile: torch.compile, worth it when a run lasts minutes.
+    'matrices' to spare the norm gains. dtype: of matrix products, over
+    fp32 weights; `precision` settles which suits a machine. compile: torch.compile, worth it when
+    a run lasts minutes.
     recompute: keep only what enters each block and compute the rest again in the backward pass, a
     third more work for a fraction of the activations' memory. shard_group: processes that share
     one copy of the model, 0 for all. threads: CPU threads, 0 to leave torch's setting.
@@ -93,7 +97,7 @@ class TrainingConfig(BaseModel):
     weight_decay: float = Field(default=0.1, ge=0)
     decay_on: Literal["all", "matrices"] = "all"
     clip: float = Field(default=1.0, gt=0)
-    dtype: Literal["bf16", "fp32"] = "bf16"
+    dtype: Literal["bf16", "fp32"] = "fp32"
 
     micro_batch: int = Field(default=0, ge=0)
     compile: bool = False

@@ -1,16 +1,21 @@
-"""Where to compute and in which precision: asked of the machine, never assumed."""
+"""Where to compute, and what the device is good at: asked of the machine, never assumed."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Literal
 
 import torch
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.machine import ISA_LIMITS
+from synthlaw.common.onednn import held_below_amx, held_below_bf16
+from synthlaw.training.config import Precision
 
-Precision = Literal["bf16", "fp32"]
+_BF16_FLAGS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512_BF16", "sve_bf16": "SVE", "bf16": "NEON"}
+"""Instructions that multiply bf16, by the names of torch's `cpu.get_capabilities`; the first of
+these that a processor has names what it does."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,16 +41,42 @@ def autocast(device: torch.device, dtype: Precision) -> AbstractContextManager[o
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def bf16_is_fast(device: torch.device | None = None) -> bool:
-    """Whether bf16 products run on instructions of their own here.
+def bf16_instructions(device: torch.device) -> str:
+    """The instructions that multiply bf16 on `device`; empty where such products are emulated.
 
-    A CPU without avx512_bf16 or amx emulates them, slower than fp32.
+    A CPU that the environment holds down (ATEN_CPU_CAPABILITY, ONEDNN_MAX_CPU_ISA) has what is
+    left to it.
     """
-    device = device or choose_device("auto")
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, bool)()) for name in names)
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return f"CUDA {torch.cuda.get_device_name(device)}" if native else ""
+    if device.type != "cpu" or _held_below_bf16():
+        return ""
+    has = dict(torch.cpu.get_capabilities())
+    has["amx_bf16"] = has.get("amx_bf16") and not held_below_amx()
+    return next((name for flag, name in _BF16_FLAGS.items() if has.get(flag)), "")
+
+
+def _held_below_bf16() -> bool:
+    """Whether the environment keeps the instructions for bf16 from this processor's products."""
+    if held_below_bf16():
+        return True
+    x86 = torch.cpu.get_capabilities().get("architecture") == "x86_64"
+    return x86 and torch.backends.cpu.get_cpu_capability() in {"DEFAULT", "NO AVX", "AVX2"}
+
+
+def instruction_sets() -> dict[str, str]:
+    """What each part that multiplies on this CPU may use: for records and checks.
+
+    torch: kernels of its own. bf16: see `bf16_instructions`. limits: variables of the environment
+    that hold a library down; MKL, which multiplies fp32 on x86, obeys its own alone.
+    """
+    limits = [f"{name}={os.environ[name]}" for name in ISA_LIMITS if os.environ.get(name)]
+    return {
+        "torch": torch.backends.cpu.get_cpu_capability(),
+        "bf16": bf16_instructions(torch.device("cpu")) or "emulated",
+        "limits": " ".join(limits) or "none",
+    }
 
 
 @contextmanager

@@ -7,7 +7,6 @@ failure. Every process started by torch's elastic agent, ours or torchrun's, die
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -15,10 +14,13 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.locks import exclusive
+from synthlaw.common.machine import die_with
 from synthlaw.training.interrupt import InterruptedRunError
 
 if TYPE_CHECKING:
@@ -27,11 +29,10 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 600
 """After SIGTERM: time to finish a step and save. A scheduler's own patience is usually shorter."""
 
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
 LAUNCHED = "SYNTHLAW_LAUNCHED"
 """Set for the processes of `run_processes`, which tells their errors, so that they need not."""
-
-_PR_SET_PDEATHSIG = 1
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 class LostProcessError(SynthlawError):
@@ -147,11 +148,20 @@ def ending_at_once() -> Iterator[None]:
     os._exit(status)
 
 
+def alone_in(out: Path) -> AbstractContextManager[None]:
+    """Hold the run's folder `out`, once for all of its processes: by who starts them, else by the
+    first. Raises UsageError that names the process which trains there.
+    """
+    if LAUNCHED in os.environ or (is_launched() and os.environ.get("RANK") != "0"):
+        return nullcontext()
+    return exclusive(out)
+
+
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the agent that started it is gone.
+    """End this process when the agent that started it is gone.
 
     The agent gives its processes sessions of their own, so whoever kills the agent with -9 would
     leave them training in a folder that the next attempt opens too.
     """
     if is_launched():
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with(os.getppid())

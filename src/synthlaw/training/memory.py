@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.machine import free_memory
 from synthlaw.training.config import TrainingConfig
 
 PROCESS_BYTES = 0.45e9
@@ -85,24 +84,7 @@ def machine_bytes(device: str = "cpu") -> float | None:
     """Free memory of this machine ('cpu') or all of its smallest GPU ('cuda'); None: unknown."""
     if device == "cuda":
         return _gpu_bytes()
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    return min([free, *_container_limits()])
-
-
-def _container_limits() -> Iterator[float]:
-    """Free bytes under a container's limit, where there is one (cgroup version 2)."""
-    root = Path("/sys/fs/cgroup")
-    try:
-        limit = (root / "memory.max").read_text(encoding="ascii").strip()
-        used = float((root / "memory.current").read_text(encoding="ascii"))
-        if limit != "max":
-            yield max(0.0, float(limit) - used)
-    except (OSError, ValueError):
-        return
+    return free_memory()
 
 
 def _gpu_bytes() -> float | None:

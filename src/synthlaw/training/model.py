@@ -14,11 +14,19 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, nn
 
 from synthlaw.common.seeds import derive_seed
+from synthlaw.training.device import bf16_instructions
 from synthlaw.training.loss import summed_cross_entropy, token_cross_entropy
 from synthlaw.training.presets import ModelShape
 
-LONGEST_IN_BLOCKS = 2048
-"""Up to this context the CPU multiplies out bf16 attention: see `attend_in_blocks`."""
+
+def _longest_in_blocks() -> int:
+    native = bf16_instructions(torch.device("cpu"))
+    return {"": 0, "AMX": 512}.get(native, 2048)
+
+
+LONGEST_IN_BLOCKS = _longest_in_blocks()
+"""Up to this context the CPU multiplies out bf16 attention: see `attend_in_blocks`. A constant of
+the process, so that the same run takes the same kernels when it is resumed on its machine."""
 
 BLOCK_QUERIES = 128
 """Queries per block; twice as many in contexts above four blocks."""
@@ -83,8 +91,11 @@ def attend_in_blocks(query: Tensor, key: Tensor, value: Tensor, same: Tensor | N
     """Causal attention by blocks of queries, each against the keys up to its end.
 
     What the causal mask would hide is not computed, and only the last square of a block is masked.
-    On one CPU core (torch 2.13, bf16, Zen 5) forward and backward take a third of the time of
-    torch's fused kernel at contexts 256 and 512, half at 1024 and 2048.
+    On one CPU core (torch 2.13, bf16), forward and backward against torch's fused kernel: with
+    AVX512_BF16 (Zen 5) a third of the time at contexts 256 and 512, half at 1024 and 2048; with
+    AMX (compiled) 0.7 of it at 256 and 0.8 at 512, and more than it (eager) from 1024 on. Where
+    bf16 is emulated the fused kernel took half the time, and in fp32 it was the faster at every
+    context, with AVX-512 and with AVX2.
     """
     context, blocks = query.shape[-2], []
     width = BLOCK_QUERIES if context <= 4 * BLOCK_QUERIES else 2 * BLOCK_QUERIES

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from functools import cache
 
 import torch
 
-from synthlaw.training.config import TrainingConfig
-from synthlaw.training.device import Precision
+from synthlaw.common.machine import peak_resident_memory
+from synthlaw.training.config import Precision, TrainingConfig
 from synthlaw.training.presets import flops_per_token
 
 SQUARE = {"cpu": 1024, "cuda": 8192}
@@ -80,4 +79,4 @@ def peak_memory(device_type: str) -> int:
     """Most bytes held so far: allocated on an accelerator, else resident in this process."""
     if device_type == "cuda":
         return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_resident_memory() or 0

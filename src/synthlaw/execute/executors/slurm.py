@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import write_text
@@ -89,11 +90,9 @@ class SlurmExecutor(ClosingExecutor):
     def check(self) -> None:
         """Let Slurm judge the options. Raises UsageError with its own words."""
         client.check_commands()
-        array = JobArray.create(self._home, [[]])
-        try:
-            client.try_submission(self._script(array), [*self._flags, "--array=0"])
-        finally:
-            array.remove()
+        with TemporaryDirectory(prefix="synthlaw-") as aside:
+            script = self._script(JobArray.create(Path(aside), [[]]))
+            client.try_submission(script, [*self._flags, "--array=0"])
 
     def map(
         self,
@@ -174,7 +173,16 @@ class SlurmExecutor(ClosingExecutor):
             say(f"  slurm: {adopted} jobs of an earlier start are in the queue; waiting for them")
         batches = _batches(fresh, seconds)
         for start in range(0, len(batches), size):
-            self._submit(waiting, batches[start : start + size], function)
+            try:
+                self._submit(waiting, batches[start : start + size], function)
+            except SlurmError as error:
+                if not waiting.jobs:
+                    raise SynthlawError(f"slurm: {error}") from None
+                # A queue may be full for a user; room comes as jobs end.
+                self._tell(f"  slurm: {error}; trying again")
+                for job in (job for batch in batches[start:] for job in batch):
+                    feed.put_back(job)
+                return
 
     def _submit(self, waiting: _Waiting, batches: Sequence[Sequence[Job]], function: str) -> None:
         lines = [[as_json(function, job.payload) for job in batch] for batch in batches]
@@ -182,9 +190,9 @@ class SlurmExecutor(ClosingExecutor):
         span = f"--array=0-{len(batches) - 1}" + (f"%{self._at_once}" if self._at_once else "")
         try:
             number = client.submit(self._script(array), [*self._flags, *_named(array), span])
-        except SlurmError as error:
+        except SlurmError:
             array.remove()
-            raise SynthlawError(f"slurm: {error}") from None
+            raise
         array.note_number(number)
         waiting.arrays[array.name] = array
         for element, batch in enumerate(batches):

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from synthlaw.common.errors import SynthlawError, UsageError
@@ -14,6 +15,9 @@ PATIENCE_SECONDS = 60
 """What one command may take; a controller that is restarted answers late."""
 
 DEFAULT_MAX_ARRAY = 1001
+NO_ELEMENT = str(2**32 - 2)
+"""Slurm's NO_VAL, where the number of an array's element would be."""
+
 NAMES_AT_ONCE = 200
 
 Element = tuple[str, int]
@@ -68,19 +72,29 @@ def last_state(number: str, element: int) -> str:
 
     The controller knows for some minutes (MinJobAge), the accounting, if there is one, for ever.
     """
-    job = f"{number}_{element}"
-    for command in (
-        ["scontrol", "show", "job", job, "--oneliner"],
-        ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State", f"--jobs={job}"],
-    ):
-        try:
-            said = _said(command)
-        except SlurmError:
-            continue
-        found = re.search(r"(?:\bJobState=|^)([A-Z_]+)", said)
+    sacct = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State"]
+    with suppress(SlurmError):
+        found = _state_in(_said(["scontrol", "show", "job", number, "--oneliner"]), element)
         if found:
-            return found.group(1)
+            return found
+    with suppress(SlurmError):
+        told = re.match(r"[A-Z_]+", _said([*sacct, f"--jobs={number}_{element}"]))
+        return told.group() if told else ""
     return ""
+
+
+def _state_in(records: str, element: int) -> str:
+    """An element's state among an array's records, one a line.
+
+    Elements that never began, and never will, share a record without a number of its own.
+    """
+    states = {}
+    for line in records.splitlines():
+        task = re.search(r"\bArrayTaskId=(\S+)", line)
+        state = re.search(r"\bJobState=([A-Z_]+)", line)
+        if task and state:
+            states[task.group(1)] = state.group(1)
+    return states.get(str(element)) or states.get(NO_ELEMENT, "")
 
 
 def cancel(names: Iterable[str]) -> None:

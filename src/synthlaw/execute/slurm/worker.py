@@ -24,7 +24,6 @@ def main(folder: Path, element: int) -> int:
     """Do what is left of an element's work; returns the exit status."""
     array = JobArray(folder)
     sys.path += [path for path in array.path() if path not in sys.path]
-    signal.signal(signal.SIGTERM, _stop)
     for place, line in enumerate(array.lines(element)):
         before = array.outcome(element, place)
         if before is not None and before["event"] != "interrupted":
@@ -40,10 +39,12 @@ def main(folder: Path, element: int) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # told twice is no reason to stop saving
     raise InterruptedWorkError(f"stopped by {signal.Signals(number).name}", 128 + number)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     try:
         sys.exit(main(Path(sys.argv[1]), int(os.environ["SLURM_ARRAY_TASK_ID"])))
     except InterruptedWorkError as error:  # between two jobs

@@ -163,10 +163,12 @@ def _stream(text: str) -> dict[str, Any]:
         piece = _json(data)
         if not isinstance(piece, dict):
             raise BadAnswerError("not-json", said(data))
-        if not isinstance(piece.get("choices"), list):
+        choices = piece.get("choices")
+        if not isinstance(choices, list):
             _raise_error(piece)
+            choices = []
         usage = piece["usage"] if isinstance(piece.get("usage"), dict) else usage
-        for choice in (piece.get("choices") or [])[:1]:
+        for choice in choices[:1]:
             if not isinstance(choice, dict):
                 continue
             seen = True

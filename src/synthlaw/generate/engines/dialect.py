@@ -85,6 +85,7 @@ class Dialect:
         sent = self.fields(request)
         if "max_tokens" in named and "max_completion_tokens" in said:
             self._length = "max_completion_tokens"
+            say("  the server takes max_completion_tokens for max_tokens")
             return True
         if "top_k" in named and sent["top_k"] == 0 and not _UNKNOWN_FIELD.search(said):
             self._top_k_off = -1

@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address, ip_network
 from types import TracebackType
 from typing import Self
@@ -117,6 +118,7 @@ class HttpClient:
         self._proxy = None if direct else proxy_for(address.url)
         self._timeout, self._connect_timeout = timeout, connect_timeout
         self._urls: dict[str, URL] = {}
+        self._limit = cache(self._new_limit)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -158,7 +160,7 @@ class HttpClient:
         """GET; otherwise as `post`."""
         return await self._exchange("GET", path, None, timeout)
 
-    def _limit(self, seconds: float) -> aiohttp.ClientTimeout:
+    def _new_limit(self, seconds: float) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(total=seconds, connect=self._connect_timeout)
 
     async def _exchange(

@@ -1,15 +1,15 @@
 """Any server that speaks the OpenAI protocol: vLLM, SGLang, llama.cpp, TGI, a hosted service.
 
 Several base URLs share the work: a request goes to the server with the fewest requests of ours in
-flight. What went wrong is told by exception type, status and short names, never by words in a
-message:
+flight. What went wrong is told by exception type, status and an error's short name; words in a
+message decide only how sampling is spelled (dialect.py):
 
 - no connection, or many tries in a row that failed in the next way: the server is down. It is
   asked for its models from time to time; requests wait until it answers, and what they tried
   meanwhile does not count against them. Then one request goes ahead, and the others when it is
   answered;
-- timeout, dropped connection, 408, 409, 424, 5xx: tried again later, with exponential backoff and
-  jitter, or when `Retry-After` says; after `attempts` the request failed;
+- timeout, dropped connection, 408, 409, 423, 424, 498, 5xx: tried again later, with exponential
+  backoff and jitter, or when `Retry-After` says; after `attempts` the request failed;
 - 425, 429: tried again in the same way, as long as patience lasts;
 - an answer that is none (a web page, no choices): a few times, then as the next;
 - any other 4xx: refused. See jury.py for whether that concerns the document or the run, and

@@ -59,7 +59,7 @@ _ALOUD = re.compile(
     r"has given|said|says|request)|\s*the user (?:wants|asks|asked|is asking|has asked) ",
     re.IGNORECASE,
 )
-_SUSPECT = re.compile(r"[<&◁\[]")
+_SUSPECT = "<&◁["
 _MOST_ROUNDS = 20
 
 
@@ -78,7 +78,7 @@ class Parted:
 def answer_alone(text: str, source: str = "") -> Parted:
     """Part an answer from reasoning and control words. source: the document it was made from."""
     parted = Parted(text)
-    if _SUSPECT.search(text) or text.startswith("analysis"):
+    if any(mark in text for mark in _SUSPECT) or text.startswith("analysis"):
         parted = _without_channels(text)
         if not parted.doubt:
             parted = _without_reasoning(parted, source)

@@ -57,7 +57,7 @@ class RetryPolicy:
     connect_timeout: float = 10.0
     patience: float = 3600.0
     breaker: int = 16
-    bad_answers: int = 3
+    bad_answers: int = 4
     longest_asked: float = 300.0
 
     def wait(self, tries: int, jitter: random.Random, asked: float = 0.0) -> float:

@@ -12,10 +12,10 @@ from synthlaw.common.errors import UsageError
 from synthlaw.laws.answer.comparison import paired, size_to_reach, spread
 from synthlaw.laws.answer.costs import Costs
 from synthlaw.laws.answer.predictors import Predictor, serious
-from synthlaw.laws.answer.ratio import best_ratio, tried_natural
 from synthlaw.laws.answer.supply import tokens_worth, worth
 from synthlaw.laws.forms.repetition import DECAY_BOUNDS, PUBLISHED_DECAY
 from synthlaw.laws.lawfit import Caution, LawFit
+from synthlaw.laws.shares import best_ratio, tried_natural
 
 Array = NDArray[np.float64]
 

@@ -18,9 +18,10 @@ from synthlaw.laws.fit.objectives import Objective
 from synthlaw.laws.fit.profiles import profile_interval
 from synthlaw.laws.fit.seednoise import seed_weights
 from synthlaw.laws.fit.selection import select
-from synthlaw.laws.fit.uncertainty import bootstrap, interval, noise_of
+from synthlaw.laws.fit.uncertainty import bootstrap, noise_of
 from synthlaw.laws.fit.validation import drift, error_by_distance, rolling, score
 from synthlaw.laws.forms.power import Form
+from synthlaw.laws.intervals import interval
 from synthlaw.laws.lawfit import Caution, LawFit, finite_pair
 from synthlaw.laws.table import LeftOut, Runs
 

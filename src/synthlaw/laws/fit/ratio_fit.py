@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
-from synthlaw.laws.answer.ratio import best_ratio
 from synthlaw.laws.fit.building import Options, law_from, measured_drift, problem_of, selected
 from synthlaw.laws.fit.fitting import FitProblem, Solution, solve
 from synthlaw.laws.fit.grouping import SAME_SIZE, Group, mixture_names
@@ -19,6 +18,7 @@ from synthlaw.laws.fit.uncertainty import noise_of, refit
 from synthlaw.laws.forms.power import Form
 from synthlaw.laws.forms.ratio_forms import candidates
 from synthlaw.laws.lawfit import LawFit
+from synthlaw.laws.shares import best_ratio
 from synthlaw.laws.table import Runs
 
 Array = NDArray[np.float64]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,6 @@ from synthlaw.laws.fit.fitting import FitProblem, Solution
 from synthlaw.laws.fit.solver import Problem, minimise_gradually
 
 Array = NDArray[np.float64]
-
-LEVEL = 0.90
-"""Nominal coverage of every interval unless told otherwise."""
 
 RUNS_PER_COEFFICIENT = 20
 """From this many runs per free coefficient on, runs are resampled; below, noise is."""
@@ -125,22 +121,3 @@ def refit(problem: Problem, start: Array, spread: float) -> Array:
             z, _, _ = minimise_gradually(part, start[keep], spread, steps=40, tolerance=1e-6)
             pieces.append(z)
     return np.concatenate(pieces)
-
-
-def interval(values: Array, level: float, method: str, points: int, free: int) -> Array:
-    """[2, ...] interval of replicates [count, ...] by percentiles.
-
-    Percentiles of resampled runs are too narrow by sqrt((n - p) / n) and by normal against
-    Student; the tail probability is moved to undo both (Hesterberg 2015, "expanded percentile").
-    """
-    tail = (1 - level) / 2
-    if method == "runs" and points > free:
-        from scipy.special import ndtr, stdtrit
-
-        student = stdtrit(points - free, tail)
-        tail = float(ndtr(math.sqrt(points / (points - free)) * student))
-    ordered = np.where(np.isnan(values), np.inf, values)
-    # Between two infinite values nothing can be interpolated.
-    rule: Literal["linear", "nearest"] = "linear" if np.isfinite(ordered).all() else "nearest"
-    result: Array = np.quantile(ordered, [tail, 1 - tail], axis=0, method=rule)
-    return result

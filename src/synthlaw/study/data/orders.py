@@ -74,7 +74,7 @@ class Orders:
         """Let workers know."""
         value = {
             "format": FORMAT,
-            "engine": {**self.engine, "base_urls": _without_passwords(self.engine["base_urls"])},
+            "engine": {**self.engine, "base_urls": _without_secrets(self.engine["base_urls"])},
             "documents": self._relative(self.documents),
             "seed": self.seed,
             "block_size": self.block_size,
@@ -120,10 +120,12 @@ class Orders:
         return runs
 
 
-def _without_passwords(urls: Sequence[str]) -> list[str]:
-    """URLs as they may stand in a file; whoever needs a password gives a URL of its own."""
+def _without_secrets(urls: Sequence[str]) -> list[str]:
+    """URLs as they may stand in a file, without password and query; whoever needs these gives a
+    URL of its own."""
     parts = [urlsplit(url) for url in urls]
-    return [urlunsplit(one._replace(netloc=one.netloc.rpartition("@")[2])) for one in parts]
+    bare = [(one.scheme, one.netloc.rpartition("@")[2], one.path, "", "") for one in parts]
+    return [urlunsplit(one) for one in bare]
 
 
 def _run_record(settings: Settings, target: Target) -> dict[str, Any]:

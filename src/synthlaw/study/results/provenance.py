@@ -18,6 +18,7 @@ from synthlaw.study.data.natural import TOKENIZER_FOLDER
 from synthlaw.study.grid import Run, runs_of
 from synthlaw.study.load import load_study
 from synthlaw.study.mixing import mean_shares
+from synthlaw.study.precision import with_precision
 from synthlaw.study.run.execute import SUMMARY, find_finished
 from synthlaw.study.run.ladder import tasks_of
 from synthlaw.study.run.task import RunTask
@@ -25,6 +26,7 @@ from synthlaw.study.spec import NATURAL
 from synthlaw.study.store import MARKER, Artifact, Store
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.training.precision import PrecisionRecord
 
 TRAINING, TOKENS, DOMAIN = "training", "tokens", "domain-"
 
@@ -47,7 +49,8 @@ def run_provenance(folder: Path) -> Provenance | None:
     if folder.parent.name != TRAINING or not (folder / MARKER).exists():
         return None
     root, marker = folder.parents[2], read_json(folder / MARKER)
-    space = Workspace(load_study(root / "study.yaml"), root, Store(root))
+    study = with_precision(load_study(root / "study.yaml"), PrecisionRecord.read(root))
+    space = Workspace(study, root, Store(root))
     sets = _newest_sets(root)
     run, task = _task(space, marker["name"], sets)
     if task is None or run is None or task.training_key(space.store) != marker["key"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthlaw.common.files import atomic_path, read_json, write_json, write_text
+from synthlaw.common.machine import processor_name, total_memory, usable_cores
 from synthlaw.common.seeds import derive_seed
 from synthlaw.evaluation.tasks import task_columns
 from synthlaw.study.grid import synthetic_part
@@ -26,6 +26,7 @@ from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.sampler import SourceUse
 from synthlaw.training.metrics import METRICS_FILE, read_metrics
+from synthlaw.training.precision import PrecisionRecord
 
 LEVEL = 0.9
 """Nominal coverage of the intervals over documents."""
@@ -207,13 +208,20 @@ def write_facts(space: Workspace, timed: Mapping[str, Sequence[Artifact]]) -> No
     write_json(space.root / "timings.json", timings)
     packages = ("synthlaw", "torch", "numpy", "tokenizers", "openvino-genai")
     machine = {
-        "cores": os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cores": usable_cores(),
+        "memory_bytes": total_memory(),
         "machine": platform.machine(),
+        "processor": processor_name(),
+        "precision": _precision(space),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in packages},
     }
     write_json(space.root / "machine.json", machine)
+
+
+def _precision(space: Workspace) -> dict[str, Any] | None:
+    record = PrecisionRecord.read(space.root)
+    return None if record is None else record.model_dump(mode="json", exclude={"processor"})
 
 
 def _version(package: str) -> str | None:

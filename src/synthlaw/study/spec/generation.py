@@ -52,6 +52,16 @@ class EngineSpec(Part):
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("base_url")
+    @classmethod
+    def _without_password(cls, value: list[str]) -> list[str]:
+        if any("@" in url.partition("?")[0] for url in value):
+            raise ValueError(
+                "found a user or password in a URL; a study's file is copied into its folder, so "
+                "put the key into the environment: SYNTHLAW_API_KEY"
+            )
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> EngineSpec:
         if self.kind == "openai" and (not self.base_url or self.model is None):

@@ -101,7 +101,11 @@ class Training(Part):
     weight_decay: float = Field(0.1, ge=0)
     clip: float = Field(1.0, gt=0)
     micro_batch: int = Field(0, ge=0, description="rows per forward pass; 0: the whole batch")
-    dtype: Literal["bf16", "fp32"] = "bf16"
+    dtype: Literal["auto", "bf16", "fp32"] = Field(
+        "auto",
+        description="of matrix products; auto: bf16 where the workers' machines have instructions "
+        "for it and are no slower with it, settled once per study",
+    )
     compile: bool = False
     recompute: bool = Field(
         False, description="keep fewer activations and compute them twice: less memory, more time"

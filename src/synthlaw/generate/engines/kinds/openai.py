@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synthlaw.generate.engines.base import Engine
-from synthlaw.generate.engines.registry import EngineOptions
+from synthlaw.generate.engines.options import EngineOptions
 
 TAKES = ("base_url", "tokenizer", "api", "fold_system")
 

@@ -1,0 +1,115 @@
+"""The executor `ray`: tasks on a Ray cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from synthlaw.common.errors import MissingExtraError, SynthlawError
+from synthlaw.execute.base import (
+    ClosingExecutor,
+    ExecutorSettings,
+    Failure,
+    Json,
+    Report,
+    as_json,
+    do_job_counting,
+)
+from synthlaw.execute.feed import ATTEMPTS, Feed, Job
+
+MOST_AT_ONCE = 10_000
+"""Tasks that Ray has at a time; also what may wait for an older one, in order."""
+
+
+def make(settings: ExecutorSettings) -> RayExecutor:
+    """See `registry`."""
+    return RayExecutor(settings.threads, settings.gpus)
+
+
+def do_line(line: str, path: list[str]) -> str:
+    """Do a job that travelled as JSON. path: where its driver finds modules."""
+    sys.path += [place for place in path if place not in sys.path]
+    job = json.loads(line)
+    return json.dumps(do_job_counting(job["function"], job["payload"]))
+
+
+class RayExecutor(ClosingExecutor):
+    """Jobs on the cluster that RAY_ADDRESS names, else on a Ray started on this machine.
+
+    Files that jobs share must be on a filesystem that every node sees, under the same path.
+    """
+
+    def __init__(self, threads: int = 1, gpus: int | None = None) -> None:
+        """threads, gpus: what Ray sets aside for each job. Raises MissingExtraError."""
+        try:
+            import ray
+        except ImportError:
+            raise MissingExtraError("ray", "ray", "the executor 'ray'") from None
+        self._ray: Any = ray
+        self._needs = {"num_cpus": threads * (gpus or 1), "num_gpus": gpus or 0}
+        self._began_here = False
+
+    def map(
+        self,
+        function: str,
+        payloads: Iterable[Json],
+        *,
+        on_progress: Report | None = None,
+        seconds: Callable[[Json], float] | None = None,
+        ordered: bool = False,
+    ) -> Iterator[tuple[int, Json | Failure]]:
+        """See `Executor.map`; work is told of when it is done. A task whose worker or node dies is
+        tried again by Ray. Raises SynthlawError when the cluster cannot be reached.
+        """
+        self._connect()
+        window = MOST_AT_ONCE if ordered else None
+        feed = Feed(payloads, on_progress=on_progress, seconds=seconds, window=window)
+        remote = self._ray.remote(**self._needs, max_retries=ATTEMPTS - 1)(do_line)
+        path = [place for place in sys.path if place]
+        waiting: dict[Any, Job] = {}
+        try:
+            while True:
+                while feed.out < MOST_AT_ONCE and (job := feed.take()) is not None:
+                    waiting[remote.remote(as_json(function, job.payload), path)] = job
+                if not waiting:
+                    return
+                ready, _ = self._ray.wait(list(waiting), num_returns=1)
+                self._settle(feed, waiting.pop(ready[0]), ready[0])
+                yield from feed.drain()
+        finally:
+            for reference in waiting:
+                self._ray.cancel(reference)
+
+    def close(self) -> None:
+        """End the Ray that was started here; leave another's cluster as it is."""
+        if self._began_here:
+            self._ray.shutdown()
+            self._began_here = False
+
+    def _connect(self) -> None:
+        if self._ray.is_initialized():
+            return
+        try:
+            self._ray.init(log_to_driver=False, include_dashboard=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise SynthlawError(f"ray: {_reason(error)}") from None
+        self._began_here = True
+
+    def _settle(self, feed: Feed, job: Job, reference: Any) -> None:
+        try:
+            outcome = json.loads(self._ray.get(reference))
+        except (self._ray.exceptions.RayError, ValueError) as error:
+            feed.settle(job, Failure(_reason(error)))
+            return
+        feed.progress(job, outcome["amount"])
+        feed.outcome(job, outcome)
+
+
+def _reason(error: Exception) -> str:
+    """The line that says what went wrong; Ray wraps it in tracebacks."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]+(?:Error|Exception)\b", line)]
+    return (named or lines or [type(error).__name__])[-1]

@@ -1,0 +1,145 @@
+"""A study on real clusters: the same bytes as on this machine, whatever happens to its driver."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ray_cluster import ray_cluster
+from sandbox import Sandbox
+from slurm_cluster import missing, slurm_cluster
+
+from synthlaw.common.errors import UsageError
+from synthlaw.study.pipeline import run_study
+from synthlaw.study.run import execute as execute_module
+from synthlaw.study.run.execute import execute
+from synthlaw.study.run.task import RunTask
+
+
+@pytest.fixture
+def small(sandbox: Sandbox) -> Sandbox:
+    """Four runs and two untrained models, without a generator."""
+    sandbox.value["ladder"]["budgets"] = [512, 1024]
+    sandbox.value["mixtures"] = {"CC": {"natural": 1.0}}
+    del sandbox.value["generate"]
+    return sandbox
+
+
+@contextmanager
+def cluster(name: str) -> Iterator[None]:
+    """A real cluster of two nodes; skips where its packages are absent."""
+    if name == "slurm" and missing():
+        pytest.skip(missing())
+    if name == "ray" and importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed")
+    # A short path, for sockets; another folder than the driver's, for relative paths.
+    with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
+        up = {"slurm": slurm_cluster, "ray": ray_cluster}[name]
+        with up(Path(folder)):
+            yield
+
+
+def run(small: Sandbox, out: str, executor: str) -> str:
+    text = small.write().read_text(encoding="utf-8")
+    run_study(text, "study.yaml", small.folder, Path(out), executor=executor, until="evaluation")
+    return (Path(out) / "runs.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ray", "slurm"])
+def test_a_cluster_gives_the_same_runs_as_this_machine(
+    small: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(small.folder)
+    with cluster(name):
+        there = run(small, "there", name)
+    assert run(small, "here", "local") == there
+
+
+@pytest.mark.slow
+def test_a_killed_driver_s_runs_are_waited_for_and_none_is_made_twice(
+    small: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.folder)
+    # Runs of some seconds: each is a job of its own then.
+    small.value["ladder"] |= {"budgets": ["300k", "600k"], "max_epochs": 100}
+    command = [sys.executable, "-m", "synthlaw", "run", str(small.write()), "--out", "there"]
+    command += ["--executor", "slurm", "--until", "evaluation", "--json"]
+    with cluster("slurm"):
+        first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 180
+        while not list(Path("there/work/training").glob("*/metrics.jsonl")):
+            assert first.poll() is None and time.monotonic() < until
+            time.sleep(0.1)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    assert run(small, "here", "local") == Path("there/runs.csv").read_text(encoding="utf-8")
+    runs = [path.parent for path in Path("there/artifacts/training").glob("*/result.json")]
+    assert len(runs) == 4
+    for folder in runs:  # two writers would have left a step twice
+        rows = (folder / "metrics.jsonl").read_text().splitlines()
+        steps = [json.loads(row)["step"] for row in rows]
+        assert steps == list(range(1, len(steps) + 1))
+
+
+def test_one_run_given_to_two_workers_is_trained_once(
+    small: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[RunTask] = []
+    monkeypatch.setattr(
+        "synthlaw.study.pipeline.train_and_score",
+        lambda space, runs, tasks, executor: given.extend(tasks.values()) or [],
+    )
+    monkeypatch.setattr("synthlaw.study.pipeline.collect", lambda *args: sys.exit(7))
+    with pytest.raises(SystemExit):
+        run(small, str(small.out), "local")
+    task = next(task for task in given if task.train)
+    working, most = 0, 0
+    train = execute_module._train
+
+    def counted(*args: object) -> object:
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        time.sleep(0.3)
+        try:
+            return train(*args)  # type: ignore[arg-type]
+        finally:
+            working -= 1
+
+    monkeypatch.setattr(execute_module, "_train", counted)
+    made: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(execute(task, lambda flops: None)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert sorted(map(len, made)) == [0, 2]  # one trained and scored, the other found it
+
+
+def test_wrong_options_for_slurm_are_told_before_anything_is_made(
+    small: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small.value["execution"] |= {"slurm": {"time": 14400}}
+    with pytest.raises(UsageError, match=r"study\.yaml: execution\.slurm\.time: found the number"):
+        run(small, str(small.out), "slurm")
+    small.value["execution"] = {}
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match=r"study\.yaml: executor 'slurm': found no sbatch"):
+        run(small, str(small.out), "slurm")
+    assert not (small.out / "artifacts").exists()
