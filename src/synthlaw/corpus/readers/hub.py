@@ -14,7 +14,7 @@ from typing import Any
 
 from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import MissingExtraError, UsageError
-from synthlaw.corpus.documents import Document, document_from_row
+from synthlaw.corpus.readers.document import Document, document_from_row
 from synthlaw.corpus.readers.input_file import (
     BadDocumentError,
     BrokenFileError,

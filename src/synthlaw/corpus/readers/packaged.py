@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.packages import PackagedFile, packaged_file
-from synthlaw.corpus.documents import Document
+from synthlaw.corpus.readers.document import Document
 
 _GENSIM = "gensim/test/test_data/"
 _GENSIM_WHEEL = ("manylinux_2_24_x86_64", "manylinux_2_28_x86_64")

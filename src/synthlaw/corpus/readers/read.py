@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from synthlaw.common.errors import UsageError
 from synthlaw.common.progress import say
 from synthlaw.common.streams import is_remote, open_binary
-from synthlaw.corpus.documents import Document, labelled_documents
+from synthlaw.corpus.readers.document import Document
+from synthlaw.corpus.readers.document_files import labelled_documents
 from synthlaw.corpus.readers.faults import fault_lines, faults_of, require_documents, sum_faults
 from synthlaw.corpus.readers.html import Extractor
 from synthlaw.corpus.readers.input_file import BrokenFileError, InputFile, ReadReport

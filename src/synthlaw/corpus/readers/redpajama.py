@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.streams import file_system, is_remote, open_binary
-from synthlaw.corpus.documents import Document
+from synthlaw.corpus.readers.document import Document
 from synthlaw.corpus.readers.input_file import (
     BadDocumentError,
     BrokenFileError,

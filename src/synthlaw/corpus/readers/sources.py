@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.streams import file_system, is_remote
-from synthlaw.corpus.documents import JSONL_ENDINGS, PARQUET_ENDINGS
+from synthlaw.corpus.readers.document_files import JSONL_ENDINGS, PARQUET_ENDINGS
 from synthlaw.corpus.readers.input_file import Digest, InputFile
 
 TEXT_ENDINGS = (".txt", ".txt.gz", ".md")

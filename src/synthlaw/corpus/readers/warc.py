@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from synthlaw.corpus.documents import Document
+from synthlaw.corpus.readers.document import Document
 from synthlaw.corpus.readers.html import Extractor, extractor
 from synthlaw.corpus.readers.input_file import ReadReport
 from synthlaw.corpus.readers.payload import PayloadError, controls_share, decoded
