@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common import parts
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.parts import Dataset
@@ -125,7 +127,8 @@ def prepared(
     """A corpus in the work folder of (corpus, name, key), and the seconds that it took."""
     started = time.monotonic()
     work = space.store.work("corpus", name, key)
-    prepare_corpus(sources, settings, work, space.executor)
+    bounded = replace(settings, part_bytes=parts.PART_BYTES)
+    prepare_corpus(sources, bounded, work, space.executor)
     for lock in work.glob(".lock*"):
         lock.unlink()
     return work, time.monotonic() - started
