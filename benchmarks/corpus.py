@@ -34,6 +34,7 @@ from synthlaw.corpus.readers.sources import find_input_files
 from synthlaw.corpus.readers.warc import read_pages
 from synthlaw.corpus.readers.warc_records import Record, read_records
 from synthlaw.corpus.settings import Settings
+from synthlaw.execute.inline import InlineExecutor
 
 
 def bare(path: Path, *, extract: bool) -> int:
@@ -115,7 +116,8 @@ def peer(python: str, kind: str, source: Path, work: Path) -> dict[str, Any]:
 def prepared(source: Path, out: Path, dedup: str) -> int:
     shutil.rmtree(out, ignore_errors=True)
     settings = Settings(dedup=(dedup,), signals=False, similarity=0.75)
-    counts = make_corpus([Source(find_input_files(str(source), source))], settings, out, workers=1)
+    files = Source(find_input_files(str(source), source))
+    counts = make_corpus([files], settings, out, InlineExecutor())
     return int(counts["documents"])
 
 

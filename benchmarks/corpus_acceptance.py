@@ -42,6 +42,7 @@ from synthlaw.corpus.readers.input_file import ReadReport
 from synthlaw.corpus.readers.sources import find_input_files
 from synthlaw.corpus.readers.warc import read_pages
 from synthlaw.corpus.settings import Settings
+from synthlaw.execute.executors.local import LocalExecutor
 
 
 def near_copy(text: str, rng: np.random.Generator) -> str:
@@ -95,7 +96,8 @@ def duplicates(files: list[Path], out: Path, workers: int | None) -> dict[str, A
     settings = Settings(dedup=("exact", "fuzzy"))
     started = time.monotonic()
     pieces = find_input_files(str(source), out)
-    counts = make_corpus([Source(pieces)], settings, out / "corpus", workers=workers)
+    with LocalExecutor(workers) as executor:
+        counts = make_corpus([Source(pieces)], settings, out / "corpus", executor)
     seconds = time.monotonic() - started
     texts = {d.id: d.text for piece in pieces for d in read_documents(piece.path)}
     found = pq.read_table(out / "corpus" / "duplicates.parquet").to_pylist()
