@@ -41,8 +41,10 @@ def test_gpus_are_asked_for_once() -> None:
 
 @pytest.mark.parametrize(
     ("time", "warned"),
-    [("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)]
-    + [("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)],
+    [
+        *(("9", False), ("0:09:59", False), ("10", True), ("1-0", True), ("0-00:05:00", False)),
+        *(("10:00", True), ("UNLIMITED", True), ("5:30", False), ("0-0:11", True)),
+    ],
 )
 def test_jobs_that_are_long_enough_are_warned(time: str, warned: bool) -> None:
     assert ("--signal=B:TERM@120" in sbatch_flags({"time": time}, 1, None)) is warned
