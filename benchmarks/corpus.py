@@ -116,9 +116,8 @@ def peer(python: str, kind: str, source: Path, work: Path) -> dict[str, Any]:
 def prepared(source: Path, out: Path, dedup: str) -> int:
     shutil.rmtree(out, ignore_errors=True)
     settings = Settings(dedup=(dedup,), signals=False, similarity=0.75)
-    counts = make_corpus(
-        [Source(find_input_files(str(source), source))], settings, out, InlineExecutor()
-    )
+    files = Source(find_input_files(str(source), source))
+    counts = make_corpus([files], settings, out, InlineExecutor())
     return int(counts["documents"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 from sandbox import Sandbox, prose, write_texts
 
+from synthlaw.common import parts
 from synthlaw.common.errors import UsageError
 from synthlaw.common.parts import Dataset
 from synthlaw.corpus.documents import read_dataset
+from synthlaw.study.data import natural
 from synthlaw.study.pipeline import run_study
+from synthlaw.tokens import tokenizer
+from synthlaw.tokens.dataset import TokenDataset
 
 
 def run(sandbox: Sandbox) -> None:
@@ -100,11 +105,11 @@ def test_broken_files_of_a_study_cost_themselves_unless_it_is_strict(
 
 @pytest.mark.parametrize("mode", ["report", "remove"])
 def test_overlaps_with_a_domain_are_found_in_every_source(sandbox: Sandbox, mode: str) -> None:
-    natural = sandbox.folder / "natural.jsonl"
-    rows = [json.loads(line) for line in natural.read_text().splitlines()]
+    place = sandbox.folder / "natural.jsonl"
+    rows = [json.loads(line) for line in place.read_text().splitlines()]
     leaked = " ".join(f"unusual{n}" for n in range(20))
     rows[0]["text"] += " " + leaked
-    natural.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    place.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with (sandbox.folder / "other.jsonl").open("a") as stream:
         stream.write(json.dumps({"id": "leak", "text": f"before {leaked} after"}) + "\n")
     sandbox.value["evaluation"]["documents"] = 100
@@ -124,6 +129,56 @@ def test_overlaps_with_a_domain_are_found_in_every_source(sandbox: Sandbox, mode
     assert len(cleaned) == (mode == "remove")
     for folder in cleaned:
         assert not any(leaked in document.text for document in read_dataset(Dataset(folder)))
+
+
+def tokens(sandbox: Sandbox) -> dict[str, list[int]]:
+    """The line of tokens of every set, by its name."""
+    found = {}
+    for folder in sandbox.out.glob("artifacts/tokens/*-*"):
+        if (folder / "dataset.json").exists():
+            data = TokenDataset(folder)
+            ids = data.read(0, data.manifest.tokens).tolist()
+            found[folder.name.rpartition("-")[0]] = ids
+    return found
+
+
+@pytest.mark.parametrize("mode", ["report", "remove"])
+def test_parts_change_nothing_but_their_number(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    write_texts(sandbox.folder / "given.jsonl", 60, seed=8)
+    sandbox.value["sources"] = {"given": {"path": "given.jsonl", "documents": 40}}
+    sandbox.value["corpus"] = {"held_out": 0.2, "max_words": 40, "decontaminate": mode}
+    sandbox.value["evaluation"]["max_tokens"] = 50
+    run(sandbox)
+    expected, found = tokens(sandbox), contamination(sandbox)
+    assert set(expected) == {"natural", "hq", "given", "domain-natural", "domain-other"}
+    shutil.rmtree(sandbox.out)
+    monkeypatch.setattr(parts, "PART_BYTES", 3000)
+    run(sandbox)
+    for folder in sandbox.out.glob("artifacts/corpus/natural-*/documents"):
+        assert len(Dataset(folder).parts) > 5
+    assert tokens(sandbox) == expected
+    assert contamination(sandbox) == found
+
+
+def test_a_tokenizer_is_trained_on_a_sample_that_is_recorded(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    for most in (10**9, 5000):
+        monkeypatch.setattr(natural, "BPE_BYTES", most)
+        monkeypatch.setattr(tokenizer, "BPE_BYTES", most)
+        run(sandbox)
+        sandbox.value["seed"] += 1
+        for path in sandbox.out.glob("artifacts/tokens/tokenizer-*/sample.json"):
+            seen.append(json.loads(path.read_text()))
+        shutil.rmtree(sandbox.out)
+    whole, part = seen
+    assert whole["seed"] is None and part["seed"] == 8
+    assert whole["documents"] > 40 > part["documents"]
+    assert part["bytes"] == pytest.approx(5000, rel=0.2)
+    assert part["most_bytes"] == 5000
 
 
 def test_a_wrong_condition_is_told_with_its_key(sandbox: Sandbox) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common import parts
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.common.parts import Dataset
@@ -154,7 +155,8 @@ def prepared(
     """
     started = time.monotonic()
     work = space.store.work("corpus", name, key)
-    settings = replace(settings, strict=space.study.corpus.strict)
+    own = space.study.corpus
+    settings = replace(settings, strict=own.strict, part_bytes=parts.PART_BYTES)
     try:
         counts = prepare_corpus(sources, settings, work, space.executor)
     except UsageError as error:

@@ -70,8 +70,8 @@ class Corpus(Part):
 
 
 class TokenizerSpec(Part):
-    """A BPE of `vocab` entries trained on the natural text; a file by `path` (tokenizer.json,
-    .tiktoken, .model); or a `name`: llama3, tiktoken:NAME."""
+    """A BPE of `vocab` entries trained on a sample of the natural text; a file by `path`
+    (tokenizer.json, .tiktoken, .model); or a `name`: llama3, tiktoken:NAME."""
 
     vocab: int = Field(4096, ge=260)
     path: str | None = None
