@@ -22,7 +22,12 @@ LONG_FUNCTIONS = {"cli/evaluate.py:evaluate"}
 
 LONG_FILES: set[str] = set()
 
-MANY_PARAMETERS = {"evaluation/scoring.py:score_documents"}
+MANY_PARAMETERS = {
+    "evaluation/scoring.py:score_documents",
+    "generate/engines/registry.py:make_engine",
+    "generate/run/work.py:RunWork.__init__",
+    "generate/runner.py:generate_shard",
+}
 
 
 def _files() -> Iterator[tuple[str, str]]:

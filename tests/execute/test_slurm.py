@@ -107,7 +107,9 @@ _drivers: list[subprocess.Popen[str]] = []
 def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
     """A driver of its own that prints what comes."""
     program = (
-        "import json, sys; sys.path[:] = json.loads(sys.argv[3])\n"
+        "import json, signal, sys; sys.path[:] = json.loads(sys.argv[3])\n"
+        # The shell that runs the tests may have turned Ctrl-C off.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\n"
         "from synthlaw.execute.base import ExecutorSettings\n"
         "from synthlaw.execute.registry import make_executor\n"

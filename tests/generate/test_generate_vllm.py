@@ -198,7 +198,8 @@ def test_a_server_that_cannot_start_again_ends_the_run_with_both_causes(vllm: St
 
 
 OURS = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have turned it off
 from pathlib import Path
 from synthlaw.generate.engines.vllm import VLLMEngine
 from synthlaw.generate.engines.vllm_options import OwnServer

@@ -50,7 +50,7 @@ def test_the_demo_keeps_its_meaning() -> None:
 
 
 def test_the_quick_demo_is_a_third_of_the_work_at_most() -> None:
-    whole, quick = plan_study(study()), plan_study(study(quick=True))
+    whole, quick = (plan_study(study(quick), Path()) for quick in (False, True))
     assert quick["training"]["flops"] < whole["training"]["flops"] / 3
     assert sum(quick["tokens_to_generate"].values()) < sum(whole["tokens_to_generate"].values()) / 3
     assert quick["runs"] <= whole["runs"] / 3
@@ -85,7 +85,7 @@ def test_less_is_offered_where_the_machine_is_slow(
     speeds: Speeds, offered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "measure_speeds", lambda text: speeds)
-    monkeypatch.setattr("synthlaw.study.run.local.usable_cores", lambda: 2)
+    monkeypatch.setattr("synthlaw.execute.machine.usable_cores", lambda: 2)
     said = " ".join(time_lines())
     assert "this will take about" in said
     assert ("demo --quick" in said) == offered

@@ -161,7 +161,7 @@ def test_orders_are_read_as_they_were_written_without_passwords(
     code = "async def rollout(document, generate):\n    return 'text'\n"
     (sandbox.folder / "mine.py").write_text(code)
     (sandbox.folder / "mine.yaml").write_text("name: mine\nversion: '1'\npython: mine.py:rollout\n")
-    url = "http://user:secret@10.0.0.1:8000/v1?token=secret"
+    url = "http://10.0.0.1:8000/v1?token=secret"
     sandbox.value["generate"]["engine"]["base_url"] = [url, "http://[::1]:9/v1"]
     sandbox.value["generate"]["recipes"] = {
         "hq": {"max_tokens": 77},

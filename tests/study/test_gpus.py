@@ -53,7 +53,7 @@ def test_a_failed_run_is_marked_and_tried_again(one: Sandbox) -> None:
 def test_a_plan_says_what_would_fit(one: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "machine_bytes", lambda device: 20e9 if device == "cpu" else None)
     one.value["execution"] = {"workers": 1}
-    one.value["training"] = {"context": 4096, "batch_tokens": 4096 * 64}
+    one.value["training"] = {"context": 4096, "batch_tokens": 4096 * 64, "dtype": "bf16"}
     one.value["ladder"] = {"sizes": ["1B"], "budgets": ["1M"]}
     made = plan_study(load_study(one.write()), one.folder)
     assert made["memory"]["fits"] is False

@@ -20,8 +20,8 @@ def test_mfu_is_flop_over_the_stated_peak(tmp_path: Path, given: float) -> None:
     train(config, small_sampler(config), tmp_path)
     facts = read_json(tmp_path / "speed.json")
     assert facts["flops_per_token"] == flops_per_token(config.shape, config.context)
-    assert facts["peak"] == ("given" if given else "measured bf16 matrix product")
-    assert facts["peak_flops"] == (given or measured_peak("cpu", "bf16", 1))
+    assert facts["peak"] == ("given" if given else f"measured {config.dtype} matrix product")
+    assert facts["peak_flops"] == (given or measured_peak("cpu", config.dtype, 1))
     rows = read_metrics(tmp_path / "metrics.jsonl")
     assert len(rows) == config.steps
     for row in rows:

@@ -13,7 +13,6 @@ from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.ownership import claimed
-from synthlaw.corpus.documents import DOCUMENTS_FOLDER
 from synthlaw.corpus.readers.sources import find_files
 
 if TYPE_CHECKING:
@@ -131,8 +130,7 @@ def _files(places: tuple[Path, ...]) -> list[Path]:
     `prepare` fills (its `documents`)."""
     found = []
     for place in places:
-        inner = place / DOCUMENTS_FOLDER
-        found += find_files(str(inner if inner.is_dir() else place), Path.cwd())
+        found += find_files(str(place), Path.cwd())
     return found
 
 

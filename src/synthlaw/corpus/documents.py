@@ -18,7 +18,12 @@ from synthlaw.common.files import atomic_path
 from synthlaw.common.parts import Dataset, Numbers
 from synthlaw.corpus.parquet import write_parquet
 from synthlaw.corpus.readers.document import Document, document_from_row
-from synthlaw.corpus.readers.document_files import JSONL_ENDINGS, PARQUET_ENDINGS, read_documents
+from synthlaw.corpus.readers.document_files import (
+    DOCUMENTS_FOLDER,
+    JSONL_ENDINGS,
+    PARQUET_ENDINGS,
+    read_documents,
+)
 from synthlaw.corpus.readers.values import json_text
 
 __all__ = [
@@ -33,9 +38,6 @@ __all__ = [
     "read_documents",
     "write_documents",
 ]
-
-DOCUMENTS_FOLDER = "documents"
-"""Inside what `prepare` or `generate` filled: its documents."""
 
 
 def read_dataset(dataset: Dataset) -> Iterator[Document]:

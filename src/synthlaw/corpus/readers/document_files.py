@@ -14,6 +14,9 @@ from synthlaw.corpus.readers.jsonl import json_rows
 from synthlaw.corpus.readers.table import table_rows
 from synthlaw.corpus.readers.unpack import plain_parts
 
+DOCUMENTS_FOLDER = "documents"
+"""Inside what `prepare` or `generate` filled: its documents."""
+
 JSONL_ENDINGS = tuple(
     kind + packed for kind in (".jsonl", ".json", ".ndjson") for packed in ("", ".gz", ".zst")
 )

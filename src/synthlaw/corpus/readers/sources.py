@@ -20,8 +20,14 @@ from urllib.parse import parse_qsl
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
+from synthlaw.common.ownership import mark_of
+from synthlaw.common.parts import MANIFEST
 from synthlaw.common.streams import file_system, is_remote
-from synthlaw.corpus.readers.document_files import JSONL_ENDINGS, PARQUET_ENDINGS
+from synthlaw.corpus.readers.document_files import (
+    DOCUMENTS_FOLDER,
+    JSONL_ENDINGS,
+    PARQUET_ENDINGS,
+)
 from synthlaw.corpus.readers.input_file import Digest, InputFile
 
 TEXT_ENDINGS = (".txt", ".txt.gz", ".md")
@@ -95,6 +101,8 @@ def find_files(place: str, base: Path) -> list[Path]:
     path = Path(place).expanduser()
     path = path if path.is_absolute() else base / path
     if path.is_dir():
+        if mark_of(path) is not None and (path / DOCUMENTS_FOLDER).is_dir():
+            path = path / DOCUMENTS_FOLDER  # what `prepare` or `generate` filled
         found = [p for p in path.rglob("*") if p.is_file() and _readable(p.name)]
         if not found:
             raise UsageError(
@@ -113,7 +121,8 @@ def find_files(place: str, base: Path) -> list[Path]:
 
 
 def _readable(name: str) -> bool:
-    return name.lower().endswith(READABLE) and not name.startswith(".")
+    # A dataset of ours describes its parts in a file that is no document.
+    return name.lower().endswith(READABLE) and not name.startswith(".") and name != MANIFEST
 
 
 def _kind(name: str) -> str:
