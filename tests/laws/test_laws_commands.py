@@ -240,3 +240,18 @@ def test_one_mixture_from_table_to_advice(tmp_path: Path) -> None:
         assert part in text
     wrong = call(recommend, "--laws", out, "--params", "7", "--tokens", "200B")
     assert "Did you mean 7B?" in str(wrong.exception)
+
+
+def test_laws_are_not_written_over_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{n}e6,{d}e9,{2 + n**-0.3 + d**-0.3}" for n in (1, 4, 16) for d in (1, 2, 4, 8)]
+    table = "params,tokens,loss\n" + "\n".join(rows) + "\n"
+    Path("runs.csv").write_text(table)
+    for _ in range(2):  # laws are replaced by laws
+        done = CliRunner().invoke(fit, ["runs.csv", "--law", "joint", "--out", "laws.json"])
+        assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(fit, ["runs.csv", "--law", "joint", "--out", "runs.csv"])
+    assert "would replace another file" in str(done.exception)
+    assert Path("runs.csv").read_text() == table

@@ -20,6 +20,16 @@ REPLICATES_KEPT = 400
 """Replicates written to --out for `recommend`: enough for a 90% interval, small enough a file."""
 
 
+def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse to write laws over a file that holds none, such as the table itself."""
+    if path is not None and path.exists():
+        try:
+            read_laws(path)
+        except UsageError as error:
+            raise UsageError(f"--out: would replace another file: {error}") from None
+    return path
+
+
 @click.command()
 @click.argument("runs", type=click.Path(path_type=Path))
 @click.option(
@@ -57,7 +67,12 @@ REPLICATES_KEPT = 400
 @click.option("--compare", metavar="MIXTURE", help="Compare every mixture with this baseline.")
 @click.option("--predict", metavar="NAME=VALUE,...", help="Loss there: params=7B,tokens=2T.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write laws.json for `recommend`.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_own_laws,
+    help="Write laws.json for `recommend`; replaces no other file.",
+)
 def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     """Fit scaling laws to RUNS, a table (CSV, TSV, JSON, JSONL, Parquet) with a row per run.
 
