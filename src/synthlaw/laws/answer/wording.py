@@ -105,10 +105,14 @@ def _opening(result: Mapping[str, Any]) -> str:
     settled = result["level"] == "supported"
     if best is None:
         chance = _chance(base["probability_best"])
-        text = "Train on natural text alone: " if settled else "Not settled: "
+        if settled:
+            return (
+                f"Train on natural text alone: {place} no mixture is expected below its loss of "
+                f"{_loss(base)} nats per token."
+            )
         return (
-            f"{text}{place} no mixture is expected below its loss of {_loss(base)} nats per "
-            f"token{'' if settled else f', natural text alone{chance}'}."
+            f"Not settled: {place} natural text alone ('{base['mixture']}') has the lowest "
+            f"expected loss, {_loss(base)} nats per token{chance}."
         )
     text = (
         f"Train on '{best['mixture']}': {place} its expected loss is {_loss(best)} nats per token"
