@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,29 @@ def test_broken_files_of_a_study_cost_themselves_unless_it_is_strict(
         run(sandbox)
     sandbox.value["corpus"] = {"language": "gibberish"}
     with pytest.raises(UsageError, match="'gibberish', which is no language"):
+        run(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [("sources.given", "given.jsonl"), ("evaluation.domains.other", "other.jsonl")],
+)
+def test_bad_lines_of_given_text_and_domains_are_said_unless_the_study_is_strict(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], place: str, named: str
+) -> None:
+    write_texts(sandbox.folder / "given.jsonl", 60, seed=8)
+    sandbox.value["sources"] = {"given": {"path": "given.jsonl"}}
+    with (sandbox.folder / named).open("a") as stream:
+        stream.write('{"text": null}\n')
+    run(sandbox)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{place}: bad: 1 records, 1 with: found 'text' null" in said
+    # Refused also where it was made before.
+    sandbox.value["corpus"] = {**sandbox.value.get("corpus", {}), "strict": True}
+    with pytest.raises(UsageError, match=f"{place}: not everything could be read"):
+        run(sandbox)
+    shutil.rmtree(sandbox.out / "artifacts")
+    with pytest.raises(UsageError, match=rf"{place}: .*{named}:\d+: found 'text' null"):
         run(sandbox)
 
 
