@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ from click.testing import CliRunner
 
 from synthlaw.cli.prepare import prepare
 from synthlaw.common.errors import UsageError
+from synthlaw.corpus import pipeline
 from synthlaw.corpus.documents import read_documents
 from synthlaw.corpus.language import brought_language, code_of
 from synthlaw.corpus.readers.read import read_pieces
 from synthlaw.corpus.readers.sources import all_input_files, find_input_files
+from synthlaw.corpus.settings import Settings
+from synthlaw.corpus.stages import Only
+from synthlaw.execute.inline import InlineExecutor
 
 ENGLISH = "The old bridge was built of stone, and the people of the town cross it every day number"
 GERMAN = "Die alte Brücke wurde aus Stein gebaut, und die Leute der Stadt gehen jeden Tag darüber"
@@ -222,3 +227,40 @@ def test_columns_that_differ_between_files_are_written(folder: Path) -> None:
     found = {d.id: d.fields for d in documents(folder)}
     assert json.loads(found["p"]["when"]) == "11103-08-29T17:22:31.711744"
     assert json.loads(found["p"]["n"]) == 2**63 - 1
+
+
+def test_faults_do_not_depend_on_how_files_are_shared_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "in" / "more.jsonl").write_bytes(rows(2) + b'{"body": "x"}\nno JSON\n')
+    for name in ("empty.jsonl", "cut.parquet", "torn.jsonl.gz"):
+        (folder / "in" / name).write_bytes(BROKEN[name][0])
+    _, whole = run(folder)
+    named = (folder / "out" / "bad_records.jsonl").read_text()
+    shutil.rmtree(folder / "out")
+    monkeypatch.setattr(pipeline, "READ_BYTES", 1)
+    result, counts = run(folder, "--workers", "2")
+    assert result.exception is None
+    assert counts == whole
+    assert (folder / "out" / "bad_records.jsonl").read_text() == named
+    assert len(named.splitlines()) == counts["bad_records"] + len(counts["broken_files"]) == 5
+    # What is bad is named also when that is why there is no corpus.
+    result, _ = run(folder, "--language", "de")
+    assert "no document is left" in str(result.exception)
+    assert (folder / "out" / "bad_records.jsonl").read_text() == named
+    result, _ = run(folder, "--workers", "2", "--strict", "--seed", "1")
+    assert isinstance(result.exception, UsageError)
+
+
+def test_a_file_of_other_sets_alone_is_an_error_that_names_them(tmp_path: Path) -> None:
+    sets = ["ArXiv", "Github", "ArXiv"]
+    lines = [{"text": text(n), "meta": {"pile_set_name": name}} for n, name in enumerate(sets)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    files = find_input_files("x.jsonl", tmp_path)
+    source = pipeline.Source(files, only=Only("meta.pile_set_name", "FreeLaw"))
+    with pytest.raises(
+        UsageError,
+        match=r"no document is left of 3 read; left out: those of another meta.pile_set_name than "
+        r"'FreeLaw': ArXiv \(2\), Github \(1\)",
+    ):
+        pipeline.make_corpus([source], Settings(), tmp_path / "out", InlineExecutor())

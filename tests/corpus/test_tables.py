@@ -216,7 +216,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-ROWS = st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), JSON_VALUES), max_size=6)
+ROWS = st.lists(st.dictionaries(st.sampled_from(["a", "b", "fields"]), JSON_VALUES), max_size=6)
 
 
 @given(ROWS, st.data())
@@ -238,6 +238,8 @@ def test_whatever_fields_hold_can_be_written(
         writer.add({"id": document.id, "text": document.text, **fields})
     writer.close()
     assert pq.read_metadata(folder / "x.parquet").num_rows == len(rows)
+    assert write_documents(folder / "z.parquet", iter(documents)) == len(rows)
+    assert (folder / "z.parquet").read_bytes() == (folder / "x.parquet").read_bytes()
     write_documents(folder / "y.jsonl", documents)
     for line in (folder / "y.jsonl").read_text().split("\n")[:-1]:
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
@@ -245,8 +247,9 @@ def test_whatever_fields_hold_can_be_written(
 
 def test_fields_beyond_a_thousand_share_a_column() -> None:
     types = FieldTypes()
-    rows = [{f"k{n}": n} for n in range(1200)]
+    rows: list[dict[str, Any]] = [{f"k{n}": n, "other_fields": n} for n in range(1200)]
     for row in rows:
         types.add(row)
     assert len(types.schema(()).names) == 2 + 1000 + 1
-    assert types.row(rows[1100]) == {"other_fields": '{"k1100": 1100}'}
+    assert types.row(rows[5]) == {"k5": 5, "other_fields": '{"other_fields": 5}'}
+    assert types.row(rows[1100]) == {"other_fields": '{"k1100": 1100, "other_fields": 1100}'}

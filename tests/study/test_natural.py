@@ -103,6 +103,29 @@ def test_broken_files_of_a_study_cost_themselves_unless_it_is_strict(
         run(sandbox)
 
 
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [("sources.given", "given.jsonl"), ("evaluation.domains.other", "other.jsonl")],
+)
+def test_bad_lines_of_given_text_and_domains_are_said_unless_the_study_is_strict(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str], place: str, named: str
+) -> None:
+    write_texts(sandbox.folder / "given.jsonl", 60, seed=8)
+    sandbox.value["sources"] = {"given": {"path": "given.jsonl"}}
+    with (sandbox.folder / named).open("a") as stream:
+        stream.write('{"text": null}\n')
+    run(sandbox)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{place}: bad: 1 records, 1 with: found 'text' null" in said
+    # Refused also where it was made before.
+    sandbox.value["corpus"] = {**sandbox.value.get("corpus", {}), "strict": True}
+    with pytest.raises(UsageError, match=f"{place}: not everything could be read"):
+        run(sandbox)
+    shutil.rmtree(sandbox.out / "artifacts")
+    with pytest.raises(UsageError, match=rf"{place}: .*{named}:\d+: found 'text' null"):
+        run(sandbox)
+
+
 @pytest.mark.parametrize("mode", ["report", "remove"])
 def test_overlaps_with_a_domain_are_found_in_every_source(sandbox: Sandbox, mode: str) -> None:
     place = sandbox.folder / "natural.jsonl"

@@ -163,7 +163,7 @@ def test_until_stops_where_it_is_told(sandbox: Sandbox) -> None:
     ("key", "value", "said"),
     [
         ("natural", {"path": "nowhere.jsonl"}, "natural.0: .*nowhere.jsonl: no such file"),
-        ("natural", {"path": "empty.jsonl"}, "no usable document"),
+        ("natural", {"path": "empty.jsonl"}, "natural: no document was read"),
         ("mixtures", {"HQ": {"hqx": 1.0}}, "source 'hqx' does not exist"),
     ],
 )

@@ -18,12 +18,13 @@ from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document, write_documents
 from synthlaw.corpus.readers.input_file import InputFile
 from synthlaw.corpus.readers.sources import find_input_files
+from synthlaw.corpus.sampling import first_texts
 from synthlaw.execute.executors.local import LocalExecutor
 from synthlaw.execute.inline import InlineExecutor
 from synthlaw.tokens import writing
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
-from synthlaw.tokens.writing import write_dataset, write_texts
+from synthlaw.tokens.writing import holds_set, write_dataset, write_texts
 
 TEXTS = [f"The river {i} of the stone market was winter {i * i}. " * (i % 7) for i in range(300)]
 SHARD = 4000
@@ -43,10 +44,14 @@ def files(tmp_path: Path) -> list[InputFile]:
 
 
 def write(
-    folder: Path, files: list[InputFile], tokenizer: Tokenizer, workers: int = 1
+    folder: Path,
+    files: list[InputFile],
+    tokenizer: Tokenizer,
+    workers: int = 1,
+    strict: bool = False,
 ) -> dict[str, bytes]:
     with LocalExecutor(workers) if workers > 1 else InlineExecutor() as executor:
-        write_dataset(folder, files, tokenizer, executor, shard_characters=SHARD)
+        write_dataset(folder, files, tokenizer, executor, shard_characters=SHARD, strict=strict)
     return contents(folder)
 
 
@@ -184,7 +189,7 @@ def test_a_failure_on_the_way_leaves_finished_shards(
     good = (tmp_path / "texts" / "1.jsonl").read_text()
     (tmp_path / "texts" / "1.jsonl").write_text(good + "no document\n")
     with pytest.raises(UsageError, match=r"1\.jsonl:76: not JSON"):
-        write(tmp_path / "set", files, tokenizer)
+        write(tmp_path / "set", files, tokenizer, strict=True)
     assert len(list((tmp_path / "set").glob("00000-*.note.json"))) >= 2
     assert len(list((tmp_path / "set").glob("00001-*.note.json"))) >= 1
     assert not list((tmp_path / "set").glob(".aside-*"))
@@ -192,6 +197,31 @@ def test_a_failure_on_the_way_leaves_finished_shards(
         write(tmp_path / "set", files[:2], tokenizer)
     (tmp_path / "texts" / "1.jsonl").write_text(good)
     assert write(tmp_path / "set", files, tokenizer) == whole
+
+
+def test_what_cannot_be_read_costs_itself_and_is_said(
+    tmp_path: Path,
+    files: list[InputFile],
+    tokenizer: Tokenizer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = write(tmp_path / "whole", files, tokenizer)
+    assert capsys.readouterr().err == ""
+    with (tmp_path / "texts" / "1.jsonl").open("a") as stream:
+        stream.write("no document\n" * 2)
+    broken = InputFile("documents", str(tmp_path / "x.parquet"), "")
+    Path(broken.path).write_bytes(b"PAR1 cut")
+    spoiled = write(tmp_path / "spoiled", [*files, broken], tokenizer, workers=2)
+    shards = {name for name in whole if name.endswith(".bin")}
+    assert {name: spoiled[name] for name in shards} == {name: whole[name] for name in shards}
+    said = " ".join(capsys.readouterr().err.split())
+    assert "bad: 2 records, 2 with: not JSON" in said
+    assert "x.parquet: not a readable Parquet file" in said
+    with pytest.raises(UsageError, match=r"(?s)no document was read.*x\.parquet: not a readable"):
+        write(tmp_path / "nothing", [broken], tokenizer)
+    assert not holds_set(tmp_path / "nothing")
+    with pytest.raises(UsageError, match=r"no document was read"):
+        list(first_texts([broken], 1000))
 
 
 def test_an_input_that_changed_between_runs_is_found(
