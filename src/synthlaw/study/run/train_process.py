@@ -1,7 +1,7 @@
 """One process of a run that trains on several: `python -m synthlaw.study.run.train_process TASK`.
 
 TASK is JSON.
-`runs.execute` starts as many as the study's `execution.gpus_per_run`; the first one writes.
+`execute.py` starts as many as the study's `execution.gpus_per_run`; the first one writes.
 """
 
 from __future__ import annotations
