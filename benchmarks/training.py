@@ -145,12 +145,17 @@ def litgpt_step(config: TrainingConfig, compiled: bool) -> Callable[[], None]:
     )
 
 
+def step_clock() -> Callable[[], float]:
+    """CPU seconds where one thread works, else wall time."""
+    return time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
 def interleaved(steps: dict[str, Callable[[], None]], seconds: float) -> dict[str, list[float]]:
     """Seconds of each step of each contestant, taking turns, after one step of warm-up.
 
     On one thread they are CPU seconds, which other work on the machine does not stretch.
     """
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    clock = step_clock()
     for step in steps.values():
         step()
     taken: dict[str, list[float]] = {name: [] for name in steps}
@@ -166,12 +171,12 @@ def interleaved(steps: dict[str, Callable[[], None]], seconds: float) -> dict[st
 def matmul_peak(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0) -> float:
     """Best measured FLOP/s of one square product, the peak that a step is held against."""
     a, b = torch.randn(2, size, size).to(dtype)
-    best = float("inf")
+    best, clock = float("inf"), step_clock()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        started = time.perf_counter()
+        started = clock()
         a @ b
-        best = min(best, time.perf_counter() - started)
+        best = min(best, clock() - started)
     return 2 * size**3 / best
 
 

@@ -47,8 +47,8 @@ class FaultServer:
     """Listens on a free port in a thread of its own.
 
     fault_share: chance that a request meets one of `faults`. poison: requests whose last message
-    holds this text always get a 500. delay: seconds before an answer. slots: answers at a time.
-    hang_seconds: until a request that hangs is dropped.
+    holds this text always get a 500. delay: seconds before an answer. gate: no answer before it is
+    set. slots: answers at a time. hang_seconds: until a request that hangs is dropped.
     """
 
     answer: Answer = echo_of
@@ -56,6 +56,7 @@ class FaultServer:
     faults: tuple[str, ...] = FAULTS
     poison: str | None = None
     delay: float = 0.0
+    gate: threading.Event | None = None
     slots: int = 10_000
     hang_seconds: float = 3600.0
     models: tuple[str, ...] = ("test-model",)
@@ -153,6 +154,9 @@ class FaultServer:
             async with self._places:
                 if self.delay:
                     await asyncio.sleep(self.delay)
+                # Other questions are answered meanwhile: such as how the server counts.
+                while self.gate is not None and not self.gate.is_set():
+                    await asyncio.sleep(0.01)
         finally:
             self._at_once -= 1
         text = exchange.text = self.answer(asked)

@@ -35,7 +35,13 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
                 },
                 "budgets": [512, 1024, 1536, 2048],
             },
-            "training": {"context": 32, "batch_tokens": 128, "learning_rate": 0.01},
+            # One precision by name: folders that are compared must not each measure their own.
+            "training": {
+                "context": 32,
+                "batch_tokens": 128,
+                "learning_rate": 0.01,
+                "dtype": "fp32",
+            },
             "evaluation": {"documents": 6, "domains": {"other": {"path": "other.jsonl"}}},
             "laws": {"bootstrap": 50},
             "execution": {"workers": 2},

@@ -102,7 +102,6 @@ def test_a_speed_that_cannot_be_measured_stops_nothing(monkeypatch: pytest.Monke
 
 @pytest.mark.slow
 def test_speeds_are_measured_with_the_study_s_own_engine(sandbox: Sandbox) -> None:
-    sandbox.value["training"]["dtype"] = "fp32"
     text = sandbox.write().read_text(encoding="utf-8")
     speeds = measure_speeds(text)
     assert speeds.step.keys() == speeds.scored.keys() == {"a", "b"}

@@ -30,7 +30,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 def small(sandbox: Sandbox) -> Sandbox:
     """Natural text alone, one size, two budgets."""
     sandbox.value["mixtures"] = {"CC": {"natural": 1.0}}
-    del sandbox.value["generate"]
+    del sandbox.value["generate"], sandbox.value["training"]["dtype"]
     sandbox.value["ladder"] = {"sizes": {"a": {"dim": 16, "layers": 1, "heads": 2}}}
     sandbox.value["ladder"]["budgets"] = [256, 512]
     return sandbox

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ import numpy as np
 
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import SynthlawError
+from synthlaw.common.machine import die_with
 from synthlaw.execute.machine import default_workers
 from synthlaw.generate.engines.base import Engine, Request
 from synthlaw.generate.engines.registry import make_engine
@@ -199,6 +201,7 @@ def _scoring(config: TrainingConfig, study: Study) -> float:
 
 
 if __name__ == "__main__":
+    die_with(os.getppid())
     # A library that writes to standard output must not spoil the answer.
     answer, sys.stdout = sys.stdout, sys.stderr
     try:

@@ -14,6 +14,7 @@ record: a study asks a process of its own, so that its own process need not load
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import read_json, write_json
-from synthlaw.common.machine import processor_digest, processor_name
+from synthlaw.common.machine import die_with, processor_digest, processor_name
 from synthlaw.training.config import Precision, TrainingConfig
 from synthlaw.training.presets import ModelShape
 
@@ -283,6 +284,7 @@ def settle_job(request: dict[str, Any], report: Callable[[float], None]) -> dict
 
 
 if __name__ == "__main__":
+    die_with(os.getppid())
     try:
         sys.stdout.write(settle_json(sys.stdin.read()))
     except SynthlawError as error:
