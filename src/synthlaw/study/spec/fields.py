@@ -9,12 +9,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import parse_count
 
+MOST = 1e18
+"""Beyond all tokens and FLOP per second that there are; 64 bits hold it."""
+
 
 def _count(value: Any) -> float:
     try:
-        return parse_count(value)
+        number = parse_count(value)
     except (UsageError, TypeError) as error:
         raise ValueError(f"found {value!r}; expected a count such as 7B, 50k or 1.5e12") from error
+    if number > MOST:
+        raise ValueError(f"found {value!r}; expected at most {MOST:g}")
+    return number
 
 
 Count = Annotated[float, BeforeValidator(_count)]
