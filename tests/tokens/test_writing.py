@@ -214,9 +214,10 @@ def test_what_cannot_be_read_costs_itself_and_is_said(
     spoiled = write(tmp_path / "spoiled", [*files, broken], tokenizer, workers=2)
     shards = {name for name in whole if name.endswith(".bin")}
     assert {name: spoiled[name] for name in shards} == {name: whole[name] for name in shards}
-    said = " ".join(capsys.readouterr().err.split())
-    assert "bad: 2 records, 2 with: not JSON" in said
-    assert "x.parquet: not a readable Parquet file" in said
+    # Lines are broken where they end, within names too.
+    said = "".join(capsys.readouterr().err.split())
+    assert "bad:2records,2with:notJSON" in said
+    assert "x.parquet:notareadableParquetfile" in said
     with pytest.raises(UsageError, match=r"(?s)no document was read.*x\.parquet: not a readable"):
         write(tmp_path / "nothing", [broken], tokenizer)
     assert not holds_set(tmp_path / "nothing")
