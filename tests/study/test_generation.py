@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +122,17 @@ class Gates:
             self._held.set()
         return article(asked)
 
+    def _beats(self) -> Iterator[str]:
+        """What workers wrote of themselves; files come and go while they are read."""
+        for path in self._sandbox.out.glob("generated/*/runs/*/workers/[!.]*.json"):
+            with contextlib.suppress(FileNotFoundError):
+                yield path.read_text()
+
     def kill(self, victim: subprocess.Popen[bytes]) -> None:
         """SIGKILL in the midst of its work."""
         mark, until = f'"pid": {victim.pid}', time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            beats = self._sandbox.out.glob("generated/*/runs/*/workers/*.json")
-            if any(mark in path.read_text() for path in beats):
+            if any(mark in beat for beat in self._beats()):
                 break
             time.sleep(0.01)
         self._alive.set()
