@@ -1,3 +1,71 @@
-"""Measure, before you pay for it, what synthetic data will do to your pre-training run."""
+"""Measure, before you pay for it, what synthetic data will do to your pre-training run.
+
+    import synthlaw as sl
+
+    runs = sl.read_runs("runs.csv", params="N", tokens="D")
+    laws = sl.fit(runs, "joint", by="mixture", holdout="tokens>100e9")
+    laws["33HQ"].predict("7B", "2T")
+    sl.recommend(laws, params="7B", tokens="2T")
+
+    study = sl.Study.load("study.yaml")
+    study.plan(), study.run(), study.answer()
+
+Each name is loaded when it is used: none of these but `Study.run` loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthlaw.common.errors import SynthlawError, UsageError
+    from synthlaw.interface.advice import Advice, recommend
+    from synthlaw.interface.laws import Law, Laws, Prediction, fit, read_laws, reference_laws
+    from synthlaw.interface.runs import read_runs
+    from synthlaw.interface.study import Study
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Advice": "interface.advice",
+    "Law": "interface.laws",
+    "Laws": "interface.laws",
+    "Prediction": "interface.laws",
+    "Study": "interface.study",
+    "SynthlawError": "common.errors",
+    "UsageError": "common.errors",
+    "fit": "interface.laws",
+    "read_laws": "interface.laws",
+    "read_runs": "interface.runs",
+    "recommend": "interface.advice",
+    "reference_laws": "interface.laws",
+}
+
+__all__ = [
+    "Advice",
+    "Law",
+    "Laws",
+    "Prediction",
+    "Study",
+    "SynthlawError",
+    "UsageError",
+    "__version__",
+    "fit",
+    "read_laws",
+    "read_runs",
+    "recommend",
+    "reference_laws",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synthlaw' has no attribute {name!r}")
+    found = getattr(import_module(f"synthlaw.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

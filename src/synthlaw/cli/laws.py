@@ -5,28 +5,23 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from synthlaw.common.errors import UsageError
-from synthlaw.common.files import read_json, write_json
 from synthlaw.common.numbers import parse_count
-
-if TYPE_CHECKING:
-    from synthlaw.laws.lawfit import LawFit
-
-REPLICATES_KEPT = 400
-"""Replicates written to --out for `recommend`: enough for a 90% interval, small enough a file."""
 
 
 def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse to write laws over a file that holds none, such as the table itself."""
-    if path is not None and path.exists():
+    """Refuse to write laws over a file that holds none, before anything is fitted."""
+    from synthlaw.laws.laws_file import require_place
+
+    if path is not None:
         try:
-            read_laws(path)
+            require_place(path)
         except UsageError as error:
-            raise UsageError(f"--out: would replace another file: {error}") from None
+            raise UsageError(f"--out: {error}") from None
     return path
 
 
@@ -81,12 +76,13 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
       synthlaw fit runs.csv --law data --by mixture --holdout 'tokens>100e9'
       synthlaw fit runs.csv --law joint --params-column N --tokens-column D --json
     """
-    from synthlaw.cli.laws_text import fit_text
     from synthlaw.laws.answer.summary import comparison_summary, predict_all
     from synthlaw.laws.api import fit_laws
     from synthlaw.laws.forms.catalogue import form_named
+    from synthlaw.laws.laws_file import write_laws
     from synthlaw.laws.plain import without_infinities
     from synthlaw.laws.table import RunsTable
+    from synthlaw.report.laws_text import fit_text
 
     names = ("params", "tokens", "loss", "ratio", "unique_tokens")
     columns = {name: options.pop(f"{name}_column") for name in names}
@@ -111,7 +107,7 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
         inputs = _pairs(tuple(re.split(r",(?=\s*[A-Za-z_])", predict)), "--predict")
         result["predictions"] = without_infinities(predict_all(laws.laws, inputs))
     if out is not None:
-        write_json(out, laws.to_json(replicates=REPLICATES_KEPT))
+        write_laws(out, laws)
     if as_json:
         click.echo(json.dumps(result, allow_nan=False))
     else:
@@ -139,11 +135,12 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
       synthlaw recommend --reference --params 1B --tokens 200B
       synthlaw recommend --laws laws.json --params 7B --tokens 2T --natural-tokens 1T --json
     """
-    from synthlaw.cli.laws_text import advice_text
     from synthlaw.laws.answer.advice import recommend as advise
     from synthlaw.laws.answer.costs import Costs
     from synthlaw.laws.answer.options import Situation
     from synthlaw.laws.forms.repetition import PUBLISHED_DECAY
+    from synthlaw.laws.laws_file import read_laws
+    from synthlaw.report.laws_text import advice_text
 
     if reference == (laws is not None):
         raise UsageError("recommend: expected either --laws FILE or --reference")
@@ -172,23 +169,6 @@ def recommend(laws: Path | None, reference: bool, as_json: bool, **options: Any)
     else:
         result = {"source": str(laws), **advise(read_laws(laws), situation)}
     click.echo(json.dumps(result, allow_nan=False) if as_json else advice_text(result))
-
-
-def read_laws(path: Path) -> list[LawFit]:
-    """Laws from a file of `fit --out`. Raises UsageError naming the file and the key."""
-    from synthlaw.laws.lawfit import LawFit
-
-    if not path.is_file():
-        raise UsageError(f"{path}: found no such file; expected laws from 'synthlaw fit --out'")
-    try:
-        data = read_json(path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: found no JSON ({error}); expected laws from 'fit --out'"
-        ) from None
-    if not isinstance(data, dict) or not isinstance(data.get("laws"), list):
-        raise UsageError(f"{path}: found no list 'laws'; expected a file from 'fit --out'")
-    return [LawFit.from_json(law, f"{path}, laws[{i}]") for i, law in enumerate(data["laws"])]
 
 
 def _pairs(texts: tuple[str, ...], option: str) -> dict[str, float]:

@@ -94,22 +94,11 @@ def plan(study: Path, out: Path | None, as_json: bool) -> None:
     Example:
       synthlaw plan study.yaml --json
     """
-    from synthlaw.study.data.natural import missing_inputs
     from synthlaw.study.load import load_study
-    from synthlaw.study.plan import plan_lines, plan_study
-    from synthlaw.study.precision import precision_request
-    from synthlaw.training.precision import PrecisionRecord, settle_here
+    from synthlaw.study.planning import plan_here, planned_lines
 
-    wanted = load_study(study)
-    # A plan may be made where the text is not; that it is not here is said, not refused.
-    base = study.resolve().parent
-    missing = missing_inputs(wanted, base)
-    request = precision_request(wanted, base)
-    precision = PrecisionRecord.read(out) if out else None
-    if precision is None or request.asked not in ("auto", precision.dtype):
-        precision = settle_here(request)
-    found = {**plan_study(wanted, base, out, precision), "missing": missing}
-    answer(found, [*plan_lines(found), *(f"not here      {said}" for said in missing)], as_json)
+    found = plan_here(load_study(study), study.resolve().parent, out)
+    answer(found, planned_lines(found), as_json)
 
 
 @click.command()
@@ -141,10 +130,10 @@ def run(
       synthlaw run study.yaml --out results --until tokens
       synthlaw run study.yaml --out results
     """
-    from synthlaw.study.load import read_study_file
+    from synthlaw.study.load import folder_of, read_study_file
 
     text = read_study_file(study)
-    folder = out or (study.with_suffix("") if study.suffix else study.with_suffix(".study"))
+    folder = out or folder_of(study)
     base = study.resolve().parent
     _run(text, str(study), base, folder, executor, until, verify, as_json)
 

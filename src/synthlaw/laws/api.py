@@ -23,6 +23,8 @@ from synthlaw.laws.intervals import LEVEL
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import LeftOut, Runs, RunsTable
 
+__all__ = ["LAWS", "LawSet", "fit_laws"]
+
 LAWS = (*PLAIN, "ratio", "repetition")
 NEEDS = {"repetition": ["params", "tokens", "unique_tokens"]}
 

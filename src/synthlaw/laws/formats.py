@@ -218,7 +218,7 @@ def _parquet(data: bytes, path: Path) -> Rows:
                 f"{path}: found {about.num_rows} rows of {about.num_columns} columns; expected "
                 "one row per run"
             )
-        return _arrow_rows(file.read())
+        return arrow_rows(file.read())
     except (pa.ArrowException, OSError, MemoryError, ValueError, IndexError) as error:
         first = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: found no readable Parquet table ({first})") from None
@@ -231,13 +231,13 @@ def _arrow(data: bytes, path: Path) -> Rows:
         table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
         if table.num_rows * table.num_columns > MOST_CELLS:
             raise UsageError(f"{path}: found {table.num_rows} rows; expected one row per run")
-        return _arrow_rows(table)
+        return arrow_rows(table)
     except (pa.ArrowException, OSError, MemoryError, ValueError, IndexError) as error:
         first = str(error).split("\n", 1)[0]
         raise UsageError(f"{path}: found no readable Arrow table ({first})") from None
 
 
-def _arrow_rows(table: Any) -> Rows:
+def arrow_rows(table: Any) -> Rows:
     """Rows of an Arrow table; a column that Python cannot hold is passed over and noted."""
     import pyarrow as pa
 

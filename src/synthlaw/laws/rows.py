@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from synthlaw.common.errors import UsageError
 
 MOST_CELLS = 3_000_000
 """Rows times columns of the largest table that is read."""
@@ -24,3 +27,12 @@ class Rows:
     lines: list[int]
     semicolons: bool = False
     notes: list[str] = field(default_factory=list)
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Rows as a pandas DataFrame. Raises UsageError where pandas is not installed."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UsageError("to_frame: found no pandas; expected it: pip install pandas") from None
+    return pd.DataFrame(list(rows))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.laws.cells import decimal_of, number_of
 from synthlaw.laws.columns import VARIABLES, Columns, listed, renamed
 from synthlaw.laws.formats import read_rows
+from synthlaw.laws.rows import frame_of
 
 Array = NDArray[np.float64]
 
@@ -109,13 +111,26 @@ class RunsTable:
         """A table of rows in memory; lines count from 1."""
         return cls(rows, "rows", columns)
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        read = ", ".join(f"{name} from '{c.name}'" for name, c in self.columns.chosen.items())
+        return f"<{len(self)} runs of {self.origin}: {read}>"
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame of all columns, as read. Needs pandas."""
+        return frame_of([dict(row) for row in self.rows])
+
     @classmethod
-    def read(cls, path: Path, columns: Mapping[str, str | None] | None = None) -> RunsTable:
+    def read(
+        cls, path: str | PathLike[str], columns: Mapping[str, str | None] | None = None
+    ) -> RunsTable:
         """A table from a file: delimited text, JSON, JSONL, Parquet or Arrow, compressed or not.
 
         Raises UsageError for a file that is missing, empty, unreadable or without rows.
         """
-        found = read_rows(path)
+        found = read_rows(Path(path))
         return cls(
             found.rows,
             str(path),

@@ -30,6 +30,11 @@ def read_study_file(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read ({error})") from error
 
 
+def folder_of(file: Path) -> Path:
+    """The folder that holds a study's results unless another is named: beside its file."""
+    return file.with_suffix("") if file.suffix else file.with_suffix(".study")
+
+
 def parse_study(text: str, name: str) -> Study:
     """The study in `text`; `name` is what errors call it."""
     value, tree = read_yaml(text, name)

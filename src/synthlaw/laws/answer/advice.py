@@ -202,9 +202,9 @@ def _equal_loss(option: Option, needed: Array, situation: Situation) -> dict[str
     """The account for reaching the baseline's loss with fewer tokens; None if never reached."""
     if not np.isfinite(needed[0]):
         return None
-    return account(
-        situation.params, situation.tokens - needed, option.share * needed, situation.costs
-    )
+    with np.errstate(invalid="ignore"):  # A share of 0 of what is never reached: nothing.
+        generated = np.nan_to_num(option.share * needed, nan=0.0, posinf=np.inf)
+    return account(situation.params, situation.tokens - needed, generated, situation.costs)
 
 
 def _break_even(option: Option, situation: Situation) -> float | None:
