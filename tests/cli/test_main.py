@@ -32,6 +32,12 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
     assert f"synthlaw {name}" in result.output
 
 
+def test_a_near_miss_of_a_command_is_told() -> None:
+    result = CliRunner().invoke(cli, ["generat"])
+    assert result.exit_code == 2
+    assert "did you mean 'generate'?" in result.output
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fault_server import FaultServer, fault_server
 from generation_runs import arguments, contents, rows, run, write_input
 
@@ -226,6 +227,22 @@ def test_a_finished_run_has_a_card(server: FaultServer, tmp_path: Path) -> None:
     assert "12 documents" in card
     assert "openai" in card
     assert os.access(out / "documents", os.X_OK)
+
+
+def test_a_finished_run_loads_as_a_data_set(
+    server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_OFFLINE", True)
+    source, out = write_input(tmp_path / "in.jsonl", 12), tmp_path / "out"
+    run(*arguments(server, source, out, "--shard-size", "5"))
+    loaded = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(loaded) == 12
+    assert {"id", "text", "source_id", "recipe"} <= set(loaded.column_names)
+    header = yaml.safe_load((out / "README.md").read_text().split("---\n")[1])
+    assert header["size_categories"] == ["n<1K"]
+    assert header["language"] == ["en"]
+    assert "synthetic" in header["tags"]
 
 
 def test_a_mix_gives_each_rollout_one_recipe_by_weight(server: FaultServer, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Exit status: 0 done; 1 the work failed or is incomplete; 2 wrong use or a bad fi
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -57,6 +58,15 @@ class _Commands(click.Group):
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"expected {', '.join(COMMANDS)}"
+            raise click.UsageError(f"found no command '{args[0]}'; {hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -14,9 +14,9 @@ from rich.progress import (
     ProgressColumn,
     TaskProgressColumn,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.progress import Task as RichTask
+from rich.table import Column
 from rich.text import Text
 
 from synthlaw.common.numbers import format_count, format_seconds
@@ -25,6 +25,8 @@ console = Console(stderr=True, highlight=False)
 """Everything that is not a command's answer is printed here."""
 
 LINE_EVERY_SECONDS = 5.0
+
+NOTE = Column(no_wrap=True, overflow="ellipsis", ratio=1)
 
 
 class Meter:
@@ -56,6 +58,12 @@ class Meter:
         """Units per second since the start."""
         return (self.done - self._done_before) / max(time.monotonic() - self.started, 1e-9)
 
+    def left(self) -> str:
+        """The time that the rest will take at this rate."""
+        rate = self.rate()
+        seconds = (self.total - self.done) / rate if rate > 0 else float("inf")
+        return format_seconds(seconds) if seconds < 1e8 else "unknown time"
+
     def _draw(self) -> None:
         """Show the state; the silent meter shows nothing."""
 
@@ -72,13 +80,11 @@ class _LineMeter(Meter):
         if now - self._last < LINE_EVERY_SECONDS:
             return
         self._last = now
-        rate = self.rate()
-        left = (self.total - self.done) / rate if rate > 0 else float("inf")
-        remaining = format_seconds(left) if left < 1e8 else "unknown time"
         console.print(
             f"  {self.label}: {100 * self.done / max(self.total, 1e-9):.0f}% "
-            f"({format_count(rate)} {self.unit}/s, {remaining} left) {self.note}".rstrip(),
+            f"({format_count(self.rate())} {self.unit}/s, {self.left()} left) {self.note}".rstrip(),
             markup=False,
+            soft_wrap=True,  # A log's line is one line, however long.
         )
 
 
@@ -86,6 +92,11 @@ class _RateColumn(ProgressColumn):
     def render(self, task: RichTask) -> Text:
         speed = task.fields["meter"].rate()
         return Text(f"{format_count(speed)} {task.fields['unit']}/s", style="cyan")
+
+
+class _LeftColumn(ProgressColumn):
+    def render(self, task: RichTask) -> Text:
+        return Text(f"{task.fields['meter'].left()} left", style="cyan")
 
 
 class _BarMeter(Meter):
@@ -111,17 +122,18 @@ def meter(label: str, total: float, unit: str, *, done: float = 0.0) -> Iterator
     else:
         columns = (
             TextColumn("  {task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=20),
             TaskProgressColumn(),
             _RateColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            _LeftColumn(),
+            # What a narrow terminal cuts is the note, never rate or time left.
+            TextColumn("{task.fields[note]}", markup=False, table_column=NOTE),
         )
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, expand=True) as progress:
             yield _BarMeter(label, total, unit, done, progress)
 
 
 def say(text: str) -> None:
     """One line of news on standard error."""
-    console.print(text, markup=False)
+    console.print(text, markup=False, soft_wrap=True)
     sys.stderr.flush()

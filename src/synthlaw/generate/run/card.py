@@ -19,6 +19,7 @@ from synthlaw.generate.cost import Prices
 from synthlaw.generate.quality import describe, evaluation_overlap
 from synthlaw.generate.recipe import Recipe
 from synthlaw.generate.run.folder import RunFolder
+from synthlaw.generate.run.hub_header import hub_header
 
 MOST_DOCUMENTS = 2000
 """Documents that the quality figures are taken from, evenly spread over the run."""
@@ -71,7 +72,8 @@ def write_card(folder: RunFolder, recipes: Mapping[str, Recipe], asked: Reportin
         )
         report["evaluation_overlap"] = evaluation_overlap(recipes, folder.documents(), index)
     write_json(folder.root / "report.json", report)
-    write_text(folder.root / "README.md", _card(recipes, report))
+    header = hub_header(counts["documents"], list(recipes), sample)
+    write_text(folder.root / "README.md", f"{header}\n{_card(recipes, report)}")
 
 
 def _card(recipes: Mapping[str, Recipe], report: dict[str, Any]) -> str:
