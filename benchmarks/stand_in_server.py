@@ -35,7 +35,8 @@ def _vocabulary() -> list[str]:
     draw = random.Random(1)
     syllables = [a + b for a in "bcdfghlmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er")]
     made = {"".join(draw.choices(syllables, k=draw.randint(2, 4))) for _ in range(6000)}
-    return COMMON.split() + sorted(made, key=lambda word: draw.random())
+    # Sorted first: the order of a set is another in each process.
+    return COMMON.split() + sorted(sorted(made), key=lambda word: draw.random())
 
 
 WORDS = _vocabulary()

@@ -47,6 +47,7 @@ STOP_WORDS = frozenset(
 )
 """Common English words, lower case."""
 
+_FREQUENT_RUN = re.compile(rb"\x01{%d,}" % LOOP_WORDS)
 _REFUSAL = re.compile(
     r"\bas an? (?:ai|artificial intelligence|(?:large )?language model)\b"
     r"|\bi(?:['’]m| am) sorry,? but\b"
@@ -56,6 +57,8 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL_WITHIN_CHARACTERS = 300
+_REFUSALS_HOLD = ("as a", "i'm ", "i am ", "i can")
+"""Each refusal in ASCII holds one of these: looked for first, since the pattern costs more."""
 _WORDS_AFTER = (
     r"\W{0,3}\d*\W*:\W*+(?=\w)"
     r"(?!(?:\d{1,3}[.)][ \t*]*)?(?:question|answer|q|a)\W{0,3}\d*\W*:)"
@@ -138,9 +141,14 @@ def _long(candidate: Candidate) -> str | None:
 
 def _echo(candidate: Candidate) -> str | None:
     """Eight words in a row of the prompt's own sentences, which the document does not hold."""
+    # Eight words in a row hold one of the fours whole; few texts have even its words.
+    has, fours = candidate.counts.__contains__, _phrases(candidate.template, 4, 4)
+    suspected = [four for four in fours if all(map(has, four.split()))]
+    if not suspected:
+        return None
     written = " ".join(candidate.words)
-    if not any(piece in written for piece in _phrases(candidate.template, 4, 4)):
-        return None  # eight words in a row hold one of the fours whole
+    if not any(four in written for four in suspected):
+        return None
     for phrase in _phrases(candidate.template, ECHO_WORDS, 1):
         if phrase in written and phrase not in " ".join(words_of(candidate.source)):
             return f"repeats the prompt: {phrase!r}"
@@ -159,7 +167,11 @@ def _phrases(template: tuple[str, ...], length: int, step: int) -> tuple[str, ..
 
 
 def _refusal(candidate: Candidate) -> str | None:
-    found = _REFUSAL.search(candidate.text[:_REFUSAL_WITHIN_CHARACTERS])
+    head = candidate.text[:_REFUSAL_WITHIN_CHARACTERS]
+    lower = head.lower()
+    if head.isascii() and not any(map(lower.__contains__, _REFUSALS_HOLD)):
+        return None
+    found = _REFUSAL.search(head)
     if found is None or found[0].lower() in candidate.source.lower():
         return None
     return f"refuses: {found[0]!r}"
@@ -172,10 +184,14 @@ def _loop(candidate: Candidate) -> str | None:
         words = [candidate.text[at : at + 8] for at in range(0, len(candidate.text) - 7, 8)]
         counts = Counter(words)
     # What is repeated so often consists of words that are: few texts have so many in a row.
-    frequent = bytes(map(LOOP_TIMES.__le__, map(counts.__getitem__, words)))
+    often = {word for word, count in counts.items() if count >= LOOP_TIMES}
+    frequent = bytes(map(often.__contains__, words))
     if bytes([True] * LOOP_WORDS) not in frequent:
         return None
-    grams = Counter(zip(*(words[shift:] for shift in range(LOOP_WORDS)), strict=False))
+    grams: Counter[tuple[str, ...]] = Counter()
+    for run in _FREQUENT_RUN.finditer(frequent):
+        within = words[run.start() : run.end()]
+        grams.update(zip(*(within[shift:] for shift in range(LOOP_WORDS)), strict=False))
     gram, times = grams.most_common(1)[0]
     return f"{times} times: {' '.join(gram)!r}" if times >= LOOP_TIMES else None
 
@@ -199,7 +215,8 @@ def _language(candidate: Candidate) -> str | None:
     words = candidate.words
     if len(words) < 30:
         return None
-    common = sum(map(STOP_WORDS.__contains__, words)) / len(words)
+    counts = candidate.counts
+    common = sum(map(counts.__getitem__, counts.keys() & STOP_WORDS)) / len(words)
     return f"{common:.0%} of the words are common English" if common < STOP_WORD_SHARE else None
 
 

@@ -69,6 +69,8 @@ class RecipeMix:
 
         A slightly changed weight changes the recipe of few documents.
         """
+        if len(self.settings) == 1:
+            return 0
         draw = derive_seed(self.common.seed, "mix", document_id, rollout, bits=_DRAW_BITS)
         bounds = list(accumulate(self.shares))[:-1]
         return bisect_right(bounds, draw / 2**_DRAW_BITS)

@@ -29,7 +29,8 @@ LENGTH_EDGES = (0, 50, 100, 200, 300, 400, 500, 600, 800, 1000, 1500, 2000, 3000
 """Tokens at which bins of lengths begin."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_NAME = re.compile(r"(?<![.!?\"”\n] )(?<!^)\b[A-Z][\w’'-]+", re.M)
+# What may not stand before is looked at behind the capital: a sixth of the time.
+_NAME = re.compile(r"[A-Z](?<![.!?\"”\n] [A-Z])(?<!^[A-Z])(?<!\w[A-Z])[\w’'-]+", re.M)
 
 
 @dataclass(frozen=True)

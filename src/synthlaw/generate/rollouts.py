@@ -141,7 +141,10 @@ class RolloutMaker:
 
 async def _all(tasks: Iterable[Coroutine[Any, Any, str | None]]) -> list[str | None]:
     """Run a step's requests side by side and wait for every one."""
-    running = [asyncio.ensure_future(task) for task in tasks]
+    pending = list(tasks)
+    if len(pending) == 1:
+        return [await pending[0]]
+    running = [asyncio.ensure_future(task) for task in pending]
     try:
         return await asyncio.gather(*running)
     finally:

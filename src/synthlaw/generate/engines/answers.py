@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from synthlaw.common.quick_json import from_json
+
 _SHOWN = 300
 _PAGE = re.compile(
     r"^\s*(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.I | re.S
@@ -142,7 +144,7 @@ def _has_reasoning(content: Any) -> bool:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return from_json(text)
     except (ValueError, RecursionError):
         name = "web-page" if _PAGE.match(text[:4000]) else "not-json"
         raise BadAnswerError(name, said(text)) from None

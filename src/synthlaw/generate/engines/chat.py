@@ -35,6 +35,8 @@ def defuse(text: str) -> str:
     For engines that are sent text, not ids: `<|im_end|>` becomes `< |im_end|>`, which no tokenizer
     reads as a control token. All other text is returned as it is.
     """
+    if "<" not in text and "[" not in text:
+        return text  # most text: a hundredth of the pattern's time
     return REMOTE_CONTROL_WORDS.sub(lambda match: match[0][0] + " " + match[0][1:], text)
 
 

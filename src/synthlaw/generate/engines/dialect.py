@@ -29,6 +29,7 @@ _OFF = {
     "frequency_penalty": 0.0,
     "presence_penalty": 0.0,
 }
+_RECORDED = frozenset({"seed", *Sampling().record()})
 _UNKNOWN_FIELD = re.compile(
     r"extra (?:fields?|inputs?)|additional propert|unknown|unrecognized|unexpected|unsupported|"
     r"not (?:supported|permitted|allowed)",
@@ -47,8 +48,7 @@ class Dialect:
     @property
     def unsent(self) -> str:
         """Names of recorded values that are left out, in order, with spaces between."""
-        recorded = {"seed", *Sampling().record()}
-        return " ".join(sorted(self._left_out & recorded))
+        return " ".join(sorted(self._left_out & _RECORDED))
 
     def fields(self, request: Request) -> dict[str, Any]:
         """Sampling and seed of a request as the server takes them."""

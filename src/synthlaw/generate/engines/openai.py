@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -33,6 +32,7 @@ from typing import Any, Self
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.progress import say
+from synthlaw.common.quick_json import to_json
 from synthlaw.generate.engines.address import ServerAddress, api_key, server_address
 from synthlaw.generate.engines.answers import Answer, one_line, said
 from synthlaw.generate.engines.base import Completion, Request, RequestFailedError
@@ -256,7 +256,7 @@ class OpenAIEngine:
     async def _post(self, server: Server, request: Request) -> Answer:
         """One try. Raises TryAgainError, RefusedError, SynthlawError."""
         assert self._pool is not None, "the engine is not entered"
-        body = json.dumps(self._body(request)).encode()
+        body = to_json(self._body(request))
         server.in_flight += 1
         try:
             response = await self._pool.exchange(server, APIS[self._api], body)

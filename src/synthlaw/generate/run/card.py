@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def write_card(folder: RunFolder, recipes: Mapping[str, Recipe], asked: Reportin
     """Write `report.json` and `README.md` into the run. recipes: by name."""
     counts = folder.counts()
     stride = -(-max(counts["documents"], 1) // MOST_DOCUMENTS)
-    sample = list(islice(folder.documents(), 0, None, stride))
+    sample = list(folder.sample(stride))
     seconds = busy_seconds(sessions_in(folder.root))
     speed = counts["completion_tokens"] / seconds if seconds else None
     report = {

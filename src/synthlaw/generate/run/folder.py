@@ -22,6 +22,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import ASIDE, move_synced, read_json, write_json
 from synthlaw.common.parts import Dataset, Part, finish
-from synthlaw.corpus.documents import Document, read_documents
+from synthlaw.corpus.documents import Document, document_from_row, read_documents
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.filters import FILTERS_VERSION
 from synthlaw.generate.generated import KINDS, Counts, sum_counts
@@ -207,6 +208,18 @@ class RunFolder:
         for block, marker in self.markers():
             if kind in marker.parts:
                 yield from read_documents(self.part(kind, block))
+
+    def sample(self, stride: int) -> Iterator[Document]:
+        """Every `stride`-th document that was kept, from the first on; no other is parsed."""
+        passed = 0
+        for block, marker in self.markers():
+            if "documents" not in marker.parts:
+                continue
+            path = self.part("documents", block)
+            with path.open("rb") as stream:
+                for line in islice(stream, -passed % stride, None, stride):
+                    yield document_from_row(json.loads(line), str(path))
+            passed += marker.parts["documents"].documents
 
 
 def part_name(block: int) -> str:

@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from synthlaw.common.quick_json import to_json
 from synthlaw.generate.engines.base import Completion, RequestFailedError
 
 _COLUMNS = tuple(column.name for column in fields(Completion))
@@ -71,7 +72,7 @@ class BlockJournal:
         """Append a completion."""
         if isinstance(result, Completion):
             row = {name: getattr(result, name) for name in _COLUMNS}
-            self._append(json.dumps({"key": key, **row}).encode() + b"\n")
+            self._append(b'%s%s",%s\n' % (_KEY, key.encode(), to_json(row)[1:]))
 
     def finish(self, rollout: int) -> None:
         """Note that the block's rollout with this number is done."""
