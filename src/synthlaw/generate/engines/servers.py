@@ -8,7 +8,6 @@ of a server that never answered is no outage: it stops the run.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, Literal, Self
 from synthlaw.common.errors import SynthlawError
 from synthlaw.common.numbers import format_seconds
 from synthlaw.common.progress import say
+from synthlaw.common.quick_json import from_json, to_json
 from synthlaw.generate.engines.address import ServerAddress
 from synthlaw.generate.engines.answers import said
 from synthlaw.generate.engines.base import RequestFailedError
@@ -168,7 +168,7 @@ class ServerPool:
 
         Raises RequestFailedError when none of some tries is answered so, SynthlawError as `choose`.
         """
-        data = None if body is None else json.dumps(body).encode()
+        data = None if body is None else to_json(body)
         tries = waits = 0
         while True:
             server = await self.choose(beside=True)
@@ -271,16 +271,17 @@ class ServerPool:
 def _value_of(response: Response, server: Server) -> Any:
     """The JSON of an answer to a question. Raises TryAgainError, RequestFailedError."""
     status = response.status
+    if 200 <= status < 300:
+        try:
+            return from_json(response.body.decode("utf-8-sig", "replace"))
+        except (ValueError, RecursionError) as error:
+            words = server.address.scrub(said(response.text[:100_000]))
+            raise TryAgainError("not-json", words, answered=True) from error
     words = server.address.scrub(said(response.text[:100_000]))
     if status in BUSY or status in TRY_AGAIN or status >= 500:
         wait = retry_after(response.headers)
         raise TryAgainError(f"http-{status}", words, wait=wait, busy=status in BUSY)
-    if not 200 <= status < 300:
-        raise RequestFailedError(f"http-{status}", words)
-    try:
-        return json.loads(response.body.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise TryAgainError("not-json", words, answered=True) from error
+    raise RequestFailedError(f"http-{status}", words)
 
 
 def _wrong(server: Server, error: ConnectError) -> SynthlawError:
