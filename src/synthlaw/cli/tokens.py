@@ -17,10 +17,13 @@ from synthlaw.common.files import atomic_path, read_json, write_json
 from synthlaw.common.machine import usable_cores
 from synthlaw.common.numbers import parse_count
 from synthlaw.common.progress import meter
+from synthlaw.tokens.export import export_mixture, format_names
+from synthlaw.tokens.mixture import Mixture
 
 if TYPE_CHECKING:  # loaded when a command needs them
     from synthlaw.corpus.readers.input_file import InputFile
     from synthlaw.tokens.dataset import TokenDataset
+    from synthlaw.tokens.sampler import Sampler
     from synthlaw.tokens.tokenizer import Tokenizer
 
 TRAINED = "trained.json"
@@ -186,9 +189,27 @@ def check(folder: Path, place: str | None, as_json: bool) -> None:
 @click.command()
 @mixture_options
 @click.option("--preview", default=0, help="Print the first N windows as text.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(format_names()),
+    help="Write the windows to --out in training order, for another trainer.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="For --format: a new or empty folder, or an earlier export, which is replaced.",
+)
 @place_option
 @json_option
-def mix(mixture: MixtureOptions, preview: int, place: str | None, as_json: bool) -> None:
+def mix(
+    mixture: MixtureOptions,
+    preview: int,
+    form: str | None,
+    out: Path | None,
+    place: str | None,
+    as_json: bool,
+) -> None:
     """Realised shares and epochs of a mixture; refuses a budget beyond the data.
 
     \b
@@ -197,7 +218,10 @@ def mix(mixture: MixtureOptions, preview: int, place: str | None, as_json: bool)
         --share natural=0.67 --share hq=0.33 --tokens 10M --context 512 --preview 3
       synthlaw mix … --share natural=1 --phase 0.8:natural=0.5,hq=0.5 --tokens 10M
       synthlaw mix … --share natural=1 --unique natural=1M --max-epochs 4 --tokens 4M
+      synthlaw mix … --tokens 10M --format megatron --out mixture
     """
+    if (form is None) != (out is None):
+        raise UsageError("mix: --format and --out go together")
     sampler, sets = mixture.sampler()
     by, context = mixture.by, mixture.context
     windows = round(mixture.count() / context)
@@ -219,7 +243,26 @@ def mix(mixture: MixtureOptions, preview: int, place: str | None, as_json: bool)
         texts = [tokenizer.decode(sampler.window(n)) for n in range(min(preview, windows))]
         value["preview"] = texts
         lines += [f"window {n}: {text!r}" for n, text in enumerate(texts)]
+    if form is not None and out is not None:
+        value["out"], value["format"] = str(out), form
+        lines.append(_exported(sampler, windows, sets, place, form, out))
     answer(value, lines, as_json)
+
+
+def _exported(
+    sampler: Sampler,
+    windows: int,
+    sets: dict[str, TokenDataset],
+    place: str | None,
+    form: str,
+    out: Path,
+) -> str:
+    """Write the mixture out; what is said of it."""
+    vocab = max(data.manifest.vocab for data in sets.values())
+    with_text = form != "megatron"
+    tokenizer = _tokenizer_of(place, sets) if with_text else None
+    export_mixture(Mixture(sampler, windows, vocab, tokenizer), form, out)
+    return f"{windows:,} windows of {sampler.context + 1} ids in {out}"
 
 
 def _tokenizer_of(place: str | None, sets: dict[str, TokenDataset]) -> Tokenizer:
@@ -232,7 +275,7 @@ def _tokenizer_of(place: str | None, sets: dict[str, TokenDataset]) -> Tokenizer
         own = data.folder / TOKENIZER_FILE
         named = data.manifest.tokenizer_name
         if not own.exists() and not is_named(named):
-            raise UsageError(f"--preview needs --tokenizer {named}: the set holds no copy of it")
+            raise UsageError(f"the text needs --tokenizer {named}: the set holds no copy of it")
         place = str(own) if own.exists() else named
     tokenizer = Tokenizer(place)
     data.require_tokenizer(tokenizer)

@@ -44,6 +44,7 @@ class Meter:
     def advance(self, amount: float = 1.0, note: str | None = None) -> None:
         """Count `amount` more units of work; `note` is shown beside the bar."""
         self.done += amount
+        self.total = max(self.total, self.done)  # What was expected may have been too little.
         if note is not None:
             self.note = note
         self._draw()

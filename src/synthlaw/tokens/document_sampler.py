@@ -62,6 +62,7 @@ class DocumentSampler(Sampler):
     ) -> None:
         self.shares = dict(shares)
         self.schedule = ShareSchedule(shares)
+        self.names = self.schedule.sources
         self.context = context
         self.seed = seed
         self.max_epochs = max_epochs
@@ -84,6 +85,18 @@ class DocumentSampler(Sampler):
         for row, number in zip(found, numbers.tolist(), strict=True):
             self._fill(row, number * self.context)
         return found
+
+    def sources_of(self, numbers: np.ndarray) -> np.ndarray:
+        return np.array([self._source_at(number * self.context) for number in numbers.tolist()])
+
+    def _source_at(self, start: int) -> int:
+        """The source of the document that the string's token `start` belongs to."""
+        self._reach(start)
+        number = bisect_right(self._before, start) - 1
+        block = self._block(number)
+        place = start - self._before[number]
+        document = int(np.searchsorted(block.ends, place, side="right")) - 1
+        return int(block.sources[document])
 
     def check(self, windows: int) -> None:
         self._reach(windows * self.context)

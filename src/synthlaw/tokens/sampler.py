@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,9 +42,13 @@ class SourceUse:
 
 
 class Sampler(ABC):
-    """Windows of a mixture by number, and batches by step. context: tokens per window."""
+    """Windows of a mixture by number, and batches by step.
+
+    context: tokens per window. names: of the sources, by the numbers of `sources_of`.
+    """
 
     context: int
+    names: Sequence[str]
 
     @abstractmethod
     def windows(self, numbers: np.ndarray) -> np.ndarray:
@@ -53,6 +57,10 @@ class Sampler(ABC):
 
         Raises UsageError when a source is spent (see `check`).
         """
+
+    @abstractmethod
+    def sources_of(self, numbers: np.ndarray) -> np.ndarray:
+        """The source of each window, int64 [len(numbers)]; of several, where it begins."""
 
     @abstractmethod
     def check(self, windows: int) -> None:
@@ -102,6 +110,7 @@ class MixtureSampler(Sampler):
         unique: Mapping[str, float] | None = None,
     ) -> None:
         self.schedule = ShareSchedule(shares)
+        self.names = self.schedule.sources
         self.context = context
         self.seed = seed
         self.max_epochs = max_epochs
@@ -124,6 +133,9 @@ class MixtureSampler(Sampler):
                 starts = self._places(source, ranks[rows]) * self.context
                 self._sources[source].fill(found, rows, starts)
         return found
+
+    def sources_of(self, numbers: np.ndarray) -> np.ndarray:
+        return self.schedule.locate(numbers)[0]
 
     def check(self, windows: int) -> None:
         for source, count in self.schedule.counts(windows).items():
