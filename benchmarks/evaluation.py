@@ -136,7 +136,7 @@ def naive(loaded: LoadedModel, documents: list[np.ndarray]) -> None:
         (context // 3, 7, 0),
         (context // 3, 7, None),
     ):
-        found = score_documents(model, documents, window=window, stride=stride, bos=bos)
+        found = score_documents(model, documents, Windowing(window, stride, bos))
         for number, document in enumerate(documents):
             sequence = [*([] if bos is None else [bos]), *document.tolist()]
             total = 0.0

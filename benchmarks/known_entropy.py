@@ -129,7 +129,7 @@ def config_of(source: MarkovSource, n: int, budget: float, seed: int) -> Trainin
         batch_tokens=BATCH_TOKENS,
         budget=round(budget),
         seed=seed,
-        peak_lr=1e-2 / n,
+        learning_rate=1e-2 / n,
         threads=1,
         device="cpu",
         keep_optimizer=False,

@@ -22,9 +22,10 @@ from synthlaw.common.digest import digest_of
 from synthlaw.common.progress import say
 from synthlaw.corpus.documents import read_documents
 from synthlaw.evaluation.scoring import score_documents
+from synthlaw.evaluation.windows import Windowing
 from synthlaw.tokens.tokenizer import Tokenizer, train_bpe
 from synthlaw.training.checkpoint import load_model
-from synthlaw.training.config import StableDecay, TrainingConfig
+from synthlaw.training.config import TrainingConfig
 from synthlaw.training.loop import train, train_trunk
 from synthlaw.training.presets import flops_per_token, preset
 
@@ -72,20 +73,19 @@ def configs(size: str, seed: int, base: int, rate: float) -> tuple[list[Training
         "context": CONTEXT,
         "batch_tokens": BATCH_TOKENS,
         "seed": seed,
-        "peak_lr": rate,
+        "learning_rate": rate,
         "threads": 1,
         "device": "cpu",
-        "keep_optimizer": False,
     }
-    plateau = StableDecay(warmup_steps=round(0.1 * base / BATCH_TOKENS))
+    plateau = {"schedule": "wsd", "warmup_steps": round(0.1 * base / BATCH_TOKENS)}
     cosine = [TrainingConfig(budget=times * base, **common) for times in STEPS_OF]
-    return cosine, [c.model_copy(update={"wsd": plateau}) for c in cosine]
+    return cosine, [c.model_copy(update=plateau) for c in cosine]
 
 
 def loss_of(folder: Path, held_out: list[np.ndarray]) -> float:
     """Held-out loss in nats per token; every token sees at least half a window."""
     scores = score_documents(
-        load_model(folder), held_out, window=CONTEXT, stride=CONTEXT // 2, bos=0, dtype="bf16"
+        load_model(folder), held_out, Windowing(CONTEXT, CONTEXT // 2, 0), dtype="bf16"
     )
     return float(scores.nll.sum() / scores.tokens.sum())
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthlaw.common.errors import UsageError
-from synthlaw.evaluation.scoring import score_documents
+from synthlaw.evaluation.scoring import TextSizes, score_documents
 from synthlaw.evaluation.windows import Windowing, scorable, windows_of
 from synthlaw.training.model import Llama, initialise
 from synthlaw.training.presets import ModelShape
@@ -79,9 +79,7 @@ def test_equals_the_naive_loop(
     scores = score_documents(
         model,
         documents,
-        window=window,
-        stride=stride,
-        bos=bos,
+        Windowing(window, stride, bos),
         batch_tokens=rows * window,
         on_losses=keep,
     )
@@ -124,19 +122,17 @@ def test_windows_equal_lm_eval_rolling_windows() -> None:
 
 def test_defined_results_at_the_edges(model: Llama) -> None:
     documents = documents_of([0, 1, 5])
-    with_bos = score_documents(model, documents, window=8, stride=8, bos=0)
+    with_bos = score_documents(model, documents, Windowing(8, 8, 0))
     assert with_bos.tokens.tolist() == [0, 1, 5]
-    without = score_documents(model, documents, window=8, stride=8, bos=None)
+    without = score_documents(model, documents, Windowing(8, 8, None))
     assert without.tokens.tolist() == [0, 0, 4]
     assert without.nll[:2].tolist() == [0.0, 0.0]
-    assert len(score_documents(model, [], window=8, stride=8, bos=0)) == 0
+    assert len(score_documents(model, [], Windowing(8, 8, 0))) == 0
 
 
 def test_a_document_of_a_thousand_windows(model: Llama) -> None:
     (document,) = documents_of([8000])
-    scores = score_documents(
-        model, [document], window=8, stride=8, bos=0, byte_counts=[4], word_counts=[2]
-    )
+    scores = score_documents(model, [document], Windowing(8, 8, 0), sizes=TextSizes([4], [2]))
     assert scores.tokens.tolist() == [8000]
     assert 3 < scores.nll[0] / 8000 < 6
     assert (scores.bytes[0], scores.words[0]) == (4, 2)
@@ -145,17 +141,17 @@ def test_a_document_of_a_thousand_windows(model: Llama) -> None:
 @pytest.mark.isa
 def test_batching_does_not_change_a_document(model: Llama) -> None:
     documents = documents_of([30, 3, 17, 0, 90], seed=4)
-    together = score_documents(model, documents, window=16, stride=4, bos=0, batch_tokens=7 * 16)
+    together = score_documents(model, documents, Windowing(16, 4, 0), batch_tokens=7 * 16)
     for index, document in enumerate(documents):
-        alone = score_documents(model, [document], window=16, stride=4, bos=0, batch_tokens=1)
+        alone = score_documents(model, [document], Windowing(16, 4, 0), batch_tokens=1)
         assert alone.nll[0] == pytest.approx(together.nll[index], rel=1e-6)
 
 
 def test_mistakes_are_named(model: Llama) -> None:
     document = np.array([1, VOCAB, 2])
     with pytest.raises(UsageError, match=f"document 1: found token id {VOCAB}; expected 0 to 49"):
-        score_documents(model, [document[:1], document], window=8, stride=8, bos=0)
+        score_documents(model, [document[:1], document], Windowing(8, 8, 0))
     with pytest.raises(UsageError, match="stride: found 9; expected 1 to the window of 8"):
-        score_documents(model, [], window=8, stride=9, bos=0)
-    with pytest.raises(UsageError, match="word_counts: found 1 counts for 0 documents"):
-        score_documents(model, [], window=8, stride=8, bos=0, word_counts=[1])
+        score_documents(model, [], Windowing(8, 9, 0))
+    with pytest.raises(UsageError, match="words: found 1 counts for 0 documents"):
+        score_documents(model, [], Windowing(8, 8, 0), sizes=TextSizes([], [1]))

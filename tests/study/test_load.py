@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
@@ -22,6 +23,7 @@ from synthlaw.study.results.caveats import limits_of
 from synthlaw.study.store import Store
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import train_bpe
+from synthlaw.training.settings import TrainingSettings
 
 GOOD = """\
 natural: {path: text}
@@ -234,3 +236,40 @@ def test_every_setting_that_the_plan_advises_can_be_set() -> None:
     study = parse_study(GOOD.replace("1024}", "1024, recompute: true, micro_batch: 2}"), "s")
     (run,) = runs_of(study, 4096)
     assert run.config.recompute and run.config.micro_batch == 2
+
+
+def test_a_study_sets_everything_that_the_trainer_takes() -> None:
+    """Each setting of training, changed in a study file, reaches the configuration of its runs."""
+    changed = {
+        "learning_rate": 0.5,
+        "rate_width": 7,
+        "warmup": 0.3,
+        "min_lr_ratio": 0.25,
+        "beta1": 0.8,
+        "beta2": 0.7,
+        "epsilon": 1e-3,
+        "weight_decay": 0.5,
+        "decay_on": "matrices",
+        "clip": 3.0,
+        "document_masking": True,
+        "dtype": "bf16",
+        "micro_batch": 4,
+        "compile": True,
+        "recompute": True,
+        "shard_group": 2,
+        "device": "cpu",
+        "peak_flops": 1e12,
+        "track": ["tensorboard"],
+        "checkpoint_every_steps": 5,
+        "checkpoint_every_seconds": 7.0,
+        "keep_last": 3,
+        "keep_optimizer": True,
+    }
+    named = {"context", "batch_tokens", "schedule", "cooldown"}
+    assert named | set(changed) == set(TrainingSettings.model_fields)
+    value = yaml.safe_load(GOOD)
+    value["training"] |= changed
+    config = runs_of(parse_study(yaml.safe_dump(value), "s"), 300, bos=3)[0].config
+    found = config.model_dump(mode="json", include=set(changed))
+    assert found == changed
+    assert config.document_start == 3

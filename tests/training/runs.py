@@ -35,7 +35,7 @@ def small_config(**changes: Any) -> TrainingConfig:
         "context": 16,
         "batch_tokens": 64,
         "budget": 20 * 64,
-        "peak_lr": 1e-2,
+        "learning_rate": 1e-2,
         "threads": 1,
         "device": "cpu",
         "seed": 7,

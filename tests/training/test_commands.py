@@ -63,7 +63,7 @@ def test_the_default_is_the_paper_s_cosine(run: Any, tmp_path: Path) -> None:
     status, _, said = run("train", *RUN, "--out", "plain")
     assert status == 0, said
     config = read_json(tmp_path / "plain" / "result.json")["identity"]["config"]
-    assert "wsd" not in config and "document_start" not in config
+    assert config["schedule"] == "cosine" and "document_start" not in config
     rates = [row["lr"] for row in read_metrics(tmp_path / "plain" / "metrics.jsonl")]
     assert rates[3] < max(rates) == 3e-4
 
@@ -71,7 +71,7 @@ def test_the_default_is_the_paper_s_cosine(run: Any, tmp_path: Path) -> None:
 def test_a_cosine_has_no_cooldown(run: Any, tmp_path: Path) -> None:
     status, _, said = run("train", *RUN, "--cooldown", "0.2", "--out", "no")
     assert status == 2
-    assert "--schedule wsd" in said and not (tmp_path / "no").exists()
+    assert "belongs to schedule 'wsd'" in said and not (tmp_path / "no").exists()
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

@@ -15,6 +15,7 @@ from runs import PatternSampler, small_config, small_sampler
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.evaluation.scoring import score_documents
+from synthlaw.evaluation.windows import Windowing
 from synthlaw.training.checkpoint import load_model, saved_steps, step_folder
 from synthlaw.training.loop import TrainingProgress, initial_model, train
 from synthlaw.training.metrics import read_metrics
@@ -37,7 +38,7 @@ def test_a_run_learns_and_leaves_its_artifacts(tmp_path: Path) -> None:
 
     held_out = list(small_sampler(config, seed=99).batch(0, 20))
     before, after = (
-        score_documents(m, held_out, window=16, stride=16, bos=None)
+        score_documents(m, held_out, Windowing(16, 16, None))
         for m in (initial_model(config), load_model(result.model or tmp_path))
     )
     assert after.nll.sum() < 0.75 * before.nll.sum()
@@ -58,8 +59,8 @@ def test_a_finished_run_is_returned_without_training(tmp_path: Path) -> None:
 def test_another_run_in_the_folder_is_refused_by_name(tmp_path: Path) -> None:
     config = small_config()
     train(config, small_sampler(config), tmp_path)
-    with pytest.raises(UsageError, match=r"another run \(peak_lr: found 0.01, now 0.02\)"):
-        train(small_config(peak_lr=0.02), small_sampler(config), tmp_path)
+    with pytest.raises(UsageError, match=r"another run \(learning_rate: found 0.01, now 0.02\)"):
+        train(small_config(learning_rate=0.02), small_sampler(config), tmp_path)
     with pytest.raises(UsageError, match=r"another run \(sampler: found"):
         train(config, small_sampler(config, seed=1), tmp_path)
     # How a run is executed is not what it computes.
@@ -120,7 +121,7 @@ def test_a_poisoned_weight_stops_before_the_update(tmp_path: Path) -> None:
 
 
 def test_an_absurd_rate_is_recorded_as_diverged(tmp_path: Path) -> None:
-    config = small_config(peak_lr=1e30, dtype="fp32")
+    config = small_config(learning_rate=1e30, dtype="fp32")
     result = train(config, small_sampler(config), tmp_path)
     assert result.status == "diverged"
     assert result.steps < config.steps
@@ -211,7 +212,7 @@ def test_configuration_mistakes_are_named() -> None:
 
 
 def test_schedule_of_the_paper() -> None:
-    schedule = small_config(budget=100 * 64, peak_lr=3e-4).schedule
+    schedule = small_config(budget=100 * 64, learning_rate=3e-4).learning_rates()
     rates = [schedule.rate(step) for step in range(100)]
     assert rates[10] == max(rates) == 3e-4
     np.testing.assert_allclose(np.diff(rates[:11]), 3e-4 / 11)
@@ -220,7 +221,7 @@ def test_schedule_of_the_paper() -> None:
     assert schedule.rate(54) > 1.5e-4 > schedule.rate(55)
     assert half == 54.5
     assert all(np.diff(rates[10:]) < 0)
-    assert small_config(budget=1).schedule.rate(0) == 1e-2
+    assert small_config(budget=1).learning_rates().rate(0) == 1e-2
 
 
 @pytest.mark.isa

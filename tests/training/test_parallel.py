@@ -56,7 +56,7 @@ def config_of(**changes: Any) -> Any:
         "batch_tokens": 16 * 8,
         "budget": STEPS * 16 * 8,
         "dtype": "fp32",
-        "peak_lr": 3e-3,
+        "learning_rate": 3e-3,
         "checkpoint_every_steps": 30,
     }
     return small_config(**{**values, **changes})

@@ -56,7 +56,7 @@ def losses_of(out: Path) -> list[tuple[int, float, float, float]]:
 
 @pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_killed_at_random_steps(tmp_path: Path, kills: int) -> None:
-    config = small_config(budget=STEPS * 64, checkpoint_every_steps=EVERY)
+    config = small_config(budget=STEPS * 64, checkpoint_every_steps=EVERY, keep_optimizer=True)
     train(config, small_sampler(config), tmp_path / "whole")
     expected = losses_of(tmp_path / "whole")
     assert [row[0] for row in expected] == list(range(1, STEPS + 1))
@@ -79,7 +79,7 @@ def test_killed_at_random_steps(tmp_path: Path, kills: int) -> None:
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """Killed from outside while it writes a checkpoint at nearly every moment."""
-    config = small_config(budget=STEPS * 64, checkpoint_every_steps=1)
+    config = small_config(budget=STEPS * 64, checkpoint_every_steps=1, keep_optimizer=True)
     train(config, small_sampler(config), tmp_path / "whole")
     out, chance = tmp_path / "killed", random.Random(3)
     code = WORKER.replace("checkpoint_every_steps=6", "checkpoint_every_steps=1")
@@ -111,7 +111,7 @@ def test_leftovers_of_a_killed_write_are_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
-    config = small_config(budget=STEPS * 64)
+    config = small_config(budget=STEPS * 64, keep_optimizer=True)
     before = signal.getsignal(number)
 
     def news(progress: TrainingProgress) -> None:

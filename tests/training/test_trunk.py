@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from synthlaw.training.loop import TrainingProgress, train, train_trunk
 from synthlaw.training.metrics import read_metrics
 from synthlaw.training.schedule import StableSchedule
 
-WSD = {"warmup_steps": 3, "cooldown": 0.25}
+WSD: dict[str, Any] = {"schedule": "wsd", "warmup_steps": 3, "cooldown": 0.25}
 
 
 class Counting(PatternSampler):
@@ -56,7 +57,9 @@ def test_the_plateau_does_not_depend_on_the_budget(
 def test_branches_equal_runs_of_their_own(tmp_path: Path) -> None:
     """Budgets of 12, 20 and 40 steps from one trunk: every step of the trunk is taken once, and
     logs, weights and moments are those of separate runs, bit for bit."""
-    configs = [small_config(budget=steps * 64, wsd=WSD) for steps in (12, 20, 40)]
+    configs = [
+        small_config(budget=steps * 64, keep_optimizer=True, **WSD) for steps in (12, 20, 40)
+    ]
     assert [config.trunk_steps for config in configs] == [9, 15, 30]
     sampler = Counting(64, 16)
     start = None
@@ -87,8 +90,8 @@ def test_branches_equal_runs_of_their_own(tmp_path: Path) -> None:
 
 def test_a_branch_may_begin_before_its_cooldown(tmp_path: Path) -> None:
     """The largest budget continues a trunk that ended earlier: how a budget is added later."""
-    config = small_config(budget=40 * 64, wsd=WSD)
-    small = small_config(budget=12 * 64, wsd={**WSD, "cooldown": 0.5})
+    config = small_config(budget=40 * 64, **WSD)
+    small = small_config(budget=12 * 64, **WSD | {"cooldown": 0.5})
     train_trunk(small, small_sampler(small), tmp_path / "trunk", 6)
     train(config, small_sampler(config), tmp_path / "branch", start=tmp_path / "trunk")
     train(config, small_sampler(config), tmp_path / "alone")
@@ -97,7 +100,7 @@ def test_a_branch_may_begin_before_its_cooldown(tmp_path: Path) -> None:
 
 
 def test_a_killed_trunk_and_branch_resume(tmp_path: Path) -> None:
-    config = small_config(budget=40 * 64, wsd=WSD, checkpoint_every_steps=4)
+    config = small_config(budget=40 * 64, **WSD, checkpoint_every_steps=4)
 
     def stop_at(step: int) -> None:
         def news(progress: TrainingProgress) -> None:
@@ -125,15 +128,15 @@ def test_a_killed_trunk_and_branch_resume(tmp_path: Path) -> None:
 
 
 def test_another_trunk_is_refused(tmp_path: Path) -> None:
-    config = small_config(budget=40 * 64, wsd=WSD)
+    config = small_config(budget=40 * 64, **WSD)
     train_trunk(config, small_sampler(config), tmp_path / "trunk", 30)
-    other = small_config(budget=40 * 64, wsd=WSD, peak_lr=0.5)
-    with pytest.raises(UsageError, match=r"another run \(peak_lr: found 0.01, now 0.5\)"):
+    other = small_config(budget=40 * 64, **WSD, learning_rate=0.5)
+    with pytest.raises(UsageError, match=r"another run \(learning_rate: found 0.01, now 0.5\)"):
         train(other, small_sampler(other), tmp_path / "a", start=tmp_path / "trunk")
-    short = small_config(budget=12 * 64, wsd=WSD)
+    short = small_config(budget=12 * 64, **WSD)
     with pytest.raises(UsageError, match="trunk of 30 steps; expected at most 9"):
         train(short, small_sampler(short), tmp_path / "b", start=tmp_path / "trunk")
     with pytest.raises(UsageError, match="found 31 steps; expected 1 to 30"):
         train_trunk(config, small_sampler(config), tmp_path / "c", 31)
     with pytest.raises(ValidationError, match="found 10 steps of warm-up; expected at most 9"):
-        small_config(budget=12 * 64, wsd={"warmup_steps": 10, "cooldown": 0.25})
+        small_config(budget=12 * 64, **WSD | {"warmup_steps": 10})

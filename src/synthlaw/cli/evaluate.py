@@ -6,23 +6,24 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from synthlaw.cli.derived_options import checked, settings_options
 from synthlaw.cli.options import out_option
 from synthlaw.cli.output import answer, json_option
-from synthlaw.cli.training_options import dtype_option, settled_dtype
+from synthlaw.cli.training_options import settled_dtype
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.progress import meter, say
+from synthlaw.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:  # these bring torch or pyarrow
     from synthlaw.corpus.documents import Document
     from synthlaw.evaluation.evaluate import Evaluator, PreparedDomain
     from synthlaw.evaluation.scores import DomainScores
     from synthlaw.evaluation.tasks import TaskSettings
-    from synthlaw.training.precision import AskedPrecision
 
 INPUT = "input"
 """Name of the domain that --input makes."""
@@ -51,44 +52,7 @@ INPUT = "input"
     "'pile' takes all of its domains that PLACE holds. Repeatable.",
 )
 @click.option("--input", "inputs", multiple=True, help="Documents as one domain, 'input'.")
-@click.option(
-    "--documents",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Score at most so many documents of each domain, chosen by --seed; 0: all.",
-)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Score longer documents by so many of their first tokens; 0: whole.",
-)
-@click.option(
-    "--convention",
-    type=click.Choice(["synthlaw", "lm-eval", "paloma"]),
-    default="synthlaw",
-    show_default=True,
-    help="Whose windows, prefix token and word counts.",
-)
-@click.option(
-    "--window",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Positions that the model sees at once.  [default: its training context]",
-)
-@click.option(
-    "--stride",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Tokens between windows.  [default: half the window; lm-eval and paloma: the window]",
-)
-@click.option(
-    "--prefix",
-    type=click.Choice(["bos", "eos", "none"]),
-    help="Token put before each document.  [default: bos; paloma: eos]",
-)
-@dtype_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@settings_options(EvaluationSettings, "scoring")
 @click.option(
     "--task",
     "tasks",
@@ -97,8 +61,6 @@ INPUT = "input"
 )
 @click.option("--shots", type=click.IntRange(min=0), help="Examples before each question.")
 @click.option("--task-limit", type=click.IntRange(min=1), help="Documents per task, the first.")
-@click.option("--keep-losses", is_flag=True, help="Keep the loss of every token, for `stats`.")
-@click.option("--seed", default=0, show_default=True, help="Of --documents and the intervals.")
 @out_option
 @json_option
 def evaluate(
@@ -106,19 +68,10 @@ def evaluate(
     tokenizer_place: str | None,
     domains: tuple[str, ...],
     inputs: tuple[str, ...],
-    documents: int,
-    max_tokens: int,
-    convention: str,
-    window: int,
-    stride: int,
-    prefix: Literal["bos", "eos", "none"] | None,
-    dtype: AskedPrecision,
-    device: str,
+    scoring: dict[str, Any],
     tasks: tuple[str, ...],
     shots: int | None,
     task_limit: int | None,
-    keep_losses: bool,
-    seed: int,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -137,61 +90,79 @@ def evaluate(
         --dtype fp32 --out scores-lm-eval
       synthlaw evaluate --model hf --task lambada_openai --task piqa --out tasks
     """
-    from synthlaw.evaluation.conventions import protocol_of
-    from synthlaw.evaluation.evaluate import Evaluator
-    from synthlaw.evaluation.loading import load_any
     from synthlaw.evaluation.tasks import TaskSettings, check_tasks
-    from synthlaw.study.results.provenance import tokenizer_of_run
-    from synthlaw.tokens.tokenizer import Tokenizer
-    from synthlaw.training.device import choose_device
-    from synthlaw.training.precision import PrecisionRequest
 
     if not domains and not inputs and not tasks:
         raise UsageError("give documents (--domain NAME=PLACE, --input PLACE) or a --task")
-    settings = TaskSettings(tasks, shots, task_limit)
+    settings = checked(EvaluationSettings, scoring)
+    downstream = TaskSettings(tasks, shots, task_limit)
     if tasks:
-        check_tasks(settings)
-    loaded = load_any(model)
-    place = tokenizer_place or loaded.tokenizer or tokenizer_of_run(model)
-    if place is None:
-        raise UsageError(f"{model}: holds no tokenizer.json; give --tokenizer (a file or a name)")
-    protocol = protocol_of(
-        convention,
-        context=loaded.context,
-        window=window,
-        stride=stride,
-        prefix=prefix,
-        max_tokens=max_tokens,
-    )
-    loaded.model.to(choose_device(device))
+        check_tasks(downstream)
+    evaluator = _evaluator(model, tokenizer_place, settings)
     if domains or inputs:
-        request = PrecisionRequest(
-            asked=dtype, shape=loaded.model.shape, context=protocol.window, rows=1, device=device
-        )
-        protocol = replace(protocol, dtype=settled_dtype(out, request))
-    evaluator = Evaluator(loaded, Tokenizer(place), protocol)
+        evaluator = _settled(evaluator, settings, out)
     missing: list[str] = []
     scored, facts = {}, {}
     for name, found in _domains(domains, inputs, missing):
-        ready = _prepared(evaluator, name, found, documents, seed)
-        scored[name] = _score(evaluator, ready, out / "domains" / name, keep_losses)
+        ready = _prepared(evaluator, name, found, settings)
+        scored[name] = _score(evaluator, ready, out / "domains" / name, settings.keep_losses)
         facts[name] = {
             "documents": len(ready.documents),
             "cut": ready.cut,
             "unknown": ready.unknown,
         }
     value = {
-        "model": {"folder": str(model), "digest": loaded.digest},
-        "tokenizer": {"file": str(place), "digest": evaluator.tokenizer.digest},
-        "protocol": asdict(protocol),
+        "model": {"folder": str(model), "digest": evaluator.loaded.digest},
+        "tokenizer": {"file": evaluator.tokenizer.place, "digest": evaluator.tokenizer.digest},
+        "protocol": asdict(evaluator.protocol),
         "missing": missing,
         "documents": facts,
     }
-    rows = _write(out, scored, value, seed) if scored else []
+    rows = _write(out, scored, value, settings.seed) if scored else []
     lines = _lines(rows, facts, missing) if scored else []
-    answers = _tasks(evaluator, settings, out) if tasks else []
+    answers = _tasks(evaluator, downstream, out) if tasks else []
     lines += map(_task_line, answers)
     answer(value | {"figures": rows, "tasks": answers}, [*lines, f"in {out}"], as_json)
+
+
+def _evaluator(folder: Path, tokenizer: str | None, settings: EvaluationSettings) -> Evaluator:
+    """The model on its device with its tokenizer and protocol, in fp32."""
+    from synthlaw.evaluation.conventions import protocol_of
+    from synthlaw.evaluation.evaluate import Evaluator
+    from synthlaw.evaluation.loading import load_any
+    from synthlaw.study.results.provenance import tokenizer_of_run
+    from synthlaw.tokens.tokenizer import Tokenizer
+    from synthlaw.training.device import choose_device
+
+    loaded = load_any(folder)
+    place = tokenizer or loaded.tokenizer or tokenizer_of_run(folder)
+    if place is None:
+        raise UsageError(f"{folder}: holds no tokenizer.json; give --tokenizer (a file or a name)")
+    protocol = protocol_of(
+        settings.convention,
+        context=loaded.context,
+        window=settings.window,
+        stride=settings.stride,
+        prefix=settings.prefix,
+        max_tokens=settings.max_tokens,
+    )
+    loaded.model.to(choose_device(settings.device))
+    return Evaluator(loaded, Tokenizer(place), protocol)
+
+
+def _settled(evaluator: Evaluator, settings: EvaluationSettings, out: Path) -> Evaluator:
+    """The evaluator in the precision that `out` keeps, settled now if there is none."""
+    from synthlaw.training.precision import PrecisionRequest
+
+    request = PrecisionRequest(
+        asked=settings.dtype,
+        shape=evaluator.loaded.model.shape,
+        context=evaluator.protocol.window,
+        rows=1,
+        device=settings.device,
+    )
+    protocol = replace(evaluator.protocol, dtype=settled_dtype(out, request))
+    return replace(evaluator, protocol=protocol)
 
 
 def _domains(
@@ -231,13 +202,13 @@ def _check_name(name: str) -> None:
 
 
 def _prepared(
-    evaluator: Evaluator, name: str, found: list[Document], count: int, seed: int
+    evaluator: Evaluator, name: str, found: list[Document], settings: EvaluationSettings
 ) -> PreparedDomain:
     from synthlaw.corpus.sampling import lowest
     from synthlaw.evaluation.evaluate import prepare_domain
 
-    if count:
-        chosen = lowest(found, count, seed)
+    if settings.documents:
+        chosen = lowest(found, settings.documents, settings.seed)
         found = [document for place, document in enumerate(found) if place in chosen]
     return prepare_domain(name, found, evaluator.tokenizer, evaluator.protocol)
 

@@ -18,12 +18,11 @@ from synthlaw.cli.options import (
 )
 from synthlaw.cli.output import answer, json_option
 from synthlaw.cli.training_options import (
-    budget_of,
-    checked,
-    dtype_option,
-    plateau,
-    protocol_options,
     settled_dtype,
+    size_option,
+    threads_option,
+    training_config,
+    training_options,
 )
 from synthlaw.common.files import read_json, write_json, write_text
 from synthlaw.common.numbers import format_count
@@ -34,7 +33,6 @@ if TYPE_CHECKING:  # brings torch
     from synthlaw.tokens.dataset import TokenDataset
     from synthlaw.tokens.sampler import Sampler
     from synthlaw.training.config import TrainingConfig
-    from synthlaw.training.precision import AskedPrecision
     from synthlaw.training.result import TrainingResult
 
 TOLD = ("tokens", "steps", "loss", "flops")
@@ -44,11 +42,9 @@ TOLD = ("tokens", "steps", "loss", "flops")
 @click.command()
 @mixture_options
 @out_option
-@click.option("--size", required=True, help="A preset, such as 0.3M or 1B.")
-@click.option("--batch-tokens", default="1M", show_default=True, help="Tokens per step.")
-@click.option("--learning-rate", default=3e-4, show_default=True)
-@dtype_option
-@click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
+@size_option
+@training_options()
+@threads_option
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
@@ -56,39 +52,14 @@ TOLD = ("tokens", "steps", "loss", "flops")
     show_default=True,
     help="Train on so many GPUs of this machine, one process each.",
 )
-@click.option(
-    "--micro-batch",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Rows per forward pass of a process; 0: all its rows.",
-)
-@click.option("--recompute", is_flag=True, help="Keep fewer activations; compute them twice.")
-@click.option("--compile", "compiled", is_flag=True, help="torch.compile the model's blocks.")
-@click.option(
-    "--shard-group",
-    type=click.IntRange(min=0),
-    default=0,
-    help="Processes that share one copy of the model (HSDP); 0: all (FSDP).",
-)
-@protocol_options
 @json_option
 def train(
     mixture: MixtureOptions,
     out: Path,
     size: str,
-    batch_tokens: str,
-    learning_rate: float,
-    dtype: AskedPrecision,
+    training: dict[str, Any],
     threads: int,
     processes: int,
-    micro_batch: int,
-    recompute: bool,
-    compiled: bool,
-    shard_group: int,
-    schedule: str,
-    cooldown: float | None,
-    document_masking: bool,
-    track: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Train one model on one mixture; resumes what is in --out.
@@ -110,31 +81,22 @@ def train(
     if processes > 1 and not is_launched():
         with alone_in(out):
             return run_processes(processes, [sys.executable, "-m", "synthlaw", *sys.argv[1:]])
-    from synthlaw.training.config import TrainingConfig
     from synthlaw.training.precision import request_of
     from synthlaw.training.presets import preset
 
     sampler, sets = mixture.sampler()
     manifest = next(iter(sets.values())).manifest
-    config = checked(
-        TrainingConfig,
+    config = training_config(
+        mixture,
+        training,
         shape=preset(size, manifest.vocab),
-        **budget_of(mixture, batch_tokens),
-        peak_lr=learning_rate,
+        document_start=manifest.bos if "document_masking" in training else None,
         threads=threads,
-        micro_batch=micro_batch,
-        recompute=recompute,
-        compile=compiled,
-        shard_group=shard_group,
-        document_start=manifest.bos if document_masking else None,
-        track=track,
     )
-    if falling := plateau(schedule, cooldown, warmup=config.warmup, steps=config.steps):
-        config = checked(TrainingConfig, **{**config.model_dump(), "wsd": falling})
     sampler.check(config.steps * config.rows)
     with alone_in(out):
         _keep_data(sets, mixture, out)
-        settled = settled_dtype(out, request_of(config, dtype))
+        settled = settled_dtype(out, request_of(config, training.get("dtype", "auto")))
         config = config.model_copy(update={"dtype": settled})
         result = _trained(config, sampler, out, f"training {size}")
     _tell(result, config.dtype, out, as_json)

@@ -1,59 +1,35 @@
-"""What the commands that train share: options of the protocol, and configurations that fit."""
+"""What the commands that train share: the options of a run, its configuration, its precision."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import BaseModel, ValidationError
 
+from synthlaw.cli.derived_options import checked, settings_options
 from synthlaw.cli.options import MixtureOptions
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import parse_count
 from synthlaw.common.progress import say
+from synthlaw.training.settings import TrainingSettings
 
 if TYPE_CHECKING:  # loaded when a command needs it
-    from synthlaw.training.config import Precision, StableDecay
+    from synthlaw.training.config import Precision, TrainingConfig
     from synthlaw.training.precision import PrecisionRequest
 
-T = TypeVar("T", bound=BaseModel)
-
-_OPTIONS = [
-    click.option(
-        "--schedule",
-        type=click.Choice(["cosine", "wsd"]),
-        default="cosine",
-        show_default=True,
-        help="wsd: warm up, stay at the peak, fall at the end.",
-    ),
-    click.option(
-        "--cooldown",
-        type=click.FloatRange(min=0, max=1, min_open=True),
-        help="wsd: the share of the steps in which the rate falls. [default: 0.2]",
-    ),
-    click.option(
-        "--document-masking", is_flag=True, help="Attention stays inside documents of a row."
-    ),
-    click.option(
-        "--track",
-        type=click.Choice(["tensorboard", "wandb"]),
-        multiple=True,
-        help="Show the log there too; each is an extra; repeatable.",
-    ),
-]
+size_option = click.option("--size", required=True, help="A preset, such as 0.3M or 1B.")
+threads_option = click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
 
 
-dtype_option = click.option(
-    "--dtype",
-    type=click.Choice(["auto", "bf16", "fp32"]),
-    default="auto",
-    show_default=True,
-    help="Of matrix products. auto: what --out began with, else bf16 where it is native and no "
-    "slower, else fp32.",
-)
+def training_options(*without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command every setting of training but `without`; it takes them as `training`.
+
+    The context is one of the mixture's options.
+    """
+    return settings_options(TrainingSettings, "training", without={"context", *without})
 
 
 def settled_dtype(out: Path, request: PrecisionRequest) -> Precision:
@@ -79,53 +55,31 @@ def settled_dtype(out: Path, request: PrecisionRequest) -> Precision:
     return record.dtype
 
 
-def protocol_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --schedule, --cooldown, --document-masking and --track."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def training_config(
+    mixture: MixtureOptions, training: dict[str, Any], **own: Any
+) -> TrainingConfig:
+    """The run that a command's options describe, in fp32 until its precision is settled.
 
-
-def plateau(
-    schedule: str, cooldown: float | None, *, warmup: float, steps: int
-) -> StableDecay | None:
-    """What --schedule and --cooldown ask of a run of `steps`; None is the cosine.
-
-    warmup: share of the steps. Raises UsageError for a cooldown of the cosine.
+    own: what the options do not say: shape, threads, document_start. A batch such as 1M is the
+    nearest whole number of windows. Raises UsageError for a budget below one batch, which would
+    otherwise be rounded up to it.
     """
-    from synthlaw.training.config import StableDecay
+    from synthlaw.training.config import TrainingConfig
 
-    if schedule == "cosine":
-        if cooldown is not None:
-            raise UsageError("--cooldown: belongs to --schedule wsd; the cosine has none")
-        return None
-    return StableDecay(warmup_steps=int(warmup * steps), cooldown=cooldown or 0.2)
-
-
-def budget_of(mixture: MixtureOptions, batch_tokens: str) -> dict[str, int]:
-    """The fields of a configuration that say how much is read: context, batch, budget, seed.
-
-    A batch such as 1M is the nearest whole number of windows. Raises UsageError for a budget
-    below one batch, which would otherwise be rounded up to it.
-    """
-    per_step, context = parse_count(batch_tokens, "--batch-tokens"), mixture.context
-    if mixture.count() < per_step:
+    default = TrainingSettings.model_fields["batch_tokens"].default
+    asked = parse_count(training.get("batch_tokens", default), "--batch-tokens")
+    if mixture.count() < asked:
         raise UsageError(
             f"--tokens: found {mixture.tokens}, less than one step of --batch-tokens "
-            f"{batch_tokens}; expected at least one step: lower --batch-tokens"
+            f"{asked:g}; expected at least one step: lower --batch-tokens"
         )
-    return {
-        "context": context,
-        "batch_tokens": max(1, round(per_step / context)) * context,
+    windows = max(1, round(asked / mixture.context))
+    values = {
+        **training,
+        "context": mixture.context,
+        "batch_tokens": windows * mixture.context,
         "budget": round(mixture.count()),
         "seed": mixture.seed,
+        "dtype": "fp32",
     }
-
-
-def checked(kind: type[T], **values: Any) -> T:
-    """`kind(**values)`; what does not fit together is an error for people."""
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        said = [item["msg"].removeprefix("Value error, ") for item in error.errors()]
-        raise UsageError("; ".join(said)) from None
+    return checked(TrainingConfig, values | own)

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from synthlaw.cli.options import (
-    MixtureOptions,
-    context_option,
-    out_option,
-    seed_option,
-    share_option,
-    source_option,
-    tokens_option,
-)
+from synthlaw.cli.options import MixtureOptions, mixture_options, out_option
 from synthlaw.cli.output import answer, json_option
-from synthlaw.cli.training_options import budget_of, checked, dtype_option, settled_dtype
+from synthlaw.cli.training_options import (
+    settled_dtype,
+    size_option,
+    threads_option,
+    training_config,
+    training_options,
+)
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.progress import meter
 
 if TYPE_CHECKING:  # brings torch
-    from synthlaw.training.precision import AskedPrecision
     from synthlaw.training.tuning import Trial
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
@@ -31,14 +28,9 @@ RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 
 
 @click.command()
-@source_option
-@share_option
-@tokens_option
-@context_option
-@seed_option
+@mixture_options
 @out_option
-@click.option("--size", required=True, help="A preset, such as 0.3M.")
-@click.option("--batch-tokens", required=True, help="Tokens per step, such as 512.")
+@size_option
 @click.option(
     "--rate",
     "rates",
@@ -48,26 +40,21 @@ RATES = (1e-3, 3e-3, 1e-2, 3e-2)
     show_default=True,
     help="A peak rate to try; repeatable.",
 )
-@dtype_option
-@click.option("--threads", default=0, help="CPU threads; 0 leaves torch's setting.")
+@training_options("learning_rate", "document_masking")
+@threads_option
 @json_option
 def tune(
-    sources: tuple[str, ...],
-    shares: tuple[str, ...],
-    tokens: str,
-    context: int,
-    seed: int,
+    mixture: MixtureOptions,
     out: Path,
     size: str,
-    batch_tokens: str,
     rates: tuple[float, ...],
-    dtype: AskedPrecision,
+    training: dict[str, Any],
     threads: int,
     as_json: bool,
 ) -> None:
     """Train one size at several peak rates and say which was best; resumes what is in --out.
 
-    All runs start from the same weights and read the same batches, once. The paper gives every
+    All runs start from the same weights and read the same batches. The paper gives every
     size one rate; choosing one by size departs from it. What is found holds for this budget and
     batch.
 
@@ -76,7 +63,6 @@ def tune(
       synthlaw tune --source natural=tokens/natural --share natural=1 --size 0.3M \\
         --tokens 200k --context 256 --batch-tokens 512 --rate 3e-3 --rate 1e-2 --out runs/rates
     """
-    from synthlaw.training.config import TrainingConfig
     from synthlaw.training.loop import TrainingProgress
     from synthlaw.training.precision import request_of
     from synthlaw.training.presets import preset
@@ -84,16 +70,12 @@ def tune(
 
     if len(rates) < 2:
         raise UsageError(f"--rate: found {len(rates)}; expected two or more to choose from")
-    mixture = MixtureOptions(sources, shares, tokens, context, seed)
     sampler, sets = mixture.sampler()
-    config = checked(
-        TrainingConfig,
-        shape=preset(size, next(iter(sets.values())).manifest.vocab),
-        **budget_of(mixture, batch_tokens),
-        threads=threads,
-    )
+    shape = preset(size, next(iter(sets.values())).manifest.vocab)
+    config = training_config(mixture, training, shape=shape, threads=threads)
     sampler.check(config.steps * config.rows)
-    config = config.model_copy(update={"dtype": settled_dtype(out, request_of(config, dtype))})
+    settled = settled_dtype(out, request_of(config, training.get("dtype", "auto")))
+    config = config.model_copy(update={"dtype": settled})
     with meter(f"tuning {size}", config.tokens * len(rates), "token") as bar:
 
         def on_progress(rate: float, progress: TrainingProgress) -> None:

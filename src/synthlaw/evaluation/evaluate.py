@@ -28,8 +28,9 @@ from synthlaw.corpus.documents import Document
 from synthlaw.evaluation.conventions import Protocol, prefix, scored_text, word_counter
 from synthlaw.evaluation.loading import LoadedModel
 from synthlaw.evaluation.scores import DocumentScores, DomainScores, read_scores, write_scores
-from synthlaw.evaluation.scoring import score_documents
+from synthlaw.evaluation.scoring import TextSizes, score_documents
 from synthlaw.evaluation.token_losses import LossSource, TokenLosses, keeping_losses
+from synthlaw.evaluation.windows import Windowing
 from synthlaw.tokens.tokenizer import Tokenizer
 
 SCORING_VERSION = 1
@@ -193,12 +194,9 @@ class Evaluator:
         return score_documents(
             self.loaded.model,
             domain.tokens,
-            window=self.protocol.window,
-            stride=self.protocol.stride,
-            bos=self.prefix_id,
+            Windowing(self.protocol.window, self.protocol.stride, self.prefix_id),
+            sizes=TextSizes(domain.bytes, domain.words),
             dtype=self.protocol.dtype,
-            byte_counts=domain.bytes,
-            word_counts=domain.words,
             on_progress=on_progress,
             on_losses=on_losses,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,39 +25,44 @@ SORT_TOKENS = 1 << 22
 """Positions sorted by length at a time: bounds memory, whatever the size of the set."""
 
 
+@dataclass(frozen=True)
+class TextSizes:
+    """Bytes and words of documents' texts, an entry per document, for figures per byte and word."""
+
+    bytes: Sequence[int]
+    words: Sequence[int]
+
+
 def score_documents(
     model: Llama,
     documents: Sequence[np.ndarray],
+    windowing: Windowing,
     *,
-    window: int,
-    stride: int,
-    bos: int | None,
+    sizes: TextSizes | None = None,
     batch_tokens: int = 0,
     dtype: Precision = "fp32",
-    byte_counts: Sequence[int] | None = None,
-    word_counts: Sequence[int] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_losses: Callable[[int, int, np.ndarray], None] | None = None,
 ) -> DocumentScores:
     """Score token id arrays (without BOS) under `model`; each token exactly once.
 
-    window, stride, bos: see `windows.Windowing`. A batch holds at most `batch_tokens` positions (0:
-    by the device), one window at least; windows are sorted by length to pad little, and neither
-    changes a document's sum beyond rounding. dtype: of the products; sums are float64.
-    byte_counts, word_counts: of the texts, kept beside the sums; zero when not given.
-    on_progress(tokens) reports scored tokens batch by batch; on_losses(document, first, losses)
-    hands over every loss (nats, float32), `first` being the index of its token in the document.
+    sizes: of the texts, kept beside the sums; zero when not given. A batch holds at most
+    `batch_tokens` positions (0: by the device), one window at least; windows are sorted by length
+    to pad little, and neither changes a document's sum beyond rounding. dtype: of the products;
+    sums are float64. on_progress(tokens) reports scored tokens batch by batch;
+    on_losses(document, first, losses) hands over every loss (nats, float32), `first` being the
+    index of its token in the document.
 
     An empty document (or one token without BOS) gets zero tokens and zero nats. Raises UsageError
-    for a token id outside the vocabulary or counts of another length.
+    for a token id outside the vocabulary or sizes of another length.
     """
-    windowing = Windowing(window, stride, bos)
+    bos = windowing.bos
     _check_ids(documents, model.shape.vocab, bos)
     scores = DocumentScores(
         np.zeros(len(documents)),
         np.array([scorable(len(d), windowing) for d in documents], dtype=np.int64),
-        _counts(byte_counts, len(documents), "byte_counts"),
-        _counts(word_counts, len(documents), "word_counts"),
+        _counts(sizes.bytes if sizes else None, len(documents), "bytes"),
+        _counts(sizes.words if sizes else None, len(documents), "words"),
     )
     was_training = model.training
     model.eval()

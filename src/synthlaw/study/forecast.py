@@ -174,7 +174,8 @@ def _training(config: TrainingConfig) -> float:
     from synthlaw.training.loop import train
     from synthlaw.training.metrics import METRICS_FILE, read_metrics
 
-    few = {"budget": STEPS * config.batch_tokens, "wsd": None, "track": (), "peak_flops": 1.0}
+    few = {"budget": STEPS * config.batch_tokens, "schedule": "cosine", "cooldown": None}
+    few |= {"warmup_steps": None, "track": (), "peak_flops": 1.0}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         train(config.model_copy(update=few), _Noise(config), out)
@@ -185,6 +186,7 @@ def _training(config: TrainingConfig) -> float:
 def _scoring(config: TrainingConfig, study: Study) -> float:
     """Seconds of a scored token."""
     from synthlaw.evaluation.scoring import score_documents
+    from synthlaw.evaluation.windows import Windowing
     from synthlaw.training.device import cpu_threads
     from synthlaw.training.loop import initial_model
 
@@ -194,9 +196,7 @@ def _scoring(config: TrainingConfig, study: Study) -> float:
     model, window = initial_model(config), config.context
     with cpu_threads(config.threads):
         started = time.monotonic()
-        score_documents(
-            model, documents, window=window, stride=window // 2, bos=0, dtype=config.dtype
-        )
+        score_documents(model, documents, Windowing(window, window // 2, 0), dtype=config.dtype)
         return (time.monotonic() - started) / (count * length)
 
 

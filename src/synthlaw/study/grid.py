@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import format_count
@@ -12,7 +13,7 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.study.mixing import mean_shares, windows_needed
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.tokens.tokenizer import Tokenizer, known_vocab
-from synthlaw.training.config import StableDecay, TrainingConfig
+from synthlaw.training.config import TrainingConfig
 from synthlaw.training.presets import LLAMA3_VOCAB
 
 
@@ -75,40 +76,26 @@ def _config(
     study: Study, size: str, budget: float, seed: int, vocab: int, bos: int
 ) -> TrainingConfig:
     part = study.training
-    return TrainingConfig(
-        shape=study.ladder.sizes[size].shape(vocab),
-        context=part.context,
-        batch_tokens=int(part.batch_tokens),
-        budget=round(budget),
+    settled: dict[str, Any] = {
+        "shape": study.ladder.sizes[size].shape(vocab),
+        "budget": round(budget),
         # Runs of one seed and size start from the same weights, whatever the mixture.
-        seed=derive_seed(study.seed, "init", seed),
-        peak_lr=part.learning_rate,
-        rate_width=part.rate_width,
-        warmup=part.warmup,
-        min_lr_ratio=part.min_lr_ratio,
-        wsd=_plateau(study),
-        document_start=bos if part.document_masking else None,
-        weight_decay=part.weight_decay,
-        clip=part.clip,
+        "seed": derive_seed(study.seed, "init", seed),
+        "document_start": bos if part.document_masking else None,
+        "warmup_steps": _shared_warmup(study),
         # Counts, all that is asked of a study before this is settled, do not depend on it.
-        dtype="fp32" if part.dtype == "auto" else part.dtype,
-        micro_batch=part.micro_batch,
-        compile=part.compile,
-        recompute=part.recompute,
-        threads=study.execution.threads,
-        peak_flops=part.peak_flops or 0.0,
-        track=tuple(part.track),
-        keep_optimizer=False,
-    )
+        "dtype": "fp32" if part.dtype == "auto" else part.dtype,
+        "threads": study.execution.threads,
+    }
+    return TrainingConfig(**part.model_dump() | settled)
 
 
-def _plateau(study: Study) -> StableDecay | None:
-    """The schedule that lets budgets share a trunk: its warm-up is a part of the smallest one."""
+def _shared_warmup(study: Study) -> int | None:
+    """Steps of warm-up of the trunk that budgets share, a part of the smallest; None without."""
     part = study.training
     if part.schedule == "cosine":
         return None
-    smallest = min(study.steps(budget) for budget in study.ladder.budgets)
-    return StableDecay(warmup_steps=int(part.warmup * smallest), cooldown=part.cooldown)
+    return int(part.warmup * min(study.steps(budget) for budget in study.ladder.budgets))
 
 
 def steps_to_take(runs: list[Run]) -> dict[str, int]:

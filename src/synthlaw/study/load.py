@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.settings import mistake_message
 from synthlaw.common.yaml_text import read_yaml
 from synthlaw.study.spec import Study
 
@@ -75,11 +76,7 @@ def _explain(mistake: dict[str, Any], name: str, tree: yaml.Node) -> str:
         return f"{place}: unknown key; {hint}"
     if mistake["type"] == "missing":
         return f"{place}: this key is required and is missing"
-    message = str(mistake["msg"]).removeprefix("Value error, ")
-    shown = mistake.get("input")
-    if mistake["type"] != "value_error" and not isinstance(shown, dict | list | BaseModel):
-        message = f"found {shown!r}; {message[:1].lower()}{message[1:]}"
-    return f"{place}: {message}"
+    return f"{place}: {mistake_message(mistake)}"
 
 
 def _line_of(node: yaml.Node, location: Sequence[Any]) -> int:

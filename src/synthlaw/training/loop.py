@@ -230,7 +230,7 @@ class _Run:
                     stack.callback(tracker.close)
             while self.step < until:
                 started = time.monotonic()
-                rate = config.schedule.rate(self.step)
+                rate = config.learning_rates().rate(self.step)
                 loss, norm = self.update(rate)
                 if not (math.isfinite(loss) and math.isfinite(norm)):
                     return self.diverged(loss, norm)

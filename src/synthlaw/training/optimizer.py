@@ -17,7 +17,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     """AdamW with decoupled decay on every parameter, or on matrices only (`config.decay_on`).
 
     'all' is the protocol: Lingua hands all parameters to one AdamW. Norm gains then shrink by at
-    most peak_lr * decay per step, little beside their gradients.
+    most learning_rate * decay per step, little beside their gradients.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -31,7 +31,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
             {"params": parameters, "weight_decay": decay, SCALE: scale}
             for (decay, scale), parameters in groups.items()
         ],
-        lr=config.peak_lr,
+        lr=config.learning_rate,
         betas=(config.beta1, config.beta2),
         eps=config.epsilon,
         fused=True,

@@ -47,7 +47,7 @@ def try_rates(
         raise UsageError(f"rates: found {list(rates)}; expected distinct positive numbers")
     trials = []
     for rate in rates:
-        tried = config.model_copy(update={"peak_lr": rate, "keep_optimizer": False})
+        tried = config.model_copy(update={"learning_rate": rate})
 
         def report(progress: TrainingProgress, rate: float = rate) -> None:
             on_progress(rate, progress)

@@ -58,9 +58,7 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
     Second: the laws that the runs cannot carry, each with its reason.
     """
     study = space.study
-    budgets = sorted(
-        {study.steps(b) * int(study.training.batch_tokens) for b in study.ladder.budgets}
-    )
+    budgets = sorted({study.steps(b) * study.training.batch_tokens for b in study.ladder.budgets})
     held = f"tokens>={budgets[-1]}" if len(budgets) > 3 else None
     fits: list[LawFit] = []
     skipped: list[dict[str, Any]] = []

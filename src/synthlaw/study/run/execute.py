@@ -147,8 +147,9 @@ def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> N
 def _score(task: RunTask, llama: Llama, name: str, model: str, losses: Path) -> DomainScores:
     """Score one domain under the run's model, of digest `model`; `losses`: where kept ones go."""
     from synthlaw.evaluation.scores import DomainScores
-    from synthlaw.evaluation.scoring import score_documents
+    from synthlaw.evaluation.scoring import TextSizes, score_documents
     from synthlaw.evaluation.token_losses import LossSource, keeping_losses
+    from synthlaw.evaluation.windows import Windowing
 
     folder = task.domains[name]
     tokens = TokenDataset(folder)
@@ -172,12 +173,12 @@ def _score(task: RunTask, llama: Llama, name: str, model: str, losses: Path) -> 
         scores = score_documents(
             llama,
             documents,
-            window=source.window,
-            stride=source.stride,
-            bos=source.bos,
+            Windowing(source.window, source.stride, source.bos),
+            sizes=TextSizes(
+                np.load(folder / "bytes.npy", allow_pickle=False).tolist(),
+                np.load(folder / "words.npy", allow_pickle=False).tolist(),
+            ),
             dtype=task.config.dtype,
-            byte_counts=np.load(folder / "bytes.npy", allow_pickle=False).tolist(),
-            word_counts=np.load(folder / "words.npy", allow_pickle=False).tolist(),
             on_losses=keep,
         )
     return DomainScores(name, scores)

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from synthlaw.study.spec.fields import Count, Name, Part
+from synthlaw.common.settings import Count, Name, Settings
 from synthlaw.study.spec.text import TextSource
 
 
-class Evaluation(Part):
+class Evaluation(Settings):
     """Held-out domains. The natural text's own held-out share is always one of them."""
 
     domains: dict[Name, TextSource] = Field(default_factory=dict)
@@ -23,14 +23,14 @@ class Evaluation(Part):
     task_limit: int | None = Field(None, gt=0, description="documents per task, the first ones")
 
 
-class Laws(Part):
+class Laws(Settings):
     """How laws are fitted."""
 
     bootstrap: int = Field(1000, ge=0)
     objective: Literal["log-huber", "huber", "mse"] = "log-huber"
 
 
-class Question(Part):
+class Question(Settings):
     """Where the answer is wanted. Defaults: the largest size and the largest budget."""
 
     params: Count | None = None

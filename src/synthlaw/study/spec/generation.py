@@ -8,14 +8,14 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.settings import Name, Settings
 from synthlaw.generate.engines.base import EngineDefaults, defaults_of
 from synthlaw.generate.engines.base import Sampling as EngineSampling
 from synthlaw.generate.engines.registry import engine_kinds, not_taken
 from synthlaw.generate.engines.vllm_options import Option, arguments
-from synthlaw.study.spec.fields import Name, Part
 
 
-class Sampling(Part):
+class Sampling(Settings):
     """How the generator samples. What is left out is the engine's default: `Generate.defaults`."""
 
     temperature: float | None = Field(None, ge=0, le=2)
@@ -25,7 +25,7 @@ class Sampling(Part):
     frequency_penalty: float | None = Field(None, ge=-2, le=2, description="0 is off")
 
 
-class EngineSpec(Part):
+class EngineSpec(Settings):
     """The generator: the embedded model, an OpenAI-compatible server by URL, or vLLM run here."""
 
     kind: str = Field("embedded", description="embedded, openai, vllm, or a kind added to them")
@@ -81,7 +81,7 @@ class EngineSpec(Part):
         return self
 
 
-class RecipeUse(Part):
+class RecipeUse(Settings):
     """How one recipe is used: source documents (default: as many as the budgets need)."""
 
     recipe: str | None = Field(None, description="name or YAML file; default: the key itself")
@@ -98,7 +98,7 @@ class RecipeUse(Part):
     )
 
 
-class Generate(Part):
+class Generate(Settings):
     """The synthetic half."""
 
     engine: EngineSpec = Field(default_factory=EngineSpec)

@@ -8,18 +8,19 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.settings import Name, Settings
 from synthlaw.study.spec.answer import Evaluation, Laws, Question
-from synthlaw.study.spec.fields import Name, Part
 from synthlaw.study.spec.generation import Generate
-from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec, Training
+from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.tokens.shares import exact_shares
 from synthlaw.training.config import steps_of
+from synthlaw.training.settings import TrainingSettings
 
 NATURAL = "natural"
 
 
-class Study(Part):
+class Study(Settings):
     """One study file."""
 
     name: Name = "study"
@@ -37,7 +38,7 @@ class Study(Part):
     )
     baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
     ladder: Ladder
-    training: Training = Field(default_factory=Training)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
     evaluation: Evaluation = Field(default_factory=Evaluation)
     laws: Laws = Field(default_factory=Laws)
     question: Question = Field(default_factory=Question)
@@ -104,7 +105,7 @@ class Study(Part):
             raise ValueError(
                 f"ladder.budgets: {', '.join(f'{b:g}' for b in self.ladder.budgets)} tokens are "
                 f"{', '.join(map(str, steps))} steps of training.batch_tokens "
-                f"{self.training.batch_tokens:g}; expected budgets that differ by a step"
+                f"{self.training.batch_tokens}; expected budgets that differ by a step"
             )
         return self
 
@@ -134,7 +135,7 @@ class Study(Part):
             if budget < self.training.batch_tokens:
                 raise ValueError(
                     f"ladder.budgets: {budget:g} tokens is less than one batch "
-                    f"(training.batch_tokens {self.training.batch_tokens:g})"
+                    f"(training.batch_tokens {self.training.batch_tokens})"
                 )
         return self
 
@@ -149,7 +150,7 @@ class Study(Part):
 
     def steps(self, budget: float) -> int:
         """Optimizer steps of a run of `budget` tokens."""
-        return steps_of(round(budget), int(self.training.batch_tokens))
+        return steps_of(round(budget), self.training.batch_tokens)
 
     def place(self, path: str, base: Path) -> Path:
         """A path of the study file, taken from the file's own folder."""

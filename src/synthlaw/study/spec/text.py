@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.settings import Settings
 from synthlaw.corpus.conditions import Condition
 from synthlaw.corpus.settings import known_language
-from synthlaw.study.spec.fields import Part
 from synthlaw.tokens.tokenizer import is_named
 
 
-class TextSource(Part):
+class TextSource(Settings):
     """Where documents come from: `path` or an `embedded` text.
 
     A path is a file, folder, pattern or URL, or a data set: `hub:NAME`, `redpajama:ROOT`.
@@ -30,7 +30,7 @@ class TextSource(Part):
         return self
 
 
-class Corpus(Part):
+class Corpus(Settings):
     """How natural documents are made ready."""
 
     max_words: int = Field(
@@ -69,7 +69,7 @@ class Corpus(Part):
         return value
 
 
-class TokenizerSpec(Part):
+class TokenizerSpec(Settings):
     """A BPE of `vocab` entries trained on a sample of the natural text; a file by `path`
     (tokenizer.json, .tiktoken, .model); or a `name`: llama3, tiktoken:NAME."""
 
