@@ -2,7 +2,7 @@
 
     python benchmarks/engines.py [--documents 32] [--tokens 150] [--rounds 6]
 
-Tokens per second of the embedded engine driven by `generate_shard`, against the same prompts
+Tokens per second of the embedded engine driven by `generate_documents`, against the same prompts
 handed to OpenVINO's pipeline as one batch: same process, sampling and seeds, in turns. For what a
 request to a server costs see generation_acceptance.py.
 """
@@ -22,7 +22,8 @@ from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Request, Sampling
 from synthlaw.generate.engines.openvino import EmbeddedEngine
 from synthlaw.generate.recipe import load_recipe
-from synthlaw.generate.runner import generate_shard
+from synthlaw.generate.runner import generate_documents
+from synthlaw.generate.settings import Settings
 
 
 def sources(count: int) -> list[Document]:
@@ -73,7 +74,7 @@ def embedded(documents: int, tokens: int, rounds: int) -> dict[str, Any]:
     recipe, sampling = load_recipe("hq"), Sampling(0.2, 0.9, 40, 1.0, tokens)
     engine = EmbeddedEngine()
     docs = sources(documents)
-    generate_shard(recipe, docs[:2], engine, Sampling(max_tokens=4), 1)
+    generate_documents(Settings(recipe, Sampling(max_tokens=4), 1), docs[:2], engine)
     assert engine._model is not None
     timed = engine._model.pipeline = _Timed(engine._model.pipeline)
     requests: list[Request] = []
@@ -84,7 +85,7 @@ def embedded(documents: int, tokens: int, rounds: int) -> dict[str, Any]:
         for name in ("ours", "raw") if number % 2 or not number else ("raw", "ours"):
             began, cpu, timed.seconds = time.perf_counter(), time.process_time(), 0.0
             if name == "ours":
-                made = generate_shard(recipe, docs, engine, sampling, 1, input_tokens=250)
+                made = generate_documents(Settings(recipe, sampling, 1, 250), docs, engine)
                 written = made.counts["completion_tokens"]
                 requests = [
                     Request(a.fields["prompt"], recipe.steps[0].system, sampling, a.fields["seed"])

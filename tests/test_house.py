@@ -22,11 +22,7 @@ LONG_FUNCTIONS: set[str] = set()
 
 LONG_FILES: set[str] = set()
 
-MANY_PARAMETERS = {
-    "generate/engines/registry.py:make_engine",
-    "generate/run/work.py:RunWork.__init__",
-    "generate/runner.py:generate_shard",
-}
+MANY_PARAMETERS: set[str] = set()
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -247,7 +247,7 @@ def serve_one(out: Path, engine: Stub, target: Target, rollouts: int = 1) -> Run
     mix = RecipeMix.of([Settings(recipe, Sampling(), 1, rollouts=rollouts)])
     inputs = survey([out.parent / "in.jsonl"])
     folder = RunFolder(out, mix, engine, inputs, 5, target)
-    run = RunWork("hq", mix, engine, folder, target)
+    run = RunWork("hq", folder, engine)
     asyncio.run(serve([run], engine, lambda runs: None))
     return run
 

@@ -21,7 +21,8 @@ from synthlaw.generate.engines.openvino import EmbeddedEngine
 from synthlaw.generate.engines.openvino_model import OpenVINOModel
 from synthlaw.generate.engines.openvino_precision import Precision, choose_precision
 from synthlaw.generate.recipe import load_recipe
-from synthlaw.generate.runner import generate_shard
+from synthlaw.generate.runner import generate_documents
+from synthlaw.generate.settings import Settings
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -206,10 +207,11 @@ def test_a_shard_is_the_same_whichever_way_it_is_made(either: EmbeddedEngine) ->
     documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
     recipe = load_recipe("textbook").with_chapters(2)
     recipe = recipe.without_rules(("chapters", "short", "loop", "echo", "unfinished", "language"))
-    whole = generate_shard(recipe, documents, either, SAMPLING, 5)
+    whole = generate_documents(Settings(recipe, SAMPLING, 5), documents, either)
     assert len(whole.documents) == 6
     assert not whole.failed
-    parts = [generate_shard(recipe, [one], either, SAMPLING, 5) for one in reversed(documents)]
+    settings = Settings(recipe, SAMPLING, 5)
+    parts = [generate_documents(settings, [one], either) for one in reversed(documents)]
     alone = [made for part in reversed(parts) for made in part.documents]
     assert alone == whole.documents
 

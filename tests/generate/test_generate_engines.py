@@ -10,7 +10,7 @@ from generation_runs import rows, run, write_input
 
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines import kinds
-from synthlaw.generate.engines.registry import engine_kinds, make_engine
+from synthlaw.generate.engines.registry import engine_by, engine_kinds
 
 PLUG_IN = '''
 """An engine that answers with the prompt's last words, in capitals."""
@@ -48,8 +48,8 @@ class Shouting:
         pass
 
 
-def make(options):
-    return Shouting(options.model)
+def make(settings, log):
+    return Shouting(settings.model)
 '''
 
 
@@ -75,4 +75,4 @@ def test_a_new_kind_of_engine_is_one_new_file(
 
 def test_a_kind_that_does_not_exist_is_refused_with_those_that_do() -> None:
     with pytest.raises(UsageError, match="found 'opnai'; expected one of embedded, openai, vllm"):
-        make_engine("opnai")
+        engine_by(kind="opnai")

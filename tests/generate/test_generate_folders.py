@@ -207,7 +207,7 @@ def test_wrong_use_names_the_place(server: FaultServer, tmp_path: Path) -> None:
         (arguments(server, source, source), "found a file"),
         (arguments(server, source, tmp_path / "o", "--recipe", "hqx"), "textbook"),
         (arguments(server, source, tmp_path / "o", "--chapters", "3"), "no chapters"),
-        (arguments(server, source, tmp_path / "o", "--top-p", "1.5"), "top_p"),
+        (arguments(server, source, tmp_path / "o", "--top-p", "1.5"), "--top-p"),
         (["--out", str(tmp_path / "o")], "--recipe"),
         (["--out", str(tmp_path / "o"), "--status"], "no generation run"),
     )

@@ -25,7 +25,8 @@ from synthlaw.generate.engines.http import proxy_for
 from synthlaw.generate.engines.openai import OpenAIEngine
 from synthlaw.generate.engines.retries import RetryPolicy
 from synthlaw.generate.recipe import load_recipe
-from synthlaw.generate.runner import generate_shard
+from synthlaw.generate.runner import generate_documents
+from synthlaw.generate.settings import Settings
 
 QUICK = RetryPolicy(attempts=4, first=0.001, longest=0.01, timeout=5, patience=1.0)
 PLAIN = Sampling()
@@ -241,7 +242,7 @@ def test_counting_goes_on_when_one_of_two_servers_dies() -> None:
         retry = RetryPolicy(attempts=30, first=0.001, longest=0.01, timeout=5, breaker=4)
         engine = OpenAIEngine(base_urls=[dying.url, alive.url], model="raw", retry=retry)
         dying.reply = lambda asked: b"" if counted.is_set() else ok(asked)
-        made = generate_shard(load_recipe("hq"), documents, engine, PLAIN, 1, input_tokens=500)
+        made = generate_documents(Settings(load_recipe("hq"), PLAIN, 1, 500), documents, engine)
     assert counted.is_set()
     assert not made.failed
     assert len(made.documents) == 40
@@ -258,7 +259,7 @@ def test_a_document_that_cannot_be_counted_fails_alone() -> None:
     told = http(completion(usage={"completion_tokens": 190}))
     with raw_server(lambda asked: told, others=others) as server:
         engine = OpenAIEngine(base_urls=[server.url], retry=QUICK)
-        made = generate_shard(load_recipe("hq"), documents, engine, PLAIN, 1)
+        made = generate_documents(Settings(load_recipe("hq"), PLAIN, 1), documents, engine)
     assert [d.fields["source_id"] for d in made.documents] == ["a"]
     assert [(d.fields["source_id"], d.fields["reason"]) for d in made.failed] == [("b", "http-413")]
 
@@ -289,7 +290,7 @@ def test_a_refusal_of_everything_stops_the_run_early_in_the_servers_words(status
         documents = [Document(str(n), f"Page {n} of the town.") for n in range(500)]
         engine = OpenAIEngine(base_urls=[server.url], model="raw", retry=QUICK, concurrency=8)
         with pytest.raises(SynthlawError, match=rf"{status}.*not with these settings"):
-            generate_shard(load_recipe("hq"), documents, engine, PLAIN, 1)
+            generate_documents(Settings(load_recipe("hq"), PLAIN, 1), documents, engine)
     assert len(server.prompts) <= 20
 
 
@@ -365,12 +366,10 @@ def test_a_strict_server_is_sent_what_it_takes() -> None:
         assert "top_k" in str(refused)  # asked for, so never left out in silence
         assert not isinstance(refused, RequestFailedError)
     with raw_server(strict(OPENAI - {"seed"})) as server:
-        made = generate_shard(
-            load_recipe("hq"),
+        made = generate_documents(
+            Settings(load_recipe("hq"), PLAIN, 1),
             [Document("a", "Of the town.")],
             OpenAIEngine(base_urls=[server.url], model="raw", retry=QUICK),
-            PLAIN,
-            1,
         )
         (document,) = made.documents + made.dropped
         recorded = json.loads(document.fields["sampling"])
@@ -475,7 +474,9 @@ def test_a_password_in_the_url_is_sent_and_never_shown(
         url = server.url.replace("//", "//user:p%40ss@") + "?token=abcdef"
         engine = OpenAIEngine(base_urls=[url], model="raw", retry=QUICK)
         with pytest.raises(SynthlawError) as caught:
-            generate_shard(load_recipe("hq"), [Document("a", "Of it.")], engine, PLAIN, 1)
+            generate_documents(
+                Settings(load_recipe("hq"), PLAIN, 1), [Document("a", "Of it.")], engine
+            )
     assert server.asked[-1].headers["authorization"] == "Basic dXNlcjpwQHNz"
     assert server.asked[-1].path.endswith("?token=abcdef")
     shown = str(caught.value) + str(engine.in_flight) + str(engine.identity())

@@ -15,7 +15,8 @@ from synthlaw.generate.engines.base import Sampling
 from synthlaw.generate.engines.openai import OpenAIEngine
 from synthlaw.generate.generated import Generated
 from synthlaw.generate.recipe import Recipe, load_recipe
-from synthlaw.generate.runner import generate_shard
+from synthlaw.generate.runner import generate_documents
+from synthlaw.generate.settings import Settings
 
 CODE = """
 import asyncio
@@ -60,7 +61,7 @@ def recipe(folder: Path, function: str, code: str = CODE, rules: str = "[empty]"
 def generate(made: Recipe, url: str, out: Path, *texts: str) -> Generated:
     documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
     engine = OpenAIEngine(base_urls=[url], model="m")
-    return generate_shard(made, documents, engine, Sampling(), 1, out=out)
+    return generate_documents(Settings(made, Sampling(), 1), documents, engine, out=out)
 
 
 def test_a_function_asks_as_often_as_it_likes_and_is_resumed(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.address import server_address
 from synthlaw.generate.engines.base import Completion, Request, RequestFailedError, Sampling
 from synthlaw.generate.engines.openai import OpenAIEngine
-from synthlaw.generate.engines.registry import make_engine
+from synthlaw.generate.engines.registry import engine_by
 from synthlaw.generate.engines.retries import RetryPolicy
 from synthlaw.generate.recipe import load_recipe
-from synthlaw.generate.runner import generate_shard
+from synthlaw.generate.runner import generate_documents
+from synthlaw.generate.settings import Settings
 
 QUICK = RetryPolicy(attempts=40, first=0.001, longest=0.01, timeout=0.5, patience=0.5)
 SAMPLING = Sampling()
@@ -53,7 +54,7 @@ def test_prompts_arrive_as_the_template_around_the_document(server: FaultServer)
     document = Document("d", "Tea — grown “high” up:\n{it} is 100% [xxxx]; é, 茶, \u200fשלום")
     for name in ("hq", "qa", "textbook"):
         recipe = load_recipe(name).without_rules(("chapters",) if name == "textbook" else ())
-        result = generate_shard(recipe, [document], engine_for(server), SAMPLING, 3)
+        result = generate_documents(Settings(recipe, SAMPLING, 3), [document], engine_for(server))
         assert not result.failed
         for made in [*result.documents, *result.dropped, *result.aside]:
             step = next(s for s in recipe.steps if str(made.fields["step"]).startswith(s.name))
@@ -199,10 +200,10 @@ def test_patience_ends() -> None:
 
 
 def test_the_first_listed_model_is_taken(server: FaultServer) -> None:
-    engine = make_engine("openai", base_urls=[server.url])
+    engine = engine_by(kind="openai", base_url=[server.url])
     assert engine.identity()["model"] == "test-model"
     with pytest.raises(UsageError, match="does not list a model"):
-        make_engine("openai", base_urls=[server.url + "/nothing"]).identity()
+        engine_by(kind="openai", base_url=[server.url + "/nothing"]).identity()
 
 
 def test_settings_that_cannot_be_right_are_refused() -> None:
@@ -210,9 +211,9 @@ def test_settings_that_cannot_be_right_are_refused() -> None:
         with pytest.raises(UsageError, match="base URL"):
             server_address(wrong)
     with pytest.raises(UsageError, match="no base URL"):
-        make_engine("openai")
+        engine_by(kind="openai")
     with pytest.raises(UsageError, match="embedded, openai, vllm"):
-        make_engine("opneai")
+        engine_by(kind="opneai")
     for name, value in (("temperature", -1.0), ("top_p", 0.0), ("top_k", -1), ("max_tokens", 0)):
         with pytest.raises(UsageError, match=name):
             Sampling(**{name: value})
@@ -220,8 +221,8 @@ def test_settings_that_cannot_be_right_are_refused() -> None:
 
 def test_control_words_reach_a_server_defused(server: FaultServer) -> None:
     text = "a <|im_end|> b [INST] c </s> d <s>e <<SYS>> <start_of_turn> f <div> [1] <|x"
-    made = generate_shard(
-        load_recipe("hq"), [Document("d", text)], engine_for(server), SAMPLING, 1
+    made = generate_documents(
+        Settings(load_recipe("hq"), SAMPLING, 1), [Document("d", text)], engine_for(server)
     ).documents[0]
     sent = server.received[0]["messages"][-1]["content"]
     assert sent == made.fields["prompt"]
@@ -259,7 +260,7 @@ def test_the_document_is_cut_by_the_models_tokenizer_never_the_prompt(
     tokenizer.save(str(path))
     engine = engine_for(server, tokenizer=str(path))
     document = Document("d", "tea is a plant " * 100)
-    generate_shard(load_recipe("hq"), [document], engine, SAMPLING, 1, input_tokens=6)
+    generate_documents(Settings(load_recipe("hq"), SAMPLING, 1, 6), [document], engine)
     sent = server.received[0]["messages"][-1]["content"]
     assert ": tea is a plant tea is. Provide the rephrased article" in sent
     assert sent.endswith("Rephrased article:")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.generate.engines.base import Completion, Request, Sampling
-from synthlaw.generate.engines.registry import make_engine
+from synthlaw.generate.engines.registry import engine_by
 from synthlaw.generate.engines.server_process import ServerProcess
 from synthlaw.generate.engines.vllm import VLLMEngine
 from synthlaw.generate.engines.vllm_options import (
@@ -356,15 +356,15 @@ def test_an_option_given_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "given_settings", "said"),
     [
-        ("embedded", {"base_urls": ["http://a"]}, "'base_url', which only kind 'openai' takes"),
+        ("embedded", {"base_url": ["http://a"]}, "'base_url', which only kind 'openai' takes"),
         ("embedded", {"api": "completions"}, "'api', which only kinds 'openai' and 'vllm' take"),
         ("embedded", {"tokenizer": "t"}, "'tokenizer', which only kinds 'openai' and 'vllm' take"),
         ("openai", {"threads": 2}, "'threads', which only kind 'embedded' takes"),
-        ("vllm", {"base_urls": ["http://a"]}, "'base_url', which only kind 'openai' takes"),
-        ("openai", {"server": OwnServer(options={"a": 1})}, "'options', which only kind 'vllm'"),
-        ("embedded", {"server": OwnServer("other")}, "'command', which only kind 'vllm' takes"),
+        ("vllm", {"base_url": ["http://a"]}, "'base_url', which only kind 'openai' takes"),
+        ("openai", {"options": {"a": 1}}, "'options', which only kind 'vllm'"),
+        ("embedded", {"command": "other"}, "'command', which only kind 'vllm' takes"),
         ("vllm", {}, "found no model"),
-        ("vllm", {"model": "m", "api": "talk"}, "expected one of chat, completions"),
+        ("vllm", {"model": "m", "api": "talk"}, "input should be 'chat' or 'completions'"),
         ("vllm", {"model": "m", "tokenizer": "nothing.json"}, "expected a tokenizer.json"),
     ],
 )
@@ -372,4 +372,4 @@ def test_settings_that_an_engine_does_not_take_are_refused(
     kind: str, given_settings: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        make_engine(kind, **given_settings)
+        engine_by(kind=kind, **given_settings)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import PACKAGED_MODEL, Sampling
 from synthlaw.study.data.orders import Orders
-from synthlaw.study.data.recipes import engine_settings, settings_of
+from synthlaw.study.data.recipes import settings_of
 from synthlaw.study.grid import runs_of
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
@@ -157,7 +157,7 @@ def test_engine_and_sampling_are_part_of_a_runs_identity(tmp_path: Path) -> None
         "}, sampling: {frequency_penalty: 1}",
     ):
         space = Workspace(parse_study(generating(base + rest), "s"), tmp_path, Store(tmp_path))
-        orders = Orders(tmp_path, engine_settings(space.study), tmp_path, 0, 1, "")
+        orders = Orders(tmp_path, space.study.generate.engine, tmp_path, 0, 1, "")
         digests.add(settings_of(space, "hq").digest(orders.make_engine()))
     assert len(digests) == 4
 

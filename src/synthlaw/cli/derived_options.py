@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from typing import Any, Literal, TypeVar
 
 import click
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from synthlaw.common.errors import UsageError
-from synthlaw.common.settings import mistake_message
+from synthlaw.common.settings import validated
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,31 +38,40 @@ def settings_options(
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
         def gathered(**values: Any) -> Any:
-            said = {name: values.pop(name) for name in names}
-            given = {name: value for name, value in said.items() if value not in (None, ())}
-            return command(**{argument: given}, **values)
+            said = given({name: values.pop(name) for name in names}, names)
+            return command(**{argument: said}, **values)
 
         for name in reversed(names):
-            gathered = field_option(name, model.model_fields[name])(gathered)
+            gathered = field_option(model, name)(gathered)
         return gathered
 
     return decorate
 
 
-def field_option(name: str, field: FieldInfo) -> Callable[[Any], Any]:
-    """The option of one field; None, or nothing of many, where it is not given."""
-    flag = f"--{name.replace('_', '-')}"
+def given(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Of the options' values those that were given, by field."""
+    return {name: values[name] for name in names if values[name] not in (None, ())}
+
+
+def field_option(model: type[BaseModel], name: str, flag: str = "") -> Callable[[Any], Any]:
+    """The option of one field; None, or nothing of many, where it is not given.
+
+    flag: its name, where it is not the field's.
+    """
+    field = model.model_fields[name]
+    flag = flag or f"--{name.replace('_', '-')}"
     kind, many = _kind(field.annotation)
     text = _sentence(field.description or "")
     if kind is bool:
         return click.option(flag, name, is_flag=True, default=None, help=text)
     default = field.get_default(call_default_factory=True)
-    shown = "" if default in (None, (), [], "") else f"  [default: {default}]"
+    shown = "" if default in (None, (), {}, [], "") else f"  [default: {default}]"
     return click.option(
         flag,
         name,
         type=_counted(field) or kind,
         multiple=many,
+        metavar="NAME[=VALUE]" if typing.get_origin(field.annotation) is dict else None,
         help=f"{text}{' Repeatable.' if many else ''}{shown}",
     )
 
@@ -94,6 +102,8 @@ def _kind(annotation: Any) -> tuple[Any, bool]:
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         inner = [one for one in typing.get_args(annotation) if one is not type(None)]
         return _kind(inner[0])
+    if typing.get_origin(annotation) is dict:
+        return str, True
     if typing.get_origin(annotation) in (list, tuple):
         return _kind(typing.get_args(annotation)[0])[0], True
     if typing.get_origin(annotation) is typing.Annotated:
@@ -105,14 +115,4 @@ def _kind(annotation: Any) -> tuple[Any, bool]:
 
 def checked(model: type[M], values: dict[str, Any]) -> M:
     """`model(**values)`. Raises UsageError in the words of options for what does not fit."""
-    try:
-        return model(**values)
-    except ValidationError as error:
-        raise UsageError("; ".join(_mistakes(error))) from None
-
-
-def _mistakes(error: ValidationError) -> Iterator[str]:
-    for mistake in error.errors():
-        field = str(mistake["loc"][0]) if mistake["loc"] else ""
-        option = f"--{field.replace('_', '-')}: " if field else ""
-        yield option + mistake_message(mistake)
+    return validated(model, values, lambda field: f"--{field.replace('_', '-')}")

@@ -5,18 +5,20 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from synthlaw.cli.derived_options import checked, given
 from synthlaw.cli.generate_options import SectionedCommand, generate_options
 from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.ownership import claimed
 from synthlaw.corpus.readers.sources import find_files
+from synthlaw.generate.engines.base import SamplingSettings
+from synthlaw.generate.engines.registry import EngineSettings
 
 if TYPE_CHECKING:
     from synthlaw.generate.mixing import RecipeMix
@@ -84,9 +86,10 @@ def _mix(named: tuple[str, ...], options: dict[str, Any]) -> RecipeMix:
     from synthlaw.generate.recipe import load_recipe, refine
     from synthlaw.generate.settings import Settings
 
-    defaults = defaults_of(options["kind"], options["model"])
-    chosen = {name: options[name] for name in defaults.sampling.record()}
-    sampling = replace(defaults.sampling, **{n: v for n, v in chosen.items() if v is not None})
+    engine = _engine_settings(options)
+    defaults = defaults_of(engine.kind, engine.model)
+    said = given(options, SamplingSettings.model_fields)
+    sampling = checked(SamplingSettings, said).over(defaults.sampling)
     pairs = [_weighted(text) for text in named]
     recipes = refine(
         [load_recipe(name) for name, _ in pairs],
@@ -101,6 +104,10 @@ def _mix(named: tuple[str, ...], options: dict[str, Any]) -> RecipeMix:
         for recipe in recipes
     ]
     return RecipeMix.of(settings, [weight for _, weight in pairs])
+
+
+def _engine_settings(options: dict[str, Any]) -> EngineSettings:
+    return checked(EngineSettings, given(options, EngineSettings.model_fields))
 
 
 def _weighted(text: str) -> tuple[str, float]:
@@ -142,17 +149,10 @@ def _files(places: tuple[Path, ...]) -> list[Path]:
 
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
     from synthlaw.generate.engines.registry import make_engine
-    from synthlaw.generate.engines.vllm_options import OwnServer, parse_options
     from synthlaw.generate.run.meter import drawn
     from synthlaw.generate.run.workers import run_folder
 
-    names = ("model", "base_urls", "concurrency", "tokenizer", "threads", "api", "fold_system")
-    server = OwnServer(
-        command=options["vllm_command"],
-        options=parse_options(options["vllm_options"]),
-        log=out / "vllm.log",
-    )
-    engine = make_engine(options["kind"], server=server, **{name: options[name] for name in names})
+    engine = make_engine(_engine_settings(options), out / "vllm.log")
     reporting = _reporting(options)
     with drawn(f"generate {' and '.join(mix.recipes)}") as show, _rare_collection():
         return run_folder(

@@ -8,10 +8,17 @@ from typing import Any
 
 import click
 
+from synthlaw.cli.derived_options import field_option
 from synthlaw.cli.output import json_option
+from synthlaw.generate.engines.base import SamplingSettings
+from synthlaw.generate.engines.registry import EngineSettings
+from synthlaw.study.spec.generation import Generate, RecipeUse
 
 _FILE = click.Path(path_type=Path)
 _COUNT = click.IntRange(min=1)
+
+_FLAGS = {"kind": "--engine", "options": "--vllm-option", "command": "--vllm-command"}
+"""Options of the engine that are not called like their fields."""
 
 SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
     "Documents in and out": (
@@ -43,14 +50,9 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
         click.option("--retry-failed", is_flag=True, help="Ask again for what failed, no more."),
     ),
     "Recipe": (
-        click.option("--chapters", type=_COUNT, help="Per textbook.  [default: 10]"),
-        click.option(
-            "--seeds",
-            type=click.Choice(["document", "themes", "keywords"]),
-            help="What stands for the document in prompts: its text, its own key phrases, or key "
-            "phrases sampled from the whole input.  [default: document]",
-        ),
-        click.option("--input-tokens", type=_COUNT, help="Of a document.  [default: 2000 (500)]"),
+        field_option(RecipeUse, "chapters"),
+        field_option(RecipeUse, "seeds"),
+        field_option(Generate, "input_tokens"),
         click.option("--without-rule", "without", multiple=True, help="Post-filter rule, off."),
         click.option(
             "--all-rules",
@@ -59,43 +61,9 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
         ),
     ),
     "Engine": (
-        click.option("--engine", "kind", default="embedded", help="embedded, openai or vllm."),
-        click.option("--base-url", "base_urls", multiple=True, help="An openai server; repeat."),
-        click.option(
-            "--model", help="Name on the server, what vllm serves, or a GGUF file (embedded)."
-        ),
-        click.option(
-            "--concurrency",
-            type=_COUNT,
-            help="Requests in flight, over all servers: a few more than they have places.  "
-            "[default: openai 64, vllm 256, embedded 32]",
-        ),
-        click.option("--tokenizer", help="tokenizer.json that counts the server's tokens."),
-        click.option("--api", default="chat", help="chat, or completions."),
-        click.option("--fold-system", is_flag=True, help="System prompt into the user's turn."),
-        click.option("--threads", type=_COUNT, help="CPU threads (embedded).  [default: all]"),
-        click.option(
-            "--vllm-option",
-            "vllm_options",
-            multiple=True,
-            metavar="NAME[=VALUE]",
-            help="For vllm: of `vllm serve`, such as max-model-len=4096; may be repeated.",
-        ),
-        click.option(
-            "--vllm-command",
-            default="vllm",
-            metavar="COMMAND",
-            help="For vllm: what runs it, where it is not on PATH, such as vllm-env/bin/vllm.",
-        ),
+        *(field_option(EngineSettings, n, _FLAGS.get(n, "")) for n in EngineSettings.model_fields),
     ),
-    "Sampling: the paper's defaults (in brackets the packaged model's)": (
-        click.option("--temperature", type=float, help="0 is greedy.  [default: 0.7 (0.4)]"),
-        click.option("--top-p", type=float, help="[default: 0.95]"),
-        click.option("--top-k", type=int, help="0 is off.  [default: 0]"),
-        click.option("--repetition-penalty", type=float, help="1 is off.  [default: 1]"),
-        click.option("--frequency-penalty", type=float, help="0 is off.  [default: 0 (0.5)]"),
-        click.option("--max-tokens", type=int, help="Longest answer.  [default: 2048 (300)]"),
-    ),
+    "Sampling": tuple(field_option(SamplingSettings, n) for n in SamplingSettings.model_fields),
     "Report": (
         click.option("--price-prompt", type=float, help="Per million tokens read."),
         click.option("--price-completion", type=float, help="Per million tokens written."),

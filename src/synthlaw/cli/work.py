@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from synthlaw.cli.derived_options import settings_options
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.numbers import format_count, format_seconds
+from synthlaw.generate.engines.registry import EngineSettings
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--base-url", "base_urls", multiple=True, help="Servers for this worker; repeat.")
-@click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (embedded).")
+@settings_options(EngineSettings, "engine", only=("base_url", "concurrency", "threads"))
 @json_option
 def work(
     folder: Path,
-    base_urls: tuple[str, ...],
-    concurrency: int | None,
-    threads: int | None,
+    engine: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Help to generate the text of the study in FOLDER, beside `run` and any number of others.
@@ -35,7 +34,7 @@ def work(
     """
     from synthlaw.study.data.generated import help_generate
 
-    done = help_generate(folder, base_urls=base_urls, concurrency=concurrency, threads=threads)
+    done = help_generate(folder, **engine)
     blocks = ", ".join(f"{count} of {name}" for name, count in done["blocks"].items() if count)
     lines = [
         f"{blocks or 'no'} blocks made, {done['requests']} requests, "

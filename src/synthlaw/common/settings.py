@@ -6,13 +6,15 @@ command (cli/derived_options.py) and the entries of the JSON schema (`synthlaw s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import parse_count
+
+M = TypeVar("M", bound=BaseModel)
 
 MOST = 1e18
 """Beyond all tokens and FLOP per second that there are; 64 bits hold it."""
@@ -61,3 +63,18 @@ def mistake_message(mistake: Mapping[str, Any]) -> str:
     if mistake["type"] != "value_error" and not isinstance(found, dict | list | BaseModel):
         message = f"found {found!r}; {message[:1].lower()}{message[1:]}"
     return message
+
+
+def validated(model: type[M], values: Mapping[str, Any], called: Callable[[str], str] = str) -> M:
+    """`model(**values)`. called: what users call a field.
+
+    Raises UsageError that names every wrong field, what was found and what would be right.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        said = []
+        for mistake in error.errors():
+            place = f"{called(str(mistake['loc'][0]))}: " if mistake["loc"] else ""
+            said.append(place + mistake_message(mistake))
+        raise UsageError("; ".join(said)) from None

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from synthlaw.common.digest import digest_of
 from synthlaw.corpus.documents import Document
-from synthlaw.generate.engines.base import Engine, Sampling
+from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.generated import Generated
 from synthlaw.generate.mixing import RecipeMix
-from synthlaw.generate.recipe import Recipe
 from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.target import Target
 from synthlaw.generate.run.work import RunWork
 from synthlaw.generate.run.workers import BLOCK_SIZE, OnProgress, keyword_pool, serve
-from synthlaw.generate.settings import INPUT_TOKENS, Settings
+from synthlaw.generate.settings import Settings
 
 
 class _Listed:
@@ -35,15 +34,11 @@ class _Listed:
         return iter(self._documents)
 
 
-def generate_shard(
-    recipe: Recipe,
+def generate_documents(
+    settings: Settings,
     documents: Sequence[Document],
     engine: Engine,
-    sampling: Sampling,
-    seed: int,
     *,
-    input_tokens: int = INPUT_TOKENS,
-    rollouts: int = 1,
     out: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> Generated:
@@ -55,26 +50,17 @@ def generate_shard(
     the engine itself breaks or when rules fail on more than 1% of the completions.
     """
     if out is None:
-        with tempfile.TemporaryDirectory(prefix="synthlaw-") as folder:
-            kept = Path(folder)
-            return generate_shard(
-                recipe,
-                documents,
-                engine,
-                sampling,
-                seed,
-                input_tokens=input_tokens,
-                rollouts=rollouts,
-                out=kept,
-                on_progress=on_progress,
+        with tempfile.TemporaryDirectory(prefix="synthlaw-") as kept:
+            return generate_documents(
+                settings, documents, engine, out=Path(kept), on_progress=on_progress
             )
-    mix = RecipeMix.of([Settings(recipe, sampling, seed, input_tokens, rollouts)])
-    inputs, target = _Listed(documents), Target()
-    folder_of_run = RunFolder(out, mix, engine, inputs, BLOCK_SIZE, target)
-    pool = keyword_pool(inputs, seed)
-    run = RunWork(recipe.name, mix, engine, folder_of_run, target, pool=pool)
+    inputs = _Listed(documents)
+    mix = RecipeMix.of([settings])
+    folder = RunFolder(out, mix, engine, inputs, BLOCK_SIZE, Target())
+    pool = keyword_pool(inputs, settings.seed)
+    run = RunWork(settings.recipe.name, folder, engine, pool=pool)
     asyncio.run(serve([run], engine, on_progress or (lambda runs: None)))
     made = Generated()
     for kind, listed in made.lists():
-        listed.extend(folder_of_run.documents(kind))
+        listed.extend(folder.documents(kind))
     return made

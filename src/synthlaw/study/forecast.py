@@ -29,8 +29,6 @@ from synthlaw.common.machine import die_with
 from synthlaw.execute.machine import default_workers
 from synthlaw.generate.engines.base import Engine, Request
 from synthlaw.generate.engines.registry import make_engine
-from synthlaw.generate.engines.vllm_options import OwnServer
-from synthlaw.study.data.recipes import engine_settings
 from synthlaw.study.grid import planned_vocab, runs_of, steps_to_take, tokens_needed
 from synthlaw.study.load import parse_study
 from synthlaw.study.spec import Study
@@ -131,9 +129,7 @@ def _measure(study: Study) -> Speeds:
 
 async def _generation(study: Study) -> tuple[float, float]:
     """Seconds of a token read and of one written, in a full batch."""
-    settings = engine_settings(study)
-    server = OwnServer(settings.pop("command"), settings.pop("options"), Path("vllm.log"))
-    engine = make_engine(str(settings.pop("kind")), server=server, **settings)
+    engine = make_engine(study.generate.engine)
     async with engine:
         places = engine.concurrency
         await _ask(engine, study, places, 1, 1)  # what is set up by the first batch

@@ -8,11 +8,37 @@ A new one implements `Engine` and is made by a module of `kinds/`; see registry.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from synthlaw.common.errors import SynthlawError, UsageError
+from pydantic import Field
+
+from synthlaw.common.errors import SynthlawError
+from synthlaw.common.settings import Settings, validated
+
+
+class SamplingSettings(Settings):
+    """How the next token is drawn, as users say it; what is None is the engine's default."""
+
+    temperature: float | None = Field(
+        None, ge=0, le=10, description="0 is greedy; default: 0.7 (packaged model 0.4)"
+    )
+    top_p: float | None = Field(None, gt=0, le=1, description="default: 0.95")
+    top_k: int | None = Field(None, ge=0, description="0 is off, the default")
+    repetition_penalty: float | None = Field(None, gt=0, le=10, description="1 is off, the default")
+    max_tokens: int | None = Field(
+        None, ge=1, description="longest answer; default: 2048 (packaged model 300)"
+    )
+    frequency_penalty: float | None = Field(
+        None, ge=-2, le=2, description="0 is off; default: 0 (packaged model 0.5)"
+    )
+
+    def over(self, defaults: Sampling, **more: float | int | None) -> Sampling:
+        """The sampling with `defaults` where nothing is said; more: what goes before all."""
+        said = self.model_dump(exclude_none=True)
+        said |= {name: value for name, value in more.items() if value is not None}
+        return replace(defaults, **said)
 
 
 @dataclass(frozen=True)
@@ -35,27 +61,7 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Raises UsageError naming the value that is out of range."""
-        checks = (
-            ("temperature", self.temperature, 0 <= self.temperature <= 10, "0 to 10"),
-            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0, at most 1"),
-            ("top_k", self.top_k, self.top_k >= 0, "0 (off) or more"),
-            (
-                "repetition_penalty",
-                self.repetition_penalty,
-                0 < self.repetition_penalty <= 10,
-                "above 0, at most 10 (1 is off)",
-            ),
-            (
-                "frequency_penalty",
-                self.frequency_penalty,
-                -2 <= self.frequency_penalty <= 2,
-                "-2 to 2 (0 is off)",
-            ),
-            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
-        )
-        for name, value, good, expected in checks:
-            if not good:
-                raise UsageError(f"{name}: found {value}; expected {expected}")
+        validated(SamplingSettings, vars(self))
 
     def record(self) -> dict[str, float | int]:
         """Every setting by name, for provenance and digests."""

@@ -86,6 +86,7 @@ class RunFolder:
         }
         self.key = digest_of(described)[:16]
         self.out, self.root, self.inputs = out, out / "runs" / self.key, inputs
+        self.mix, self.target = mix, target
         if out.exists() and not out.is_dir():
             raise UsageError(f"out: found a file at {out}; expected a folder")
         detail = mix.record() | {

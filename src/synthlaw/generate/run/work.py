@@ -10,14 +10,13 @@ from synthlaw.common.errors import SynthlawError
 from synthlaw.corpus.documents import Document
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.keywords import KeywordPool
-from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.requests import ProgressCallback
 from synthlaw.generate.rollouts import RolloutMaker
 from synthlaw.generate.run.block import OpenBlock, tokens_in
 from synthlaw.generate.run.folder import Marker, RunFolder
 from synthlaw.generate.run.progress import RunProgress
 from synthlaw.generate.run.standing import Standing
-from synthlaw.generate.run.target import Target, TokenCounter
+from synthlaw.generate.run.target import TokenCounter
 
 
 class RunWork:
@@ -26,10 +25,8 @@ class RunWork:
     def __init__(
         self,
         name: str,
-        mix: RecipeMix,
-        engine: Engine,
         folder: RunFolder,
-        target: Target,
+        engine: Engine,
         *,
         counter: TokenCounter | None = None,
         pool: Callable[[], KeywordPool] | None = None,
@@ -40,11 +37,11 @@ class RunWork:
         input's keywords, asked for when a recipe needs it. retry_failed: finished blocks with
         failures are made again. verify: compare finished files by SHA-256.
         """
-        self.name, self.folder, self.target = name, folder, target
-        self._mix, self._engine, self._counter = mix, engine, counter
+        self.name, self.folder, self.target = name, folder, folder.target
+        self._mix, self._engine, self._counter = folder.mix, engine, counter
         self._pool, self._verify = pool, verify
-        self.rollouts = mix.common.rollouts
-        self.standing = Standing(name, folder.blocks, target)
+        self.rollouts = folder.mix.common.rollouts
+        self.standing = Standing(name, folder.blocks, folder.target)
         self.progress = RunProgress(name)
         self.made: list[int] = []
         self.report: ProgressCallback = lambda progress: None

@@ -80,12 +80,10 @@ def run_folder(
     failed requests are counted, not raised.
     """
     surveyed = survey(inputs)
-    target = Target()
-    folder = RunFolder(out, mix, engine, surveyed, block_size, target)
+    folder = RunFolder(out, mix, engine, surveyed, block_size, Target())
     pool = keyword_pool(surveyed, mix.common.seed)
-    run = RunWork(
-        " and ".join(mix.recipes), mix, engine, folder, target, pool=pool, retry_failed=retry_failed
-    )
+    name = " and ".join(mix.recipes)
+    run = RunWork(name, folder, engine, pool=pool, retry_failed=retry_failed)
     began = time.monotonic()
     asyncio.run(serve([run], engine, on_progress or (lambda runs: None)))
     seconds = time.monotonic() - began

@@ -29,7 +29,7 @@ from synthlaw.generate.run.work import RunWork
 from synthlaw.generate.run.workers import serve
 from synthlaw.generate.settings import Settings
 from synthlaw.study.data.orders import Orders, read_orders
-from synthlaw.study.data.recipes import engine_settings, settings_of, target_of
+from synthlaw.study.data.recipes import settings_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -102,7 +102,7 @@ def _orders(
         name: (settings_of(space, name), target_of(space, name, tokens, tokenizer.digest))
         for name, tokens in wanted.items()
     }
-    engine = engine_settings(study)
+    engine = study.generate.engine
     size = study.generate.shard_documents
     place = tokenizer.place
     return Orders(space.root, engine, documents.folder, study.seed, size, place, runs)
@@ -138,7 +138,7 @@ def _not_enough(error: NotEnoughError, documents: int) -> UsageError:
 def help_generate(root: Path, **engine: Any) -> dict[str, Any]:
     """Work on the generated sources of the study in `root` until all are complete.
 
-    engine: keywords of make_engine that are particular to this machine, such as base_urls. Returns
+    engine: settings of it that are particular to this machine, such as base_url. Returns
     what this worker did: blocks by source, requests, completion tokens, seconds. Raises UsageError
     when nothing is asked for there, and what a worker raises.
     """

@@ -18,9 +18,9 @@ from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.parts import Dataset
+from synthlaw.common.settings import validated
 from synthlaw.generate.engines.base import Engine, Sampling
-from synthlaw.generate.engines.registry import make_engine
-from synthlaw.generate.engines.vllm_options import OwnServer
+from synthlaw.generate.engines.registry import EngineSettings, make_engine
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.recipe import Recipe
 from synthlaw.generate.run.folder import RunFolder
@@ -33,7 +33,7 @@ from synthlaw.tokens.tokenizer import Tokenizer, is_named
 
 FOLDER = "generated"
 FILE = ".orders.json"
-FORMAT = 1
+FORMAT = 2
 
 
 class StudyTokens:
@@ -52,13 +52,13 @@ class StudyTokens:
 class Orders:
     """All runs that a study asks for.
 
-    root: the study folder. engine: see recipes.engine_settings. documents: folder of the dataset of
+    root: the study folder. engine: the generator's settings. documents: folder of the dataset of
     source documents. tokenizer: its place, see Tokenizer. runs: settings and target by the
     recipe's name in the study.
     """
 
     root: Path
-    engine: Mapping[str, Any]
+    engine: EngineSettings
     documents: Path
     seed: int
     block_size: int
@@ -74,7 +74,8 @@ class Orders:
         """Let workers know."""
         value = {
             "format": FORMAT,
-            "engine": {**self.engine, "base_urls": _without_secrets(self.engine["base_urls"])},
+            "engine": self.engine.model_dump(mode="json")
+            | {"base_url": _without_secrets(self.engine.base_url)},
             "documents": self._relative(self.documents),
             "seed": self.seed,
             "block_size": self.block_size,
@@ -92,14 +93,14 @@ class Orders:
         return os.path.relpath(path.resolve(), self.root.resolve()) if inside else str(path)
 
     def make_engine(self, log: str = "vllm.log", **other: Any) -> Engine:
-        """The engine; `other` are keywords of make_engine that are particular to this machine.
+        """The engine; `other` are settings of it that are particular to this machine.
 
         log: file in the study folder for what a server says that is started here.
         """
         given = {name: value for name, value in other.items() if value}
-        options = {**self.engine, **given}
-        server = OwnServer(options.pop("command"), options.pop("options"), self.root / log)
-        return make_engine(str(options.pop("kind")), server=server, **options)
+        # Validated again: what a kind takes does not depend on where it was said.
+        settings = validated(EngineSettings, self.engine.model_dump() | given)
+        return make_engine(settings, self.root / log)
 
     def open_runs(self, engine: Engine, *, verify: bool = False) -> list[RunWork]:
         """Every run, opened in its folder."""
@@ -112,11 +113,7 @@ class Orders:
             mix = RecipeMix.of([settings])
             out = self.folder / name
             folder = RunFolder(out, mix, engine, inputs, self.block_size, target)
-            runs.append(
-                RunWork(
-                    name, mix, engine, folder, target, counter=counter, pool=pool, verify=verify
-                )
-            )
+            runs.append(RunWork(name, folder, engine, counter=counter, pool=pool, verify=verify))
         return runs
 
 
@@ -158,7 +155,7 @@ def read_orders(root: Path) -> Orders:
     tokenizer = value["tokenizer"]
     return Orders(
         root=root,
-        engine=value["engine"],
+        engine=EngineSettings(**value["engine"]),
         documents=root / value["documents"],
         seed=value["seed"],
         block_size=value["block_size"],

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.recipe import Recipe, load_recipe, refine
 from synthlaw.generate.run.target import Target
 from synthlaw.generate.settings import Settings
-from synthlaw.study.spec import Study
 from synthlaw.study.workspace import Workspace
 
 FIRST_GUESS_TOKENS = 200
@@ -47,22 +44,6 @@ def _recipe(space: Workspace, name: str) -> Recipe:
         without_if_used=() if asked else off,
     )
     return made
-
-
-def engine_settings(study: Study) -> dict[str, Any]:
-    """The study's generator: keywords of make_engine, and of OwnServer its command and options."""
-    spec = study.generate.engine
-    return {
-        "kind": spec.kind,
-        "model": spec.model,
-        "base_urls": list(spec.base_url),
-        "concurrency": spec.concurrency,
-        "tokenizer": spec.tokenizer,
-        "api": spec.api,
-        "fold_system": spec.fold_system,
-        "command": spec.command,
-        "options": dict(spec.options),
-    }
 
 
 def target_of(space: Workspace, name: str, tokens: int, tokenizer: str) -> Target:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from synthlaw.generate.engines.base import Engine
-from synthlaw.generate.engines.options import EngineOptions
+
+if TYPE_CHECKING:
+    from synthlaw.generate.engines.registry import EngineSettings
 
 TAKES = ("threads",)
 
 
-def make(options: EngineOptions) -> Engine:
+def make(settings: EngineSettings, log: Path) -> Engine:
     """The packaged model, or a GGUF file by `model`."""
     from synthlaw.generate.engines.openvino import EmbeddedEngine
 
     return EmbeddedEngine(
-        model=options.model, concurrency=options.concurrency or 32, threads=options.threads
+        model=settings.model, concurrency=settings.concurrency or 32, threads=settings.threads
     )

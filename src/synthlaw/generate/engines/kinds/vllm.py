@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from synthlaw.generate.engines.base import Engine
-from synthlaw.generate.engines.options import EngineOptions
+
+if TYPE_CHECKING:
+    from synthlaw.generate.engines.registry import EngineSettings
 
 TAKES = ("tokenizer", "api", "fold_system", "options", "command")
 
 
-def make(options: EngineOptions) -> Engine:
+def make(settings: EngineSettings, log: Path) -> Engine:
     """A server of `model`. Raises UsageError for settings that do not exist."""
     from synthlaw.generate.engines.vllm import VLLMEngine
+    from synthlaw.generate.engines.vllm_options import OwnServer
 
     return VLLMEngine(
-        model=options.model,
-        server=options.server,
-        concurrency=options.concurrency or 256,
-        tokenizer=options.tokenizer,
-        api=options.api,
-        fold_system=options.fold_system,
+        model=settings.model,
+        server=OwnServer(settings.command, settings.options, log),
+        concurrency=settings.concurrency or 256,
+        tokenizer=settings.tokenizer,
+        api=settings.api,
+        fold_system=settings.fold_system,
     )
