@@ -24,6 +24,7 @@ from synthlaw.common.errors import SynthlawError
 COMMANDS = {
     "demo": ("synthlaw.cli.study", "demo", "The whole study on embedded text and model."),
     "init": ("synthlaw.cli.study", "init", "Write an annotated study file."),
+    "schema": ("synthlaw.cli.schema", "schema", "What a study or recipe file may hold."),
     "plan": ("synthlaw.cli.study", "plan", "What a study will cost, before anything is spent."),
     "run": ("synthlaw.cli.study", "run", "Run a study; resumable."),
     "status": ("synthlaw.cli.study", "status", "What is done, failed and left in a study folder."),

@@ -65,12 +65,12 @@ class EngineSettings(Settings):
             raise ValueError(f"found {value!r}; expected one of {', '.join(engine_kinds())}")
         return value
 
-    @field_validator("base_url", mode="before")
+    @field_validator("base_url", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("options", mode="before")
+    @field_validator("options", mode="before", json_schema_input_type=dict[str, Option] | list[str])
     @classmethod
     def _parsed(cls, value: Any) -> Any:
         """Options from NAME=VALUE too, as a command line has them."""

@@ -73,7 +73,11 @@ class Generate(Settings):
     )
     recipes: dict[Name, RecipeUse] = Field(default_factory=dict)
 
-    @field_validator("recipes", mode="before")
+    @field_validator(
+        "recipes",
+        mode="before",
+        json_schema_input_type=list[str] | dict[Name, RecipeUse | None],
+    )
     @classmethod
     def _list_of_names(cls, value: Any) -> Any:
         if isinstance(value, list):

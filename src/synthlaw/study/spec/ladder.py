@@ -70,7 +70,9 @@ class Ladder(Settings):
             raise ValueError(f"found {value}; expected distinct values")
         return value
 
-    @field_validator("sizes", mode="before")
+    @field_validator(
+        "sizes", mode="before", json_schema_input_type=list[str] | dict[Name, SizeSpec]
+    )
     @classmethod
     def _list_of_presets(cls, value: Any) -> Any:
         if isinstance(value, list):

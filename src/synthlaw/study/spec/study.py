@@ -44,7 +44,7 @@ class Study(Settings):
     question: Question = Field(default_factory=Question)
     execution: Execution = Field(default_factory=Execution)
 
-    @field_validator("natural", mode="before")
+    @field_validator("natural", mode="before", json_schema_input_type=TextSource | list[TextSource])
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value

@@ -1,1 +1,1 @@
-"""Kinds of engines, one module each, by the module's name: `make(options)` gives the engine."""
+"""Kinds of engines, one module each by the module's name: `make(settings, log)` gives an engine."""
