@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.guarded_process import GuardedProcess
 from synthlaw.generate.engines.base import Completion, Request, Sampling
 from synthlaw.generate.engines.registry import engine_by
-from synthlaw.generate.engines.server_process import ServerProcess
 from synthlaw.generate.engines.vllm import VLLMEngine
 from synthlaw.generate.engines.vllm_options import (
     Option,
@@ -248,7 +248,7 @@ def test_no_process_outlives_ours(
 def test_a_guard_that_is_killed_leaves_no_server(vllm: StandIn) -> None:
     environment = os.environ | {"VLLM_API_KEY": "k"}
     command = [str(vllm.command), "serve", "small", "--seed=300"]
-    process = ServerProcess(command, environment=environment, log=vllm.log)
+    process = GuardedProcess(command, environment=environment, log=vllm.log)
     assert soon(vllm.starts)
     process._guard.kill()
     assert soon(process.ended)

@@ -53,6 +53,7 @@ from synthlaw.study.results.tables import (
 )
 from synthlaw.study.run.downstream import task_settings
 from synthlaw.study.run.execute import find_finished
+from synthlaw.study.run.external import check_trainer
 from synthlaw.study.run.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.run.trunks import trunk_states
@@ -130,6 +131,8 @@ def _checked(space: Workspace, name: str, executor: str, until: str) -> Executor
     try:
         check_recipes(space)
         check_sources(space)
+        if space.study.trainer is not None and executor == "local":
+            check_trainer(space.study.trainer, space.base)
         wanted = task_settings(space)
         if wanted is not None:
             check_tasks(wanted)

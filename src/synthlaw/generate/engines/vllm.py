@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.guarded_process import GuardedProcess
 from synthlaw.common.numbers import format_seconds
 from synthlaw.common.progress import say
 from synthlaw.generate.engines.address import server_address
 from synthlaw.generate.engines.base import Completion, Request
 from synthlaw.generate.engines.http import ConnectError, ExchangeError, HttpClient
 from synthlaw.generate.engines.openai import OpenAIEngine
-from synthlaw.generate.engines.server_process import ServerProcess
 from synthlaw.generate.engines.vllm_options import OwnServer, arguments
 
 SILENT_SECONDS = 1800.0
@@ -71,7 +71,7 @@ class VLLMEngine(OpenAIEngine):
         self._key = os.environ.get("VLLM_API_KEY") or secrets.token_urlsafe(24)
         self._addresses = [server_address(self._addresses[0].url, self._key)]
         self._server, self._options = server, arguments(server.options)
-        self._process: ServerProcess | None = None
+        self._process: GuardedProcess | None = None
         self._minder: asyncio.Task[None] | None = None
 
     @property
@@ -165,14 +165,14 @@ class VLLMEngine(OpenAIEngine):
         path = os.pathsep.join([str(Path(program[0]).parent), os.environ.get("PATH", os.defpath)])
         environment = os.environ | {"VLLM_API_KEY": self._key, "PATH": path}
         say(f"  starting vLLM with {self._model}; this takes minutes (log: {self._server.log})")
-        self._process = ServerProcess(command, environment=environment, log=self._server.log)
+        self._process = GuardedProcess(command, environment=environment, log=self._server.log)
         try:
             await self._wait_until_ready(self._process)
         except BaseException:
             await self._stop()
             raise
 
-    async def _wait_until_ready(self, process: ServerProcess) -> None:
+    async def _wait_until_ready(self, process: GuardedProcess) -> None:
         began = told = heard = time.monotonic()
         written = 0
         async with HttpClient(

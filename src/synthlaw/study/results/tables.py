@@ -97,7 +97,8 @@ def write_curves(space: Workspace, finished: Sequence[Finished]) -> None:
         pq.ParquetWriter(aside, CURVES, compression="zstd") as writer,
     ):
         for item in finished:
-            rows = read_metrics(item.training / METRICS_FILE)
+            path = item.training / METRICS_FILE
+            rows = read_metrics(path) if path.exists() else []  # Another trainer leaves none.
             columns = {name: [row[name] for row in rows] for name in CURVES.names[1:]}
             names = pa.array([item.run.name] * len(rows), pa.string()).dictionary_encode()
             writer.write_table(pa.table({"run": names, **columns}, schema=CURVES))
@@ -171,7 +172,7 @@ def _intervals(space: Workspace, item: Finished) -> list[dict[str, Any]]:
     """The run's loss on each domain with its interval; none for a diverged run."""
     from synthlaw.evaluation.scores import read_scores
 
-    if item.evaluation is None:
+    if item.evaluation is None or not (item.evaluation / SCORES).exists():
         return []
     rows = []
     for name, domain in read_scores(item.evaluation / SCORES).items():

@@ -18,6 +18,7 @@ from synthlaw.common.claims import claimed
 from synthlaw.common.files import read_json, write_json
 from synthlaw.execute.base import Json, Report
 from synthlaw.study.run.downstream import answer_tasks, find_answers
+from synthlaw.study.run.external import LOSSES_FILE, train_elsewhere
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.run.trunks import grow_trunk, latest_state, reporter, seconds_of, trunk_key
 from synthlaw.study.store import KEY_DIGITS, Artifact, Store
@@ -84,7 +85,7 @@ def _execute(task: RunTask, store: Store, report: Report) -> list[str]:
         return store.made
     trained = _train(task, store, report)
     if read_json(trained.file("result.json"))["status"] == "finished":
-        _evaluate(task, store, trained.content, trained.file("model"))
+        _evaluate(task, store, trained.content, trained.path / "model")
         answer_tasks(task, store, trained)
     return store.made
 
@@ -101,7 +102,10 @@ def _train(task: RunTask, store: Store, report: Report) -> Artifact:
     state = latest_state(task, store, task.config.trunk_steps)
     first, start = (state[0], state[1].path) if state else (0, None)
     progress = reporter(task, first, report)
-    if task.processes > 1:
+    if task.trainer is not None:
+        seconds = train_elsewhere(task, work)
+        report(task.flops)
+    elif task.processes > 1:
         _train_together(task, work, start)
         seconds = float(read_json(work / "result.json")["seconds"])
         report(task.flops)
@@ -135,6 +139,9 @@ def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> N
     key = task.evaluation_key(store, model)
     if store.find("evaluation", task.name, key) is not None:
         return
+    if folder is not None and not folder.is_dir():
+        _keep_losses(task, store, key, folder.parent / LOSSES_FILE)
+        return
     llama = load_model(folder) if folder is not None else initial_model(task.config)
     with store.making("evaluation", task.name, key) as aside, cpu_threads(task.config.threads):
         scored = {
@@ -142,6 +149,13 @@ def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> N
         }
         write_scores(aside / SCORES, scored)
         write_json(aside / SUMMARY, {name: _summary(one) for name, one in scored.items()})
+
+
+def _keep_losses(task: RunTask, store: Store, key: str, path: Path) -> None:
+    """The losses that another trainer gave, as scores: no documents, so no intervals over them."""
+    with store.making("evaluation", task.name, key) as aside:
+        losses = read_json(path)
+        write_json(aside / SUMMARY, {name: {"loss": loss} for name, loss in losses.items()})
 
 
 def _score(task: RunTask, llama: Llama, name: str, model: str, losses: Path) -> DomainScores:

@@ -80,12 +80,20 @@ def tasks_of(
             branch_points=points.get(run.trunk, ()),
             downstream=task_settings(space),
             tokenizer=tokenizer,
+            trainer=study.trainer,
+            base=space.base.absolute() if study.trainer else None,
         )
         name = f"{UNTRAINED}-{run.size}-s{run.seed}"
         if name not in tasks:
             # The smallest budget stands for all: what is not trained does not depend on it.
             tasks[name] = tasks[run.name].model_copy(
-                update={"name": name, "train": False, "keep_losses": False, "downstream": None}
+                update={
+                    "name": name,
+                    "train": False,
+                    "keep_losses": False,
+                    "downstream": None,
+                    "trainer": None,
+                }
             )
     return tasks
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from synthlaw.evaluation.tasks import TaskSettings
+from synthlaw.study.spec.trainer import TrainerSpec
 from synthlaw.study.store import Store
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.sampler import MixtureSampler
@@ -28,7 +29,8 @@ class RunTask(BaseModel):
     statistics. trunk, branch_points: the trunk that the run may begin at, by name, and
     the steps at which its states are kept. milestones: of a task that trains a trunk, the steps to
     train it to; nothing is scored then. processes: train on so many GPUs, a process each.
-    downstream: tasks that the trained model answers, with the tokenizer at `tokenizer`.
+    downstream: tasks that the trained model answers, with the tokenizer at `tokenizer`. trainer:
+    what trains in the place of our trainer, started in the folder `base`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +52,8 @@ class RunTask(BaseModel):
     milestones: tuple[int, ...] = ()
     downstream: TaskSettings | None = None
     tokenizer: str | None = None
+    trainer: TrainerSpec | None = None
+    base: Path | None = None
 
     @property
     def flops(self) -> float:
@@ -80,6 +84,8 @@ class RunTask(BaseModel):
         inputs: dict[str, Any] = {"config": self.config.identity(), "train": self.train}
         if self.train:
             inputs["sampler"] = self.sampler().identity()
+        if self.train and self.trainer is not None:
+            inputs["trainer"] = self.trainer.model_dump(mode="json")
         return store.key("training", TRAINING_STAGE_VERSION, inputs)
 
     def evaluation_key(self, store: Store, model: str) -> str:

@@ -13,6 +13,7 @@ from synthlaw.study.spec.answer import Evaluation, Laws, Question
 from synthlaw.study.spec.generation import Generate
 from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
+from synthlaw.study.spec.trainer import TrainerSpec
 from synthlaw.tokens.shares import exact_shares
 from synthlaw.training.config import steps_of
 from synthlaw.training.settings import TrainingSettings
@@ -39,6 +40,9 @@ class Study(Settings):
     baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
     ladder: Ladder
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    trainer: TrainerSpec | None = Field(
+        None, description="a command that trains the runs in the place of our own trainer"
+    )
     evaluation: Evaluation = Field(default_factory=Evaluation)
     laws: Laws = Field(default_factory=Laws)
     question: Question = Field(default_factory=Question)
@@ -80,6 +84,17 @@ class Study(Settings):
                     exact_shares(phase.shares)
                 except UsageError as error:
                     raise ValueError(f"phases.{name}: {error}") from error
+        return self
+
+    @model_validator(mode="after")
+    def _trainer_fits(self) -> Study:
+        if self.trainer is None:
+            return self
+        if self.training.schedule == "wsd":
+            raise ValueError(
+                "trainer: with training.schedule 'wsd' budgets share a trunk that only our own "
+                "trainer grows; use 'cosine'"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""A server that we run beside us: started under a guard, its output kept, ended with its children.
+"""A program that we run beside us: under a guard, its output kept, ended with its children.
 
 Its standard output and error go to a log file; what stands there from earlier starts is kept.
 """
@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from synthlaw.common import process_guard
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.generate.engines import server_guard
 
 _TAIL_BYTES = 1 << 16
 _LONGEST_LINE = 300
@@ -28,19 +28,27 @@ _PREFIX = re.compile(r"^\(\w+ pid=\d+\)\s*|^(?:ERROR|INFO|WARNING) [\d: .-]+\[[^
 _POINTS_ELSEWHERE = re.compile(r"root cause above|^usage:", re.IGNORECASE)
 
 
-class ServerProcess:
-    """One start of a server."""
+class GuardedProcess:
+    """One start of a program, a server or another trainer."""
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: Path):
-        """environment: of the server. log: file that its output is added to.
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
+    ) -> None:
+        """environment: of the program. log: file that its output is added to. folder: where it
+        starts, the present one by default.
 
         Raises UsageError when the command cannot be run, SynthlawError where the system has no
         process groups.
         """
         if not hasattr(os, "killpg"):
             raise SynthlawError(
-                "a server of our own needs Linux or macOS: start it yourself and name its URL "
-                "with --engine openai"
+                f"running {command[0]} needs Linux or macOS; a server may be started by hand and "
+                "named by its URL with --engine openai"
             )
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -50,11 +58,12 @@ class ServerProcess:
             output.flush()
             self._begins = output.tell()
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", server_guard.__file__, str(os.getpid()), *command],
+                [sys.executable, "-I", process_guard.__file__, str(os.getpid()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=output,
                 env=dict(environment),
+                cwd=folder,
                 start_new_session=True,
             )
         assert self._guard.stdout is not None
@@ -65,7 +74,7 @@ class ServerProcess:
         self.pid = int(said)
 
     def ended(self) -> str | None:
-        """How the server ended, None while it runs."""
+        """How the program ended, None while it runs."""
         status = self._guard.poll()
         if status is None:
             return None
@@ -73,12 +82,16 @@ class ServerProcess:
             return f"its guard was ended by signal {-status}"
         return f"ended by signal {status - 128}" if status > 128 else f"ended with status {status}"
 
+    def succeeded(self) -> bool:
+        """Whether the program has ended with status 0."""
+        return self._guard.poll() == 0
+
     def stop(self) -> None:
-        """End the server and all its processes; returns when they are gone."""
+        """End the program and all its processes; returns when they are gone."""
         if self._guard.poll() is None:
             self._guard.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._guard.wait(server_guard.GRACE_SECONDS + 2 * server_guard.LEFTOVER_SECONDS)
+                self._guard.wait(process_guard.GRACE_SECONDS + 2 * process_guard.LEFTOVER_SECONDS)
         if self._guard.poll() != 0:  # what a guard that was killed has left
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -89,7 +102,7 @@ class ServerProcess:
             self._guard.stdout.close()
 
     def output_bytes(self) -> int:
-        """How much the server has written since it started."""
+        """How much the program has written since it started."""
         return self.log.stat().st_size - self._begins
 
     def last_line(self) -> str:
