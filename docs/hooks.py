@@ -96,7 +96,7 @@ def parts_of(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
 
 def field_kind(field: FieldInfo) -> str:
     """A field's type in words; a count is told by the validator that reads it."""
-    counted = any("ount" in repr(one) for one in field.metadata)
+    counted = any("count" in repr(one) for one in field.metadata)
     return COUNT if counted else kind(field.annotation)
 
 
@@ -106,7 +106,7 @@ def kind(annotation: Any) -> str:
     if origin is typing.Literal:
         return ", ".join(f"`{value}`" for value in inner)
     if origin is typing.Annotated:
-        counted = any("ount" in repr(one) for one in annotation.__metadata__)
+        counted = any("count" in repr(one) for one in annotation.__metadata__)
         return COUNT if counted else kind(inner[0])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(kind(one) for one in inner if one is not type(None)))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import format_count
 from synthlaw.common.seeds import derive_seed
 from synthlaw.study.mixing import mean_shares, windows_needed
@@ -48,11 +48,12 @@ def runs_of(study: Study, vocab: int, bos: int = 0) -> list[Run]:
     in the same order, so that mixtures and budgets are compared on the same text.
     """
     runs = []
+    labels = _labels(study.ladder.budgets)
     for mixture in study.mixtures:
         for size, budget, seed in _cells(study):
             runs.append(
                 Run(
-                    name=f"{mixture}-{size}-{format_count(budget)}-s{seed}",
+                    name=f"{mixture}-{size}-{labels[budget]}-s{seed}",
                     mixture=mixture,
                     size=size,
                     seed=seed,
@@ -60,11 +61,16 @@ def runs_of(study: Study, vocab: int, bos: int = 0) -> list[Run]:
                     data_seed=derive_seed(study.seed, "data", seed),
                 )
             )
-    names = [run.name for run in runs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f"ladder.budgets: two runs would be called {twice[0]}; budgets too close")
     return sorted(runs, key=lambda run: (run.config.flops, run.name))
+
+
+def _labels(budgets: Sequence[float]) -> dict[float, str]:
+    """Budgets as names say them: three digits, or as many as tell them apart."""
+    for digits in range(3, 17):
+        labels = {budget: format_count(budget, digits) for budget in budgets}
+        if len(set(labels.values())) == len(labels):
+            break
+    return labels
 
 
 def _cells(study: Study) -> list[tuple[str, float, int]]:
