@@ -6,17 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.progress import say
-from synthlaw.common.streams import is_remote, open_binary
+from synthlaw.common.streams import is_remote
 from synthlaw.corpus.readers.document import Document
-from synthlaw.corpus.readers.document_files import labelled_documents
 from synthlaw.corpus.readers.faults import fault_lines, faults_of, require_documents, sum_faults
 from synthlaw.corpus.readers.html import Extractor
 from synthlaw.corpus.readers.input_file import BrokenFileError, InputFile, ReadReport
-from synthlaw.corpus.readers.unpack import plain_parts
-from synthlaw.corpus.readers.warc import read_pages
-
-LONGEST_FILE = 1 << 28
-"""Longest plain text file in bytes that is taken as a document."""
+from synthlaw.corpus.readers.registry import documents_of
 
 
 def read_pieces(
@@ -53,7 +48,7 @@ def read_input(
     report = ReadReport(strict=True) if report is None else report
     report.path = piece.shown
     try:
-        for document in _documents(piece, report, extractor):
+        for document in documents_of(piece, report, extractor):
             report.documents += 1
             yield document
         if not (report.documents or report.bad_count or report.skipped):
@@ -64,42 +59,3 @@ def read_input(
         if is_remote(piece.path):
             raise UsageError(f"{piece.path}: cannot be read to its end ({error})") from error
         report.broken_file(f"cannot be read to its end ({error})")
-
-
-def _documents(piece: InputFile, report: ReadReport, extractor: Extractor) -> Iterator[Document]:
-    if piece.kind == "warc":
-        with open_binary(piece.path, report.on_read) as stream:
-            yield from read_pages(stream, piece.name, report, extractor, piece.label)
-    elif piece.kind == "text":
-        yield Document(piece.label, _text_of(piece, report))
-    elif piece.kind == "hub":
-        from synthlaw.corpus.readers.hub import read_hub
-
-        yield from read_hub(piece, report)
-    elif piece.kind == "redpajama":
-        from synthlaw.corpus.readers.redpajama import read_redpajama
-
-        yield from read_redpajama(piece, report)
-    elif piece.kind == "embedded":
-        from synthlaw.corpus.readers.packaged import read_embedded
-
-        yield from read_embedded(piece.path)
-    else:
-        yield from labelled_documents(piece.path, piece.label, report)
-
-
-def _text_of(piece: InputFile, report: ReadReport) -> str:
-    """A plain text file is one document."""
-    parts: list[bytes] = []
-    size = 0
-    with open_binary(piece.path, report.on_read) as stream:
-        for part in plain_parts(stream):
-            parts.append(part)
-            size += len(part)
-            if size > LONGEST_FILE:
-                raise BrokenFileError(
-                    f"more than {LONGEST_FILE} bytes of plain text; expected one document a file"
-                )
-    if not size:
-        raise BrokenFileError("empty: found nothing in it")
-    return b"".join(parts).decode("utf-8-sig", "replace")

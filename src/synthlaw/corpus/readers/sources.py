@@ -16,26 +16,15 @@ import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.ownership import mark_of
 from synthlaw.common.parts import MANIFEST
 from synthlaw.common.streams import file_system, is_remote
-from synthlaw.corpus.readers.document_files import (
-    DOCUMENTS_FOLDER,
-    JSONL_ENDINGS,
-    PARQUET_ENDINGS,
-)
+from synthlaw.corpus.readers.document_files import DOCUMENTS_FOLDER
 from synthlaw.corpus.readers.input_file import Digest, InputFile
-
-TEXT_ENDINGS = (".txt", ".txt.gz", ".md")
-WARC_ENDINGS = tuple(
-    kind + packed for kind in (".warc", ".wet", ".warc.wet") for packed in ("", ".gz", ".zst")
-)
-_FILE_KINDS = ("warc", "text", "documents")
-READABLE = JSONL_ENDINGS + PARQUET_ENDINGS + TEXT_ENDINGS + WARC_ENDINGS
+from synthlaw.corpus.readers.registry import endings, finder, kind_of_file
 
 
 def find_input_files(place: str, base: Path, digest: Digest = file_digest) -> list[InputFile]:
@@ -45,19 +34,8 @@ def find_input_files(place: str, base: Path, digest: Digest = file_digest) -> li
     Raises UsageError when nothing is there or nothing there can be read.
     """
     scheme, colon, rest = place.partition(":")
-    if colon and scheme == "embedded":
-        from synthlaw.corpus.readers.packaged import embedded_digest
-
-        return [InputFile("embedded", rest, embedded_digest(rest))]
-    if colon and scheme == "hub":
-        from synthlaw.corpus.readers.hub import hub_pieces
-
-        return hub_pieces(*_options(rest, base))
-    if colon and scheme == "redpajama":
-        from synthlaw.corpus.readers.redpajama import redpajama_pieces
-
-        root, options = _options(rest, base)
-        return redpajama_pieces(root, options, digest)
+    if colon and (find := finder(scheme)):
+        return find(rest, base, digest)
     if is_remote(place):
         return _remote_pieces(place)
     files = find_files(place, base)
@@ -88,14 +66,6 @@ def _shared(folders: list[list[str]]) -> int:
     return next(differs, least)
 
 
-def _options(rest: str, base: Path) -> tuple[str, dict[str, str]]:
-    """The part before '?', a local folder made absolute, and the options behind it."""
-    name, _, query = rest.partition("?")
-    path = Path(name).expanduser()
-    local = path if path.is_absolute() else base / path
-    return (str(local) if local.exists() else name), dict(parse_qsl(query, keep_blank_values=True))
-
-
 def find_files(place: str, base: Path) -> list[Path]:
     """Readable local files that `place` (file, folder or pattern) names, sorted."""
     path = Path(place).expanduser()
@@ -106,12 +76,12 @@ def find_files(place: str, base: Path) -> list[Path]:
         found = [p for p in path.rglob("*") if p.is_file() and _readable(p.name)]
         if not found:
             raise UsageError(
-                f"{path}: the folder holds no readable file; expected {', '.join(READABLE)}"
+                f"{path}: the folder holds no readable file; expected {', '.join(endings())}"
             )
         return sorted(found)
     if path.is_file():
         if not _readable(path.name):
-            raise UsageError(f"{path}: expected a file ending in {', '.join(READABLE)}")
+            raise UsageError(f"{path}: expected a file ending in {', '.join(endings())}")
         return [path]
     matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207  absolute patterns
     found = [match for match in matches if match.is_file() and _readable(match.name)]
@@ -122,14 +92,12 @@ def find_files(place: str, base: Path) -> list[Path]:
 
 def _readable(name: str) -> bool:
     # A dataset of ours describes its parts in a file that is no document.
-    return name.lower().endswith(READABLE) and not name.startswith(".") and name != MANIFEST
+    return kind_of_file(name) is not None and not name.startswith(".") and name != MANIFEST
 
 
 def _kind(name: str) -> str:
-    name = name.lower()
-    if name.endswith(WARC_ENDINGS):
-        return "warc"
-    return "text" if name.endswith(TEXT_ENDINGS) else "documents"
+    """The kind of a file that is read; one whose name says nothing holds documents."""
+    return kind_of_file(name) or "documents"
 
 
 def _remote_pieces(url: str) -> list[InputFile]:
@@ -159,7 +127,7 @@ def _remote_pieces(url: str) -> list[InputFile]:
     except (OSError, NotImplementedError) as error:
         raise UsageError(f"{url}: cannot be listed ({type(error).__name__}: {error})") from error
     if not pieces:
-        raise UsageError(f"{url}: nothing there ends in {', '.join(READABLE)}")
+        raise UsageError(f"{url}: nothing there ends in {', '.join(endings())}")
     return pieces
 
 
@@ -173,7 +141,7 @@ def all_input_files(
 
 def told_apart(found: Sequence[Sequence[InputFile]]) -> list[list[InputFile]]:
     """The pieces of several places, with labels that tell all their files apart."""
-    files = {p.path: p.label for pieces in found for p in pieces if p.kind in _FILE_KINDS}
+    files = {p.path: p.label for pieces in found for p in pieces if finder(p.kind) is None}
     if len(set(files.values())) < len(files):
         files = dict(zip(files, _labels(list(files)), strict=True))
     return [[replace(p, label=files.get(p.path, p.label)) for p in pieces] for pieces in found]
