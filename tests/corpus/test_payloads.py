@@ -14,8 +14,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synthlaw.common.payload import PayloadError, decoded, unchunked
 from synthlaw.corpus.readers.html import check_bounds, extractor
-from synthlaw.corpus.readers.payload import PayloadError, decoded, unchunked
 
 LIMIT = 1 << 20
 PAGE = (

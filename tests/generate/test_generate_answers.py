@@ -58,6 +58,9 @@ PARTS = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": TEXT}]
         b"\xef\xbb\xbf" + json.dumps(completion()).encode(),
         b" \r\n" + json.dumps(completion(usage=None)).encode() + b"\n",
         b'{"x": NaN, ' + json.dumps(completion())[1:].encode(),
+        json.dumps(completion()).encode("utf-16"),
+        json.dumps(completion()).encode("utf-16-le"),
+        {"choices": [{"index": 1, "message": {"content": ""}}, completion()["choices"][0]]},
     ],
 )
 def test_a_text_is_found_wherever_servers_put_it(value: Any) -> None:
@@ -107,6 +110,12 @@ def test_an_answer_without_a_text_says_what_came_instead(
         assert told in drop.detail
 
 
+def _failed_choice(code: int) -> dict[str, Any]:
+    """A gateway's choice without a text, for which its upstream failed."""
+    error = {"code": code, "message": "It died"}
+    return {"choices": [{"message": {"content": ""}, "finish_reason": "error", "error": error}]}
+
+
 @pytest.mark.parametrize(
     ("body", "error", "words"),
     [
@@ -119,6 +128,8 @@ def test_an_answer_without_a_text_says_what_came_instead(
         ({"choices": []}, TryAgainError, "without choices"),
         ({"choices": None}, TryAgainError, "no completion"),
         ({"choices": [7]}, TryAgainError, "no object"),
+        (_failed_choice(502), TryAgainError, "It died"),
+        (_failed_choice(403), RefusedError, "It died"),
         ([1, 2], TryAgainError, "[1, 2]"),
         (b"", TryAgainError, "empty body"),
         (b"<html><title>Sign in</title><script>x()</script><p>Please", TryAgainError, "Sign in"),
@@ -289,6 +300,8 @@ def test_reasoning_in_any_vendors_tags_is_cut_off(opening: str, closing: str) ->
         f"{TEXT}<｜end▁of▁sentence｜>",
         f"<think>{THOUGHT}</think><answer>{TEXT}</answer>",
         f"<|START_THINKING|>{THOUGHT}<|END_THINKING|><|START_RESPONSE|>{TEXT}<|END_RESPONSE|>",
+        f"<think>ok</think><|begin_of_box|>{TEXT}<|end_of_box|>",
+        f"<|begin_of_box|>{TEXT}<|end_of_box|>",
     ],
 )
 def test_channels_and_control_words_are_no_text(text: str) -> None:
@@ -298,9 +311,50 @@ def test_channels_and_control_words_are_no_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        (f"<analysis>\n{THOUGHT}\n</analysis>\n{TEXT}", "reasoning"),
+        (f"<Plan steps=3>1. Read.</Plan>{TEXT}", "reasoning"),
+        (f'<think budget="9">{THOUGHT}</think>{TEXT}', "reasoning"),
+        (
+            f'<details type="reasoning" done="true"><summary>4 s</summary>\n> {THOUGHT}\n'
+            f"</details>\n{TEXT}",
+            "reasoning",
+        ),
+        (f'<tool_call>\n{{"name": "write"}}\n</tool_call>\n{TEXT}', "reasoning"),
+        (f"Sure! Here is the rephrased version:\n\n{TEXT}", "a preamble"),
+        (f"Here's a paraphrased version of the text in good English:\n{TEXT}", "a preamble"),
+        (f"Certainly. I have rewritten the article below:\n\n{TEXT}", "a preamble"),
+        (f"**Here are the question-answer pairs:**\n\n{TEXT}", "a preamble"),
+        (f"Here are the question-answer pairs:\n\n{TEXT}", "a preamble"),
+        (f"{TEXT}\n\nLet me know if you need anything else!", "closing words"),
+        (f"{TEXT}\n\nI hope this helps. Would you like more?", "closing words"),
+        (f"{TEXT}\n\nUser: Another one.\nAssistant: Sure. {TEXT}", "a conversation"),
+        (f"{TEXT}\n### Instruction: Go on.\n### Response: {TEXT}", "a conversation"),
+        (
+            f"Okay, here's the rewritten text:\n\n{TEXT}\n\nFeel free to ask for more.",
+            "a preamble, closing words",
+        ),
+    ],
+)
+def test_an_assistants_words_around_the_answer_are_no_text(text: str, cut: str) -> None:
+    parted = answer_alone(text)
+    assert (parted.text, parted.cut, parted.doubt) == (TEXT if cut else text, cut, "")
+    # What the source holds too is the text's own.
+    whole = answer_alone(text, text)
+    assert (whole.text, whole.cut) == (text, "") or "think" in text
+
+
+@pytest.mark.parametrize(
     "text",
     [
         f"<|channel|>analysis<|message|>{THOUGHT}",
+        f"**Thinking Process:**\n\n1. Read the page.\n\n**Final Answer:**\n{TEXT}",
+        f"# Reasoning\n\nIt is about a town.\n\n{TEXT}",
+        f"Okay, let me rephrase the page. It is about a town. {TEXT}",
+        f"We need to rewrite this in good English. {TEXT}",
+        f"<analysis>\n{THOUGHT}\n{TEXT}",
+        f"<plan>{TEXT}</plan>",
         f"analysis{THOUGHT}",
         f"{THOUGHT} {TEXT}",
         f"The user wants me to write. {TEXT}",
@@ -327,6 +381,14 @@ def test_what_cannot_be_told_apart_is_in_doubt_and_whole(text: str) -> None:
         ("if a < b and c > d then [1] holds.", ""),
         ("analysis of rivers is old.", ""),
         ("Well, the user interface wants to be simple.", ""),
+        ("Here is what the town did next:\n\nit built a mill.", ""),
+        ("Below is the river. This is the mill:\na house of stone.", ""),
+        ("Reasoning is old.\n\nIt began with speech.", ""),
+        ("Thinking Process\n\nThoughts follow each other.", "On the thinking process of apes."),
+        ("<article>The town.</article>\nIt is old.", ""),
+        ("Sure of himself, he wrote the article:\n\nit was read.", ""),
+        ("The form asks for\nUser: your name\nand nothing else.", ""),
+        ("We need to read the law. Let me know the town, he said.", ""),
     ],
 )
 def test_a_text_about_such_words_stays_as_it_is(text: str, source: str) -> None:

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 
 from synthlaw.generate.engines.base import Completion
 
-FILTERS_VERSION = 3
+FILTERS_VERSION = 4
 """Raised when a rule judges differently: part of a run's key."""
 
 SHORTEST_TOKENS = 50

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from synthlaw.common.errors import MissingExtraError
-from synthlaw.corpus.readers.payload import PayloadError
+from synthlaw.common.payload import PayloadError
 
 Extractor = Literal["resiliparse", "trafilatura"]
 

@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from synthlaw.common.payload import PayloadError, controls_share, decoded
 from synthlaw.corpus.readers.document import Document
 from synthlaw.corpus.readers.html import Extractor, extractor
 from synthlaw.corpus.readers.input_file import ReadReport
-from synthlaw.corpus.readers.payload import PayloadError, controls_share, decoded
 from synthlaw.corpus.readers.warc_records import LONGEST_RECORD, BadRecord, Record, read_records
 
 _KINDS = frozenset({"response", "resource", "conversion", "revisit", "continuation"})

@@ -22,6 +22,8 @@ _PAGE = re.compile(
 )
 _NOT_SHOWN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|$)", re.I | re.S)
 _TAG = re.compile(r"<[^<>]{0,2000}>")
+_WIDE_STARTS = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")
+"""First bytes of JSON in UTF-16."""
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _TEXT_PARTS = frozenset({"text", "output_text", "answer", ""})
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
@@ -66,7 +68,8 @@ def read_answer(body: bytes) -> Answer:
     """The answer in a body with status 200. Raises BadAnswerError."""
     if not body.strip():
         raise BadAnswerError("empty-body", "an empty body")
-    text = body.decode("utf-8-sig", "replace")
+    wide = body[:2] in _WIDE_STARTS
+    text = body.decode(json.detect_encoding(body) if wide else "utf-8-sig", "replace")
     value = _stream(text) if _is_stream(text) else _json(text)
     if not isinstance(value, dict):
         raise BadAnswerError("not-json", said(text))
@@ -75,7 +78,8 @@ def read_answer(body: bytes) -> Answer:
         _raise_error(value)
         shown = "without choices" if choices is not None else "that is no completion"
         raise BadAnswerError("no-choices", f"an answer {shown}: {one_line(text)}")
-    choice = choices[0]
+    # The first of several, also where they come in another order.
+    choice = min(choices, key=_index)
     if not isinstance(choice, dict):
         raise BadAnswerError("no-choices", f"a choice that is no object: {one_line(text)}")
     usage = value.get("usage")
@@ -95,10 +99,17 @@ def _of_choice(choice: dict[str, Any], usage: dict[str, Any]) -> Answer:
     error = choice.get("error")
     aside = f"the server reports {said_of(error)}" if error else ""
     if not (text or "").strip():
+        if error:
+            _raise_error(choice)
         aside = aside or _instead(message, finish, reasoned)
     elif error:
         finish = "error"
     return Answer(clean(text or ""), finish, usage, aside, reasoned)
+
+
+def _index(choice: Any) -> int:
+    index = choice.get("index") if isinstance(choice, dict) else None
+    return index if isinstance(index, int) else 0
 
 
 def _instead(message: dict[str, Any], finish: str, reasoned: bool) -> str:

@@ -7,6 +7,7 @@ request; errors are told apart by what the user can do about them.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -22,6 +23,7 @@ import aiohttp
 from yarl import URL
 
 from synthlaw.common.errors import UsageError
+from synthlaw.common.payload import PayloadError, TooLargeError, decoded
 from synthlaw.generate.engines.address import ServerAddress
 
 LARGEST_BODY = 1 << 25
@@ -130,6 +132,7 @@ class HttpClient:
             timeout=self._limit(self._timeout),
             headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # ours is bounded, and goes by the bytes where headers are wrong
             max_line_size=_LARGEST_HEADER,
             max_field_size=_LARGEST_HEADER,
         )
@@ -194,7 +197,8 @@ class HttpClient:
                 size += len(part)
                 if size > LARGEST_BODY:
                     raise ExchangeError("too-large", f"a body of more than {LARGEST_BODY} bytes")
-            return Response(response.status, response.headers, b"".join(parts))
+            body = _plain(b"".join(parts), response)
+            return Response(response.status, response.headers, body)
 
     def _told(self, error: Exception, timeout: float) -> Exception:
         """The error as one of this module's; unforeseen ones of the library included."""
@@ -208,6 +212,24 @@ class HttpClient:
         if isinstance(error, TimeoutError):
             return ExchangeError("timeout", f"no answer in {timeout:g} s")
         return _exchange_error(error)
+
+
+def _plain(body: bytes, response: aiohttp.ClientResponse) -> bytes:
+    """A body without its encoding, in UTF-8 where the header names another character set.
+
+    Raises ExchangeError.
+    """
+    try:
+        encoding = response.headers.get("Content-Encoding", "")
+        body = decoded(body, {"content-encoding": encoding}, LARGEST_BODY)
+    except PayloadError as error:
+        reason = "too-large" if isinstance(error, TooLargeError) else "unreadable-body"
+        raise ExchangeError(reason, str(error)) from error
+    charset = response.charset
+    if charset and charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        with contextlib.suppress(LookupError, ValueError):
+            return body.decode(charset).encode()
+    return body
 
 
 def _exchange_error(error: Exception) -> Exception:

@@ -233,14 +233,14 @@ class OpenAIEngine:
             except RefusedError as refusal:
                 if self._dialect.learn(refusal.reason, refusal.said, request, version):
                     continue
-                raise await self._juries[server.url].judge(refusal, request.sampling) from refusal
+                raise await self._juries[server.url].judge(refusal, request) from refusal
             except TryAgainError as error:
                 waits += 1
                 poor += error.answered
                 tries += self._pool.note_failure(server, error)
                 if poor >= self._retry.bad_answers:
                     refused = RefusedError(error.reason, error.said)
-                    judged = await self._juries[server.url].judge(refused, request.sampling)
+                    judged = await self._juries[server.url].judge(refused, request)
                     raise judged from error
                 late = error.busy and time.monotonic() - began > self._retry.patience
                 if late and self.written == heard_before:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from synthlaw.generate.engines.chatter import without_chatter
+
 _NAMES = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad|inner_?monologue)"
 _PREFIX = r"(?:[a-z]{1,12}[:_])?"
 _OPEN = re.compile(
-    rf"(?:<|&lt;)\|?(?!end_)(?:begin_of_|start_)?{_PREFIX}{_NAMES}\|?(?:>|&gt;)|\[THINK\]|◁think▷|"
-    r"<unused94>thought|<\|channel>thought",
+    rf"(?:<|&lt;)\|?(?!end_)(?:begin_of_|start_)?{_PREFIX}{_NAMES}(?:\s[^<>]{{0,200}})?\|?(?:>|&gt;)|"
+    r"\[THINK\]|◁think▷|<unused94>thought|<\|channel>thought",
     re.IGNORECASE,
 )
 _CLOSE = re.compile(
@@ -27,7 +29,9 @@ _CLOSE = re.compile(
     r"\[/THINK\]|◁/think▷|<unused95>|<channel\|>",
     re.IGNORECASE,
 )
-_SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>|<\|(?:START|END)_RESPONSE\|>|</?answer>")
+_SOLUTION = re.compile(
+    r"<\|(?:begin|end)_of_(?:solution|box)\|>|<\|(?:START|END)_RESPONSE\|>|</?answer>"
+)
 """Marks around the answer itself, of models that also mark their reasoning."""
 
 _FINAL = re.compile(
@@ -39,13 +43,13 @@ _BARE_CHANNEL = re.compile(r"analysis(?=[A-Z\"'“])")
 
 _BEGIN = re.compile(
     r"\s*(?:<\|im_start\|>\s*(?:assistant)?|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>|"
-    r"<start_of_turn>\s*model|<\|begin_of_text\|>|<\|assistant\|>|<\|start\|>\s*assistant|"
+    r"<\|begin_of_box\|>|<start_of_turn>\s*model|<\|begin_of_text\|>|<\|assistant\|>|<\|start\|>\s*assistant|"
     r"<｜begin▁of▁sentence｜>|<｜Assistant｜>|\[/INST\]|<bos>|<s>)\s*"
 )
 _END = re.compile(
     r"<\|(?:im_end|im_start|im_sep|endoftext|eot_id|eom_id|end|return|call|end_of_text|"
     r"end_of_turn|end_of_turn_token|end_of_role|eos|eot|endofprompt|user|system|"
-    r"start_header_id|END_OF_TURN_TOKEN|END_RESPONSE|end_of_solution)\|>|"
+    r"start_header_id|END_OF_TURN_TOKEN|END_RESPONSE|end_of_solution|end_of_box)\|>|"
     r"<｜(?:end▁of▁sentence|User)｜>|<(?:end_of_turn|start_of_turn|eos|end_of_text|EOT|EOD)>|"
     r"</s>|\[INST\]|<<SYS>>"
 )
@@ -86,10 +90,14 @@ def answer_alone(text: str, source: str = "") -> Parted:
             parted = _without_control(parted, source)
         if parted.doubt:
             return Parted(text, "", parted.doubt)
-    if _ALOUD.match(parted.text[:400]) and "the user" not in source.lower():
+    lower = source.lower()
+    if _ALOUD.match(parted.text[:400]) and "the user" not in lower:
         found = parted.text.strip().partition("\n")[0][:80]
         return Parted(text, "", f"reasons aloud: {found!r}")
-    return parted
+    left, cut, doubt = without_chatter(parted.text, lower)
+    if doubt:
+        return Parted(text, "", doubt)
+    return Parted(left, ", ".join(filter(None, (parted.cut, cut))))
 
 
 def _without_channels(text: str) -> Parted:

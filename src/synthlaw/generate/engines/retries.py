@@ -125,8 +125,10 @@ def _failure(response: Response, status: int, code: str, address: ServerAddress)
     return RefusedError(reason, words, body)
 
 
-def meaning_of(reason: str) -> str:
-    """What a refusal of every request points at, for people."""
+def meaning_of(reason: str, words: str) -> str:
+    """What a refusal of every request points at, for people. words: the server's."""
+    if _NO_SYSTEM_TURN.search(words):
+        return "the model takes no system turn (--fold-system puts it into the user's)"
     keys = f"(keys are read from {' or '.join(KEY_VARIABLES)})"
     return {
         "http-401": f"the key is refused {keys}",
@@ -136,6 +138,11 @@ def meaning_of(reason: str) -> str:
         "http-407": "the proxy wants a password",
         "web-page": "the URL is that of a web page",
     }.get(reason, "no request can be answered with these settings")
+
+
+_NO_SYSTEM_TURN = re.compile(
+    r"\bsystem\b.{0,20}\b(?:role|message|turn|prompt)|must alternate", re.IGNORECASE
+)
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

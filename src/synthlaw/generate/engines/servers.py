@@ -76,6 +76,10 @@ class Server:
         self.state, self.failing, self.troubled_since, self.trips = "closed", 0, None, 0
 
 
+_SPOKEN = frozenset({"not-http", "redirect", "redirects", "too-large", "unreadable-body"})
+"""Broken exchanges that are what a server answers, if no good one."""
+
+
 class ServerPool:
     """All servers of an engine. Used within `async with`."""
 
@@ -158,7 +162,7 @@ class ServerPool:
         except ExchangeError as error:
             words = server.address.scrub(str(error))
             # What is no HTTP, or leads elsewhere, is this server's answer, if no good one.
-            spoke = error.reason in ("not-http", "redirect", "redirects", "too-large")
+            spoke = error.reason in _SPOKEN
             raise TryAgainError(error.reason, words, answered=spoke) from error
         server.heard = True
         return response

@@ -1,8 +1,9 @@
-"""Payloads of HTTP responses as bytes of a page: chunks put together, encodings undone.
+"""Payloads of HTTP responses, chunks put together, encodings undone.
 
-Headers of archives cannot be trusted: some crawlers keep a payload as it was transferred, some
-decoded with the headers left as they were. So the bytes decide where they can: gzip and zstd say so
-themselves. Of deflate and Brotli only the header can tell, and only of what is no text as it is.
+Headers cannot be trusted, least of all in archives: some crawlers keep a payload as it was
+transferred, some decoded with the headers left as they were. So the bytes decide where they can:
+gzip and zstd say so themselves. Of deflate and Brotli only the header can tell, and only of what is
+no text as it is.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _SAMPLE = 1 << 16
 
 class PayloadError(Exception):
     """A payload that cannot be used: what is wrong with it."""
+
+
+class TooLargeError(PayloadError):
+    """A payload that unpacks to more than is wanted."""
 
 
 class _BrokenError(PayloadError):
@@ -81,8 +86,8 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def _too_large(limit: int) -> PayloadError:
-    return PayloadError(f"unpacks to more than {limit} bytes")
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(f"unpacks to more than {limit} bytes")
 
 
 def _inflated(body: bytes, window: int, limit: int, *, whole: bool = False) -> bytes:
