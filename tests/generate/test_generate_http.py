@@ -117,10 +117,12 @@ def test_a_model_without_a_system_turn_ends_the_run_with_the_way_out() -> None:
     with raw_server(strict) as server:
         engine = OpenAIEngine(base_urls=[server.url], model="raw", retry=QUICK)
         with pytest.raises(SynthlawError, match=r"--fold-system.*System role not supported"):
-            generate_shard(load_recipe("hq"), documents, engine, PLAIN, 1)
+            generate_documents(Settings(load_recipe("hq"), PLAIN, 1), documents, engine)
         assert len(server.prompts) < 80
         engine = OpenAIEngine(base_urls=[server.url], model="raw", retry=QUICK, fold_system=True)
-        assert not generate_shard(load_recipe("hq"), documents, engine, PLAIN, 1).failed
+        assert not generate_documents(
+            Settings(load_recipe("hq"), PLAIN, 1), documents, engine
+        ).failed
 
 
 def test_a_trial_that_is_refused_by_chance_ends_no_run() -> None:
