@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from synthlaw.training.presets import LLAMA3_VOCAB
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: a mixture at a size, a budget and a seed."""
+    """One training run: a mixture at a size, a budget and a seed. grids: those that it is in."""
 
     name: str
     mixture: str
@@ -27,6 +28,7 @@ class Run:
     seed: int
     config: TrainingConfig
     data_seed: int
+    grids: tuple[str, ...] = ()
 
     @property
     def windows(self) -> int:
@@ -40,27 +42,30 @@ class Run:
 
 
 def runs_of(study: Study, vocab: int, bos: int = 0) -> list[Run]:
-    """Every run of the grid, the cheapest first.
+    """Every run of the grids, the cheapest first; one that several grids share once.
 
     vocab, bos: entries of the tokenizer, and the token that begins a document.
 
     The data order depends on the run's seed alone: runs of one seed that share a source read it
     in the same order, so that mixtures and budgets are compared on the same text.
     """
+    labels = _labels(study.budgets)
+    shapes = {name: size.shape(vocab) for name, size in study.sizes.items()}
+    warmup = _shared_warmup(study)
     runs = []
-    labels = _labels(study.ladder.budgets)
-    for mixture in study.mixtures:
-        for size, budget, seed in _cells(study):
-            runs.append(
-                Run(
-                    name=f"{mixture}-{size}-{labels[budget]}-s{seed}",
-                    mixture=mixture,
-                    size=size,
-                    seed=seed,
-                    config=_config(study, size, budget, seed, vocab, bos),
-                    data_seed=derive_seed(study.seed, "data", seed),
-                )
+    for (mixture, size, budget, seed), grids in _cells(study).items():
+        base = {"shape": shapes[size], "warmup_steps": warmup}
+        runs.append(
+            Run(
+                name=f"{mixture}-{size}-{labels[budget]}-s{seed}",
+                mixture=mixture,
+                size=size,
+                seed=seed,
+                config=_config(study, budget, seed, bos, base),
+                data_seed=derive_seed(study.seed, "data", seed),
+                grids=tuple(grids),
             )
+        )
     return sorted(runs, key=lambda run: (run.config.flops, run.name))
 
 
@@ -73,27 +78,30 @@ def _labels(budgets: Sequence[float]) -> dict[float, str]:
     return labels
 
 
-def _cells(study: Study) -> list[tuple[str, float, int]]:
-    ladder = study.ladder
-    return [(z, b, s) for z in ladder.sizes for b in ladder.budgets for s in ladder.seeds]
+def _cells(study: Study) -> dict[tuple[str, str, float, int], list[str]]:
+    """(mixture, size, budget, seed) of every run, each with the grids that it is in."""
+    cells: dict[tuple[str, str, float, int], list[str]] = {}
+    for grid in study.all_grids():
+        for cell in product(grid.mixtures, grid.sizes, grid.budgets, grid.seeds):
+            cells.setdefault(cell, []).append(grid.name)
+    return cells
 
 
 def _config(
-    study: Study, size: str, budget: float, seed: int, vocab: int, bos: int
+    study: Study, budget: float, seed: int, bos: int, base: dict[str, Any]
 ) -> TrainingConfig:
+    """A run's configuration; base: what it shares with others, its shape first of all."""
     part = study.training
     settled: dict[str, Any] = {
-        "shape": study.ladder.sizes[size].shape(vocab),
         "budget": round(budget),
         # Runs of one seed and size start from the same weights, whatever the mixture.
         "seed": derive_seed(study.seed, "init", seed),
         "document_start": bos if part.document_masking else None,
-        "warmup_steps": _shared_warmup(study),
         # Counts, all that is asked of a study before this is settled, do not depend on it.
         "dtype": "fp32" if part.dtype == "auto" else part.dtype,
         "threads": study.execution.threads,
     }
-    return TrainingConfig(**part.model_dump() | settled)
+    return TrainingConfig(**part.model_dump() | settled | base)
 
 
 def _shared_warmup(study: Study) -> int | None:
@@ -101,7 +109,7 @@ def _shared_warmup(study: Study) -> int | None:
     part = study.training
     if part.schedule == "cosine":
         return None
-    return int(part.warmup * min(study.steps(budget) for budget in study.ladder.budgets))
+    return int(part.warmup * min(study.steps(budget) for budget in study.budgets))
 
 
 def steps_to_take(runs: list[Run]) -> dict[str, int]:

@@ -7,6 +7,7 @@ that it assumes, and which of them were measured in this study folder.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,11 @@ def plan_study(
         "study": study.name,
         **settled,
         "runs": len(runs),
-        "sizes": [_size(study, name, vocab) for name in study.ladder.sizes],
-        "budgets": study.ladder.budgets,
+        "sizes": [_size(study, name, vocab) for name in study.sizes],
+        "budgets": study.budgets,
+        "grids": _grids(study, runs),
         "mixtures": [_mixture(name, mean_shares(study, name)) for name in study.mixtures],
-        "seeds": study.ladder.seeds,
+        "seeds": study.seeds,
         "training": {
             "schedule": study.training.schedule,
             "tokens": sum(taken[run.name] * run.config.batch_tokens for run in runs),
@@ -109,7 +111,7 @@ def _precision(record: PrecisionRecord) -> dict[str, Any]:
 
 
 def _size(study: Study, name: str, vocab: int) -> dict[str, Any]:
-    shape = study.ladder.sizes[name].shape(vocab)
+    shape = study.sizes[name].shape(vocab)
     return {
         "size": name,
         "dim": shape.dim,
@@ -118,6 +120,25 @@ def _size(study: Study, name: str, vocab: int) -> dict[str, Any]:
         "params": shape.params,
         "params_total": shape.params_total,
     }
+
+
+def _grids(study: Study, runs: list[Run]) -> list[dict[str, Any]]:
+    """Runs of each grid; `shared` of them are in a grid before it too and are trained once."""
+    counts = Counter(grid for run in runs for grid in run.grids)
+    first = Counter(run.grids[0] for run in runs)
+    return [
+        {
+            "grid": grid.name,
+            "mixtures": len(grid.mixtures),
+            "sizes": len(grid.sizes),
+            "budgets": len(grid.budgets),
+            "seeds": len(grid.seeds),
+            "runs": counts[grid.name],
+            "shared": counts[grid.name] - first[grid.name],
+            "flops": sum(run.config.flops for run in runs if run.grids[0] == grid.name),
+        }
+        for grid in study.all_grids()
+    ]
 
 
 def _mixture(name: str, shares: dict[str, float]) -> dict[str, Any]:
@@ -203,6 +224,24 @@ def _room(memory: dict[str, Any]) -> str:
     return has if memory["fits"] else f"{has}: DOES NOT FIT; {memory['advice']}"
 
 
+def _run_lines(plan: dict[str, Any]) -> list[str]:
+    """How many runs there are, by grid where there are several."""
+    rows = []
+    for grid in plan["grids"]:
+        shared = f", {grid['shared']} of them in a grid above too" if grid["shared"] else ""
+        rows.append(
+            f"{grid['runs']}: {grid['mixtures']} mixtures x {grid['sizes']} sizes x "
+            f"{grid['budgets']} budgets x {grid['seeds']} seeds{shared}"
+        )
+    if len(rows) == 1:
+        return [f"runs          {rows[0]}"]
+    named = zip(plan["grids"], rows, strict=True)
+    return [
+        f"runs          {plan['runs']} in {len(rows)} grids",
+        *(f"  {grid['grid']:<11} {row}" for grid, row in named),
+    ]
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
     training = plan["training"]
@@ -217,8 +256,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     measured = plan["speeds"]["measured"]
     basis = "measured in this folder" if measured else "assumed, not measured"
     return [
-        f"runs          {plan['runs']}: {len(plan['mixtures'])} mixtures x {len(plan['sizes'])} "
-        f"sizes x {len(plan['budgets'])} budgets x {len(plan['seeds'])} seeds",
+        *_run_lines(plan),
         f"sizes         {sizes}{_vocabulary(plan['tokenizer'])}",
         f"budgets       {', '.join(format_count(b) for b in plan['budgets'])} tokens",
         f"training      {format_count(training['tokens'])} tokens, "

@@ -13,8 +13,11 @@ from synthlaw.laws.answer.options import Situation
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
+from synthlaw.study.grid import runs_of
 from synthlaw.study.results.caveats import limits_of
+from synthlaw.study.spec import Study
 from synthlaw.study.workspace import Workspace
+from synthlaw.training.presets import LLAMA3_VOCAB
 
 LAWS_VERSION = 4
 REPLICATES_KEPT = 200
@@ -58,8 +61,7 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
     Second: the laws that the runs cannot carry, each with its reason.
     """
     study = space.study
-    budgets = sorted({study.steps(b) * study.training.batch_tokens for b in study.ladder.budgets})
-    held = f"tokens>={budgets[-1]}" if len(budgets) > 3 else None
+    held = _held_out(study)
     fits: list[LawFit] = []
     skipped: list[dict[str, Any]] = []
     for law, holdout in (("data", held), ("model", None), ("joint", None)):
@@ -80,19 +82,39 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
     return fits, skipped
 
 
+def _asked(study: Study) -> tuple[float, float]:
+    """Params and tokens of the study's question; by default those of its largest run."""
+    asked = study.question
+    if asked.params and asked.tokens:
+        return asked.params, asked.tokens
+    largest = max(runs_of(study, LLAMA3_VOCAB), key=lambda run: run.config.flops).config
+    return asked.params or largest.shape.params, asked.tokens or float(largest.budget)
+
+
+def _held_out(study: Study) -> str | None:
+    """The runs that data laws are to predict: those of the largest budget that a ladder of more
+    than three reaches."""
+    ladders = [grid.budgets for grid in study.all_grids() if len(set(grid.budgets)) > 3]
+    if not ladders:
+        return None
+    largest = max(max(budgets) for budgets in ladders)
+    return f"tokens>={study.steps(largest) * study.training.batch_tokens}"
+
+
 def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
     """What `laws.answer` says to the study's question, and what the study cannot show.
 
     Laws that cannot answer, or a question far from all runs, are an answer too, not a failure.
     """
     study = space.study
-    params = study.question.params or max(size.params for size in study.ladder.sizes.values())
-    tokens = study.question.tokens or max(study.ladder.budgets)
+    params, tokens = _asked(study)
     situation = Situation(params, tokens, baseline=study.baseline_name())
     limits = {"limits": limits_of(study)}
     joint = [law for law in fits if law.law == "joint"]
+    # Grids may give some mixtures too few sizes or budgets for a joint law; these answer by theirs.
+    whole = {law.mixture for law in joint} == {law.mixture for law in fits}
     try:
-        return {**recommend(joint or fits, situation), **limits}
+        return {**recommend(joint if whole else fits, situation), **limits}
     except UsageError as error:
         reason = str(error)
     return {

@@ -29,8 +29,8 @@ def limits_of(study: Study) -> list[str]:
 def _of_scale(study: Study) -> list[str]:
     """How far the largest run is from the paper's smallest."""
     found = []
-    params = max(size.params for size in study.ladder.sizes.values())
-    tokens = max(study.ladder.budgets)
+    params = max(size.params for size in study.sizes.values())
+    tokens = max(study.budgets)
     if params < PAPER_SMALLEST_PARAMS or tokens < PAPER_SMALLEST_TOKENS:
         found.append(
             f"The largest model here has {format_count(params)} non-embedding parameters and the "
@@ -65,14 +65,14 @@ def _of_texts(study: Study) -> list[str]:
 def _of_the_grid(study: Study) -> list[str]:
     """What the runs are too few for."""
     found = []
-    if len(study.ladder.seeds) == 1:
+    if len(study.seeds) == 1:
         found.append(
             "Every run was made with one seed. Intervals rest on the scatter of the runs about "
             "their laws; noise between seeds is not measured apart."
         )
-    if len(study.ladder.sizes) < 4 or len(study.ladder.budgets) < 5:
+    if len(study.sizes) < 4 or len(study.budgets) < 5:
         found.append(
-            f"With {len(study.ladder.sizes)} sizes and {len(study.ladder.budgets)} budgets the "
+            f"With {len(study.sizes)} sizes and {len(study.budgets)} budgets the "
             "exponents and floors of the laws are weakly determined: read the intervals, not the "
             "coefficients."
         )

@@ -65,6 +65,7 @@ def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
         "synthetic_type": kind,
         "synthetic_ratio": round(ratio, 12),
         "generator": generator if _is_generated(space, run.mixture) else "",
+        "grid": "+".join(run.grids),
         "params_total": run.config.shape.params_total,
         "flops": result["flops"],
         "status": "done" if item.scores is not None else "diverged",

@@ -55,7 +55,7 @@ def tasks_of(
 ) -> dict[str, RunTask]:
     """The grid as tasks by run name, and one task per size and seed for the untrained models."""
     study = space.study
-    largest = max((run.config.shape.params, run.config.tokens) for run in runs)
+    shown = _runs_that_show_tokens(study.seeds, runs)
     tasks: dict[str, RunTask] = {}
     points = branch_points(runs)
     for run in runs:
@@ -74,8 +74,7 @@ def tasks_of(
             domains={name: one.path.absolute() for name, one in domains.items()},
             processes=study.execution.gpus_per_run or 1,
             # One run per mixture shows which tokens carry the loss.
-            keep_losses=run.seed == study.ladder.seeds[0]
-            and (run.config.shape.params, run.config.tokens) == largest,
+            keep_losses=run.name in shown,
             trunk=run.trunk,
             branch_points=points.get(run.trunk, ()),
             downstream=task_settings(space),
@@ -96,6 +95,18 @@ def tasks_of(
                 }
             )
     return tasks
+
+
+def _runs_that_show_tokens(seeds: Sequence[int], runs: Sequence[Run]) -> set[str]:
+    """The largest run of each mixture, of its first seed: those that keep every token's loss."""
+
+    def rank(run: Run) -> tuple[int, int, int]:
+        return -seeds.index(run.seed), run.config.shape.params, run.config.tokens
+
+    found: dict[str, Run] = {}
+    for run in sorted(runs, key=rank):
+        found[run.mixture] = run
+    return {run.name for run in found.values()}
 
 
 def check_budgets(

@@ -53,12 +53,19 @@ class PhaseSpec(Settings):
 
 
 class Ladder(Settings):
-    """The grid of runs: every mixture at every size, budget and seed."""
+    """The grid of runs: every mixture at every size, budget and seed.
 
-    sizes: dict[Name, SizeSpec] = Field(min_length=1)
-    budgets: list[Count] = Field(min_length=1, description="training tokens per run")
-    seeds: list[int] = Field(default_factory=lambda: [0], min_length=1)
-    max_epochs: float = Field(1.0, ge=1)
+    In a study of several `grids`, what these take where they name nothing of their own.
+    """
+
+    sizes: dict[Name, SizeSpec] = Field(
+        default_factory=dict, description="presets by name, or shapes by a name of your own"
+    )
+    budgets: list[Count] = Field(default_factory=list, description="training tokens per run")
+    seeds: list[int] = Field(
+        default_factory=lambda: [0], min_length=1, description="each gives every run once"
+    )
+    max_epochs: float = Field(1.0, ge=1, description="how often a source may be read")
     unique_tokens: dict[Name, Count] = Field(
         default_factory=dict, description="by source: read only so many of its tokens"
     )

@@ -11,14 +11,13 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.settings import Name, Settings
 from synthlaw.study.spec.answer import Evaluation, Laws, Question
 from synthlaw.study.spec.generation import Generate
-from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec
+from synthlaw.study.spec.grids import NATURAL, Grid, GridSpec, resolved, shapes, with_rules
+from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec, SizeSpec
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.study.spec.trainer import TrainerSpec
 from synthlaw.tokens.shares import exact_shares
 from synthlaw.training.config import steps_of
 from synthlaw.training.settings import TrainingSettings
-
-NATURAL = "natural"
 
 
 class Study(Settings):
@@ -38,7 +37,10 @@ class Study(Settings):
         default_factory=dict, description="by mixture: shares that change during training"
     )
     baseline: str | None = Field(None, description="mixture to compare with; default: the natural")
-    ladder: Ladder
+    ladder: Ladder = Field(default_factory=Ladder)
+    grids: dict[Name, GridSpec] = Field(
+        default_factory=dict, description="several products of runs in place of the one ladder"
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     trainer: TrainerSpec | None = Field(
         None, description="a command that trains the runs in the place of our own trainer"
@@ -53,6 +55,11 @@ class Study(Settings):
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rules(cls, value: Any) -> Any:
+        return with_rules(value)
+
     @field_validator("mixtures", mode="after")
     @classmethod
     def _exact(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -62,6 +69,11 @@ class Study(Settings):
             except UsageError as error:
                 raise ValueError(f"mixture {name!r}: {error}") from error
         return value
+
+    @model_validator(mode="after")
+    def _grids_are_whole(self) -> Study:
+        self.all_grids()
+        return self
 
     @model_validator(mode="after")
     def _phases_follow(self) -> Study:
@@ -115,10 +127,10 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _budgets_differ(self) -> Study:
-        steps = [self.steps(budget) for budget in self.ladder.budgets]
+        steps = [self.steps(budget) for budget in self.budgets]
         if len(set(steps)) < len(steps):
             raise ValueError(
-                f"ladder.budgets: {', '.join(f'{b:g}' for b in self.ladder.budgets)} tokens are "
+                f"ladder.budgets: {', '.join(f'{b:g}' for b in self.budgets)} tokens are "
                 f"{', '.join(map(str, steps))} steps of training.batch_tokens "
                 f"{self.training.batch_tokens}; expected budgets that differ by a step"
             )
@@ -146,13 +158,32 @@ class Study(Settings):
                 f"baseline: mixture {self.baseline!r} does not exist; "
                 f"expected one of {', '.join(self.mixtures)}"
             )
-        for budget in self.ladder.budgets:
+        for budget in self.budgets:
             if budget < self.training.batch_tokens:
                 raise ValueError(
                     f"ladder.budgets: {budget:g} tokens is less than one batch "
                     f"(training.batch_tokens {self.training.batch_tokens})"
                 )
         return self
+
+    def all_grids(self) -> list[Grid]:
+        """The grids in the file's order; the ladder as the one grid where there is no other."""
+        return resolved(self.grids, self.ladder, self.mixtures)
+
+    @property
+    def sizes(self) -> dict[str, SizeSpec]:
+        """Every model size that a grid names."""
+        return shapes(self.ladder, self.all_grids())
+
+    @property
+    def budgets(self) -> list[float]:
+        """Every budget that a grid names, in the file's order."""
+        return list(dict.fromkeys(b for grid in self.all_grids() for b in grid.budgets))
+
+    @property
+    def seeds(self) -> list[int]:
+        """Every seed that a grid names."""
+        return list(dict.fromkeys(seed for grid in self.all_grids() for seed in grid.seeds))
 
     def baseline_name(self) -> str:
         """The mixture that others are compared with: `baseline`, the natural one, or the first."""
