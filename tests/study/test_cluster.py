@@ -19,6 +19,7 @@ from ray_cluster import ray_cluster
 from sandbox import Sandbox
 from slurm_cluster import missing, slurm_cluster
 
+from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.study.pipeline import run_study
 from synthlaw.study.run import execute as execute_module
@@ -64,6 +65,51 @@ def test_a_cluster_gives_the_same_runs_as_this_machine(
     with cluster(name):
         there = run(small, "there", name)
     assert run(small, "here", "local") == there
+
+
+def made(out: str) -> dict[str, str]:
+    """Digests of all that a study rests on and says, by file."""
+    root = Path(out)
+    tables = [root / name for name in ("runs.csv", "laws.json", "advice.json")]
+    tables += [path for path in (root / "statistics").iterdir() if path.suffix != ".json"]
+    parts = list((root / "generated/hq").rglob("*.parquet"))
+    sets = list((root / "artifacts/tokens").rglob("*.bin"))
+    sets += list((root / "artifacts/tokens").rglob("tokenizer.json"))
+    return {str(path.relative_to(root)): file_digest(path) for path in tables + parts + sets}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ray", "slurm"])
+def test_every_stage_of_a_study_is_done_by_a_cluster_s_jobs(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(sandbox.folder)
+    sandbox.value["ladder"] |= {
+        "budgets": [512, 1024],
+        "sizes": {"a": {"dim": 16, "layers": 1, "heads": 2}},
+    }
+    sandbox.value["evaluation"]["domains"] = {}
+    sandbox.value["generate"]["workers"] = 2
+    text = sandbox.write().read_text(encoding="utf-8")
+
+    def study(out: str, executor: str) -> None:
+        run_study(text, "study.yaml", sandbox.folder, Path(out), executor=executor, until="laws")
+
+    study("here", "local")
+    # What is small is left to the jobs, too, and cannot be done here.
+    monkeypatch.setattr("synthlaw.common.parts.SMALL", {"B": 0, "documents": 100})
+    for heavy in (
+        "synthlaw.corpus.stages.read_stage",
+        "synthlaw.tokens.writing.tokenize_files",
+        "synthlaw.study.data.generated._here",
+        "synthlaw.study.data.natural.train_bpe",
+        "synthlaw.study.results.statistics.make_tables",
+        "synthlaw.study.run.execute.execute",
+    ):
+        monkeypatch.setattr(heavy, lambda *args: pytest.fail("done by the driver"))
+    with cluster(name):
+        study("there", name)
+    assert made("there") == made("here")
 
 
 @pytest.mark.slow

@@ -61,6 +61,10 @@ PART_DOCUMENTS = 1 << 17
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+SMALL: Mapping[str, float] = {"B": 1 << 23, "documents": 10_000}
+"""Work by its unit that is done where it is asked for, though there are other machines: some
+seconds, while a job in a cluster's queue takes longer to begin. Changed by tests."""
+
 NOTES = ".done"
 """Folder of the notes on finished jobs, in the folder of an unfinished stage."""
 
@@ -237,7 +241,13 @@ class Failed(Protocol):
 
 
 class Executor(Protocol):
-    """Carries out jobs: what `map_parts` asks of the executors of the room execute."""
+    """Carries out jobs: what `map_parts` asks of the executors of the room execute.
+
+    elsewhere: whether on other machines.
+    """
+
+    @property
+    def elsewhere(self) -> bool: ...
 
     def map(
         self, function: str, payloads: Iterable[Any], *, on_progress: Report | None = None
@@ -261,8 +271,8 @@ def map_parts(
     label, unit: of the progress. sizes: what each task counts in it; its job reports so much.
     Returns what the jobs returned, in the tasks' order. A job leaves a note in `out` when it is
     done, keyed by its function and task: put into the task all that determines what it makes.
-    A single job is done in this process. Raises the error of the first job that fails; finished
-    jobs stay.
+    A single job is done in this process; with other machines at hand all that is a moment's work,
+    see SMALL, and nothing else. Raises the error of the first job that fails; finished jobs stay.
     """
     (out / NOTES).mkdir(parents=True, exist_ok=True)
     sweep(out)
@@ -275,8 +285,11 @@ def map_parts(
     before = sum(size for size, result in zip(sizes, results, strict=True) if result is not None)
     with meter(label, sum(sizes), unit, done=before) as bar:
         todo = [payloads[number] for number in waiting]
-        if len(todo) == 1:  # no worker would be any faster
-            results[waiting[0]] = run_job(todo[0], bar.advance)
+        amount = sum(sizes[number] for number in waiting)
+        if amount <= SMALL.get(unit, 0) if executor.elsewhere else len(todo) == 1:
+            # No worker would be any faster.
+            for number in waiting:
+                results[number] = run_job(payloads[number], bar.advance)
             todo = []
         done: Any = executor.map(JOB, todo, on_progress=bar.advance)
         with closing(done):  # which ends the jobs under way when one fails

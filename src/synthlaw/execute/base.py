@@ -62,7 +62,14 @@ class ExecutorSettings:
 
 
 class Executor(Protocol):
-    """Carries out jobs; a context manager that ends its workers when it is left."""
+    """Carries out jobs; a context manager that ends its workers when it is left.
+
+    elsewhere: whether it may use other machines than the one it is asked on. What is more than a
+    moment's work is then left to it, since the asking machine may be a login node.
+    """
+
+    @property
+    def elsewhere(self) -> bool: ...
 
     def check(self) -> None:
         """Raise UsageError when jobs could not be carried out at all, before work is begun."""
@@ -103,7 +110,9 @@ class Executor(Protocol):
 
 
 class ClosingExecutor:
-    """An executor's part as a context manager."""
+    """An executor's part as a context manager, and what most have in common."""
+
+    elsewhere = False
 
     def check(self) -> None:
         """Nothing to check."""
@@ -165,3 +174,14 @@ def results_of(outcomes: Iterable[tuple[int, Json | Failure]]) -> Iterator[tuple
         if isinstance(result, Failure):
             raise result.error()
         yield number, result
+
+
+def do_one(executor: Executor, function: str, payload: Json, *, small: bool = False) -> Json:
+    """Do a stage's only job: in this process, or on another machine where there are others.
+
+    small: it is a moment's work, which no other machine is asked for. Raises the job's error.
+    """
+    if small or not executor.elsewhere:
+        return job_function(function)(payload, lambda amount: None)
+    ((_, result),) = results_of(executor.map(function, [payload]))
+    return result

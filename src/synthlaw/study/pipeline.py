@@ -108,7 +108,7 @@ def run_study(
     study = parse_study(text, name)
     space = Workspace(study, base, Store(out, verify=verify))
     with claimed(out, "run", beside=(STUDY_FILE,)):
-        carried_out_by = _checked(space, name, executor, until)
+        _checked(space, name, executor, until)
         with space.store.locked():
             write_text(out / STUDY_FILE, text)
             # Memory that happens to be free is no fact of the study: the same study, the same file.
@@ -117,14 +117,14 @@ def run_study(
             last = STAGES.index(until)
             if last >= STAGES.index("training"):
                 local = executor == "local"
-                settle = partial(settled_by, carried_out_by)
+                settle = partial(settled_by, space.run_executor)
                 space.study = settled_study(study, base, out, settle, local=local)
-            page = _run_stages(space, name, carried_out_by, last)
+            page = _run_stages(space, name, last)
     return Outcome(space.store.made, len(space.store.kept), page)
 
 
-def _checked(space: Workspace, name: str, executor: str, until: str) -> Executor:
-    """What carries the runs out, once all that the study names is there.
+def _checked(space: Workspace, name: str, executor: str, until: str) -> None:
+    """Make the executors, once all that the study names is there.
 
     Raises UsageError, naming the study file, for what cannot be had or done here.
     """
@@ -136,16 +136,16 @@ def _checked(space: Workspace, name: str, executor: str, until: str) -> Executor
         wanted = task_settings(space)
         if wanted is not None:
             check_tasks(wanted)
-        carried_out_by = _executor(space, executor)
+        space.run_executor = _executor(space, executor)
         space.executor = _executor_of_parts(space, executor)
+        space.executor.check()
         if STAGES.index(until) >= STAGES.index("training"):
-            carried_out_by.check()
+            space.run_executor.check()
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    return carried_out_by
 
 
-def _run_stages(space: Workspace, name: str, executor: Executor, last: int) -> Path | None:
+def _run_stages(space: Workspace, name: str, last: int) -> Path | None:
     try:
         with space.executor:
             data = _natural(space)
@@ -167,9 +167,9 @@ def _run_stages(space: Workspace, name: str, executor: Executor, last: int) -> P
     tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.anywhere)
     with (
         space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"),
-        executor,
+        space.run_executor,
     ):
-        space.store.made += train_and_score(space, runs, tasks, executor)
+        space.store.made += train_and_score(space, runs, tasks, space.run_executor)
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
     write_runs(space, finished, generated.engine.label)
@@ -211,7 +211,10 @@ def _statistics(space: Workspace, data: _Data, finished: Sequence[Finished]) -> 
     """Make the statistics. Nothing rests on them: what goes wrong is kept and told at the end."""
     log = space.root / STATISTICS_ERROR
     try:
-        with space.stage("statistics", "what tells the token sets apart; loss by token"):
+        with (
+            space.stage("statistics", "what tells the token sets apart; loss by token"),
+            space.executor,
+        ):
             make_statistics(space, data.sources, data.domains, finished, data.tokenizer)
     except Exception as error:
         write_text(log, traceback.format_exc())

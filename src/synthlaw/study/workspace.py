@@ -25,19 +25,26 @@ class Workspace:
     """A study being run.
 
     base: the folder that relative paths in the study file start from. executor: of the jobs that
-    prepare its data.
+    prepare its data and describe it, one thread each. run_executor: of its runs, with the threads
+    and GPUs that they have.
     """
 
     study: Study
     base: Path
     store: Store
     executor: Executor = field(default_factory=InlineExecutor)
+    run_executor: Executor = field(default_factory=InlineExecutor)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
         """The study folder."""
         return self.store.root
+
+    @property
+    def generation_executor(self) -> Executor:
+        """Of the jobs that generate; they need what a run needs, unless a server does the work."""
+        return self.executor if self.study.generate.engine.base_url else self.run_executor
 
     @cached_property
     def digests(self) -> InputDigests:

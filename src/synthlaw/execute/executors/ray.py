@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
+import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from synthlaw.common.errors import MissingExtraError, SynthlawError
+from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
 from synthlaw.execute.base import (
     ClosingExecutor,
     ExecutorSettings,
@@ -22,6 +27,15 @@ from synthlaw.execute.feed import ATTEMPTS, Feed, Job
 
 MOST_AT_ONCE = 10_000
 """Tasks that Ray has at a time; also what may wait for an older one, in order."""
+
+ANSWER_SECONDS = 10.0
+"""What a cluster's machine is given to answer."""
+
+QUIET = {
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # a C++ stack for every SIGTERM
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # C++ lines for every node that is lost
+}
+"""Environment of the driver, where it says nothing else: what fails is in the jobs' outcomes."""
 
 
 def make(settings: ExecutorSettings) -> RayExecutor:
@@ -41,6 +55,8 @@ class RayExecutor(ClosingExecutor):
 
     Files that jobs share must be on a filesystem that every node sees, under the same path.
     """
+
+    elsewhere = True
 
     def __init__(self, threads: int = 1, gpus: int | None = None) -> None:
         """threads, gpus: what Ray sets aside for each job. Raises MissingExtraError."""
@@ -83,6 +99,10 @@ class RayExecutor(ClosingExecutor):
             for reference in waiting:
                 self._ray.cancel(reference)
 
+    def check(self) -> None:
+        """Ask for the cluster that RAY_ADDRESS names. Raises UsageError when there is none."""
+        _require_answer(os.environ.get("RAY_ADDRESS", ""))
+
     def close(self) -> None:
         """End the Ray that was started here; leave another's cluster as it is."""
         if self._began_here:
@@ -92,11 +112,20 @@ class RayExecutor(ClosingExecutor):
     def _connect(self) -> None:
         if self._ray.is_initialized():
             return
+        self.check()
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        before = signal.getsignal(signal.SIGTERM)
         try:
-            self._ray.init(log_to_driver=False, include_dashboard=False)
+            self._ray.init(
+                log_to_driver=False, include_dashboard=False, logging_level=logging.CRITICAL
+            )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise SynthlawError(f"ray: {_reason(error)}") from None
         self._began_here = True
+        # Ray puts a handler of its own in the place of ours, which says how to go on.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
     def _settle(self, feed: Feed, job: Job, reference: Any) -> None:
         try:
@@ -106,6 +135,23 @@ class RayExecutor(ClosingExecutor):
             return
         feed.progress(job, outcome["amount"])
         feed.outcome(job, outcome)
+
+
+def _require_answer(address: str) -> None:
+    """Raise UsageError unless something answers at the address of a cluster.
+
+    Ray itself tries for a quarter of an hour, a line of its log every second.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host:
+        return  # none, or a word such as "auto", which Ray looks up
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"ray: found no cluster at RAY_ADDRESS={address} ({error}); expected HOST:PORT as "
+            "`ray start --head` says it, or no RAY_ADDRESS for a Ray started here"
+        ) from None
 
 
 def _reason(error: Exception) -> str:

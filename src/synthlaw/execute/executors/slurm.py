@@ -77,6 +77,8 @@ class _Waiting:
 class SlurmExecutor(ClosingExecutor):
     """Arrays of jobs; see `ExecutorSettings` and `slurm.options`."""
 
+    elsewhere = True
+
     def __init__(self, settings: ExecutorSettings) -> None:
         """Raises UsageError for options that sbatch would misread."""
         assert settings.folder is not None

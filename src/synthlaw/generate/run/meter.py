@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from synthlaw.common.claims import sessions_in
 from synthlaw.common.numbers import format_count
 from synthlaw.common.progress import Meter, meter, say
 from synthlaw.generate.run.work import RunWork
+
+LOOK_SECONDS = 2.0
+"""Between two looks at folders that others fill."""
 
 
 @contextmanager
@@ -28,6 +33,36 @@ def drawn(label: str) -> Iterator[Callable[[Sequence[RunWork]], None]]:
             bars[0].update(done, note_of(runs), total)
 
         yield show
+
+
+@contextmanager
+def watched(label: str, runs: Sequence[RunWork]) -> Iterator[None]:
+    """Shows how runs go that others work on, by looking at their folders."""
+    ended = threading.Event()
+
+    def look() -> None:
+        finished = sum(run.progress.finished for run in runs)
+        with meter(label, sum(run.progress.total for run in runs), "doc", done=finished) as bar:
+            while not ended.wait(LOOK_SECONDS):
+                for run in runs:
+                    run.look()
+                # Each serves all runs at once.
+                sessions = [sessions_in(run.folder.root) for run in runs]
+                workers = max(sum(one["alive"] for one in some) for some in sessions)
+                blocks = sum(run.progress.blocks for run in runs)
+                wanted = blocks + sum(run.progress.blocks_left for run in runs)
+                notes = [f"{blocks} of {wanted} blocks", *_tokens(runs)]
+                notes.append(f"{workers} worker{'' if workers == 1 else 's'}")
+                done = sum(run.progress.finished for run in runs)
+                bar.update(done, ", ".join(notes), sum(run.progress.total for run in runs))
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def note_of(runs: Sequence[RunWork]) -> str:

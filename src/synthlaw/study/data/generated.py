@@ -4,6 +4,9 @@ Every recipe is a run of its own, by the same machine as `synthlaw generate`: bl
 documents, claimed by workers, in a folder that can be shared. What a study takes of a run is the
 shortest sequence of blocks, from the first on, whose kept text holds the tokens that the grid reads
 (or as many documents as the study file says), whoever made them and in whatever order.
+
+With a cluster at hand the workers are jobs, `generate.workers` of them, and the study watches;
+else this process is the worker. Others may join by `synthlaw work` in either case.
 """
 
 from __future__ import annotations
@@ -12,18 +15,20 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.errors import UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.parts import Dataset
 from synthlaw.corpus.documents import Document, read_documents
+from synthlaw.execute.base import Json, Report, results_of
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.generated import Counts, sum_counts
 from synthlaw.generate.run.folder import RunFolder
-from synthlaw.generate.run.meter import drawn
+from synthlaw.generate.run.meter import drawn, watched
 from synthlaw.generate.run.target import NotEnoughError
 from synthlaw.generate.run.work import RunWork
 from synthlaw.generate.run.workers import serve
@@ -79,8 +84,10 @@ def make_generated(
     runs = orders.open_runs(engine, verify=space.store.verify)
     began = time.monotonic()
     try:
-        with drawn("generating") as show:
-            asyncio.run(serve(runs, engine, show))
+        written = 0
+        if not all(run.complete for run in runs):
+            work = _by_jobs if space.generation_executor.elsewhere else _here
+            written = work(space, runs, engine)
         for run in runs:
             run.standing.check_enough()
     except NotEnoughError as error:
@@ -88,10 +95,59 @@ def make_generated(
     inputs = SourceDocuments(documents, orders.seed, orders.block_size)
     made = Generation(engine, inputs, seconds=time.monotonic() - began)
     # What the engine wrote: what a journal remembered cost no time.
-    made.completion_tokens = engine.written
+    made.completion_tokens = written
     for run in runs:
         made.sources[run.name] = _source(space, run, orders)
     return made
+
+
+def _here(space: Workspace, runs: Sequence[RunWork], engine: Engine) -> int:
+    """Generate in this process; returns the tokens written."""
+    with drawn("generating") as show:
+        asyncio.run(serve(runs, engine, show))
+    space.store.made += [f"generate/{run.name}-{block:05d}" for run in runs for block in run.made]
+    return engine.written
+
+
+def _by_jobs(space: Workspace, runs: Sequence[RunWork], engine: Engine) -> int:
+    """Have jobs generate, and watch; returns the tokens that they wrote.
+
+    Raises NotEnoughError, and what the first job raised that failed.
+    """
+    payload = {"root": str(space.root.absolute()), "verify": space.store.verify}
+    jobs = [{**payload, "worker": number} for number in range(space.study.generate.workers)]
+    with watched("generating", runs):
+        done = [result for _, result in results_of(space.generation_executor.map(JOB, jobs))]
+    for run in runs:
+        run.look()
+        run.standing.check_hope()
+    if not all(run.complete for run in runs):
+        raise SynthlawError("generation: its jobs ended before all was done; run again to go on")
+    space.store.made += [f"generate/{name}" for result in done for name in result["blocks"]]
+    return sum(int(result["written"]) for result in done)
+
+
+JOB = f"{__name__}:generate_job"
+
+
+def generate_job(payload: Json, report: Report) -> Json:
+    """A worker on all generated sources of a study, as a job: {"root", "verify", "worker"}.
+
+    Returns the blocks that it made and the tokens that its engine wrote. That the input does not
+    give enough is for the study to say, which sees what all workers made.
+    """
+    orders = read_orders(Path(payload["root"]))
+    engine = orders.make_engine(_log_name())
+    runs = orders.open_runs(engine, verify=payload["verify"])
+    with suppress(NotEnoughError), drawn("generating") as show:
+        asyncio.run(serve(runs, engine, show))
+    blocks = [f"{run.name}-{block:05d}" for run in runs for block in run.made]
+    return {"blocks": blocks, "written": engine.written}
+
+
+def _log_name() -> str:
+    """The log of a server that is started by a worker beside others."""
+    return f"vllm-{socket.gethostname()}-{os.getpid()}.log"
 
 
 def _orders(
@@ -110,7 +166,6 @@ def _orders(
 
 def _source(space: Workspace, run: RunWork, orders: Orders) -> GeneratedSource:
     result = run.standing.result()
-    space.store.made += [f"generate/{run.name}-{block:05d}" for block in run.made]
     for block in run.standing.prefix():
         space.store.keep(f"generate/{run.name}-{block:05d}")
     return GeneratedSource(
@@ -143,7 +198,7 @@ def help_generate(root: Path, **engine: Any) -> dict[str, Any]:
     when nothing is asked for there, and what a worker raises.
     """
     orders = read_orders(root)
-    made = orders.make_engine(f"vllm-{socket.gethostname()}-{os.getpid()}.log", **engine)
+    made = orders.make_engine(_log_name(), **engine)
     runs = orders.open_runs(made)
     began = time.monotonic()
     with drawn("generating") as show:

@@ -22,6 +22,7 @@ from synthlaw.corpus.readers.sources import find_input_files, told_apart
 from synthlaw.corpus.sampling import sampled_texts
 from synthlaw.corpus.settings import Settings
 from synthlaw.evaluation.domains import own_pieces
+from synthlaw.execute.base import Json, Report, do_one
 from synthlaw.study.spec import NATURAL, Study, TextSource
 from synthlaw.study.store import Artifact
 from synthlaw.study.workspace import Workspace
@@ -202,12 +203,29 @@ def _trained_tokenizer(space: Workspace, corpus: Artifact) -> Tokenizer:
     found = store.find("tokens", "tokenizer", key)
     if found is None:
         with store.making("tokens", "tokenizer", key) as aside:
-            sample = Sample()
-            texts = sample.counted(sampled_texts(documents, BPE_BYTES, seed))
-            train_bpe(texts, spec.vocab, aside / TOKENIZER_FILE)
-            write_json(aside / SAMPLE, {"seed": inputs["seed"], **sample.record()})
+            task: Json = {
+                "documents": str(documents.folder.absolute()),
+                "out": str(aside.absolute()),
+                "vocab": spec.vocab,
+                "seed": seed,
+                "noted_seed": inputs["seed"],
+            }
+            small = documents.text_bytes <= parts.SMALL["B"]
+            do_one(space.executor, TRAIN_TOKENIZER, task, small=small)
         found = store.require("tokens", "tokenizer", key)
     return Tokenizer(found.file(TOKENIZER_FILE))
+
+
+TRAIN_TOKENIZER = f"{__name__}:train_tokenizer"
+
+
+def train_tokenizer(task: Json, report: Report) -> None:
+    """Train a BPE on some text of the dataset "documents", as a job; "out": a folder to fill."""
+    sample, out = Sample(), Path(task["out"])
+    documents = Dataset(Path(task["documents"]))
+    texts = sample.counted(sampled_texts(documents, BPE_BYTES, task["seed"]))
+    train_bpe(texts, task["vocab"], out / TOKENIZER_FILE)
+    write_json(out / SAMPLE, {"seed": task["noted_seed"], **sample.record()})
 
 
 TOKENIZER_FILE, SAMPLE = "tokenizer.json", "sample.json"

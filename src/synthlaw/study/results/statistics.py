@@ -11,6 +11,7 @@ from typing import Any
 
 from synthlaw.common.files import atomic_folder, read_json, write_json
 from synthlaw.evaluation.token_losses import TokenLosses
+from synthlaw.execute.base import Json, Report, do_one
 from synthlaw.statistics.build import (
     FACTS,
     STATISTICS_VERSION,
@@ -20,7 +21,7 @@ from synthlaw.statistics.build import (
     write_tables,
 )
 from synthlaw.statistics.loss_tables import ModelLosses
-from synthlaw.statistics.sets import Compared, compare
+from synthlaw.statistics.sets import compare
 from synthlaw.statistics.unigrams import (
     UNIGRAMS_VERSION,
     Unigrams,
@@ -31,7 +32,7 @@ from synthlaw.statistics.unigrams import (
 from synthlaw.study.run.execute import LOSSES
 from synthlaw.study.run.ladder import Finished
 from synthlaw.study.spec import NATURAL
-from synthlaw.study.store import Artifact
+from synthlaw.study.store import Artifact, Store
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -61,8 +62,21 @@ def make_statistics(
     key = space.store.key(FOLDER, STATISTICS_VERSION, inputs)
     found = space.store.find(FOLDER, TABLES, key)
     if found is None:
+        task = {
+            "root": str(space.root.absolute()),
+            "sources": {name: str(a.path.absolute()) for name, a in sources.items()},
+            "domains": {name: str(a.path.absolute()) for name, a in domains.items()},
+            "mixtures": inputs["mixtures"],
+            "losses": [
+                [mixture, str(kept.folder.absolute()), _trained_on(space, mixture)]
+                for (mixture, _), kept in losses.items()
+            ],
+            "tokenizer": tokenizer.anywhere,
+            "seed": space.study.seed,
+        }
         with space.store.making(FOLDER, TABLES, key) as aside:
-            _write(space, sources, domains, losses, tokenizer, aside / TABLES)
+            task["out"] = str((aside / TABLES).absolute())
+            space.store.made += do_one(space.executor, JOB, task)
         found = space.store.require(FOLDER, TABLES, key)
     with atomic_folder(space.root / FOLDER, "statistics") as aside:
         shutil.copytree(found.file(TABLES), aside, dirs_exist_ok=True)
@@ -71,45 +85,49 @@ def make_statistics(
     return found
 
 
-def _write(
-    space: Workspace,
-    sources: Mapping[str, Artifact],
-    domains: Mapping[str, Artifact],
-    losses: Mapping[tuple[str, str], TokenLosses],
-    tokenizer: Tokenizer,
-    folder: Path,
-) -> None:
-    sets = {name: TokenDataset(artifact.path) for name, artifact in sources.items()}
-    tests = {name: TokenDataset(artifact.path) for name, artifact in domains.items()}
+JOB = f"{__name__}:statistics_job"
+
+
+def statistics_job(task: Json, report: Report) -> list[str]:
+    """All tables of a study, as a job; returns the artifacts made on the way.
+
+    task: "root" of the study; folders of token sets by name, "sources" and "domains"; "mixtures",
+    shares by name; "losses", of each kept one its model, folder and the set that the model was
+    trained on; "tokenizer", "seed", and "out", the folder to write.
+    """
+    store = Store(Path(task["root"]))
+    sets = {name: TokenDataset(Path(place)) for name, place in task["sources"].items()}
+    tests = {name: TokenDataset(Path(place)) for name, place in task["domains"].items()}
     compared = compare(
-        {name: _count(space, f"source-{name}", name, data) for name, data in sets.items()},
-        {name: _count(space, f"domain-{name}", name, data) for name, data in tests.items()},
-        mixtures=_mixtures(space),
+        {name: _count(store, f"source-{name}", name, data) for name, data in sets.items()},
+        {name: _count(store, f"domain-{name}", name, data) for name, data in tests.items()},
+        mixtures=task["mixtures"],
         baseline=NATURAL,
-        seed=space.study.seed,
+        seed=task["seed"],
     )
     kept = [
-        ModelLosses(model, one, _trained_on(space, compared, model))
-        for (model, _), one in losses.items()
+        ModelLosses(model, TokenLosses(Path(place)), compared.equal[trained_on])
+        for model, place, trained_on in task["losses"]
     ]
     found = make_tables(
         compared,
         Sources(sets, tests, kept),
-        tokenizer=tokenizer,
+        tokenizer=Tokenizer(task["tokenizer"]),
         longest=LONGEST,
-        seed=space.study.seed,
+        seed=task["seed"],
     )
-    write_tables(folder, found, facts_of(compared, found, LONGEST))
+    write_tables(Path(task["out"]), found, facts_of(compared, found, LONGEST))
+    return store.made
 
 
-def _count(space: Workspace, label: str, name: str, data: TokenDataset) -> Unigrams:
+def _count(store: Store, label: str, name: str, data: TokenDataset) -> Unigrams:
     """The set's counts, kept as an artifact of their own: sets outlive mixtures and runs."""
-    key = space.store.key(FOLDER, UNIGRAMS_VERSION, {"unigrams": data.identity})
-    found = space.store.find(FOLDER, label, key)
+    key = store.key(FOLDER, UNIGRAMS_VERSION, {"unigrams": data.identity})
+    found = store.find(FOLDER, label, key)
     counted = None if found is None else read_unigrams(found.file("counts"), data.identity)
     if counted is None:
         counted = count_unigrams(name, data)
-        with space.store.making(FOLDER, label, key) as aside:
+        with store.making(FOLDER, label, key) as aside:
             write_unigrams(aside / "counts", counted, data.identity)
     return replace(counted, name=name)
 
@@ -130,9 +148,10 @@ def _label(space: Workspace, mixture: str) -> str:
     return f"{mixture} (mixture)" if taken else mixture
 
 
-def _trained_on(space: Workspace, compared: Compared, mixture: str) -> Unigrams:
+def _trained_on(space: Workspace, mixture: str) -> str:
+    """The set, by its name among those compared, that a mixture's runs are trained on."""
     parts = [source for source, share in space.study.mixtures[mixture].items() if share > 0]
-    return compared.equal[parts[0] if len(parts) == 1 else _label(space, mixture)]
+    return parts[0] if len(parts) == 1 else _label(space, mixture)
 
 
 def _kept_losses(finished: Sequence[Finished]) -> dict[tuple[str, str], TokenLosses]:

@@ -71,6 +71,7 @@ class Generate(Settings):
     max_failed: float = Field(
         0.02, ge=0, le=1, description="share of a block's documents that may fail for good"
     )
+    workers: int = Field(1, gt=0, description="jobs that generate side by side, on a cluster")
     recipes: dict[Name, RecipeUse] = Field(default_factory=dict)
 
     @field_validator(
