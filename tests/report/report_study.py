@@ -17,6 +17,9 @@ import numpy as np
 
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.table import RunsTable
+from synthlaw.report.artifacts import Study
+from synthlaw.report.chart_kinds import study_charts
+from synthlaw.report.page import render_page
 
 SIZES = (1.0e5, 3.0e5, 1.0e6)
 BUDGETS = (25_000, 50_000, 100_000, 200_000)
@@ -383,3 +386,8 @@ training:
   sizes: [0.1M, 0.3M, 1M]
   tokens: [25k, 50k, 100k, 200k]
 """
+
+
+def rendered(study: Study) -> str:
+    """The study's page, with its charts and no files beside it."""
+    return render_page(study, study_charts(study), [])

@@ -13,12 +13,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_study import TRUE_LAWS, write_study
+from report_study import TRUE_LAWS, rendered, write_study
 
 from synthlaw.common.errors import UsageError
 from synthlaw.report.build import build_report
-from synthlaw.report.figures import write_figures
-from synthlaw.report.page import render_page
+from synthlaw.report.chart_kinds import study_charts, write_charts
 from synthlaw.report.reading import FILES, read_study
 
 
@@ -132,7 +131,7 @@ def test_tables_have_captions_and_scoped_headings(page: Path) -> None:
 def test_charts_hold_every_run_and_mark_the_held_out_ones(page: Path) -> None:
     found = Markup(page.read_text(encoding="utf-8"))
     data = json.loads(next(script for script in found.scripts if script.startswith("{")))
-    chart = data["charts"]["data"]
+    chart = data["charts"]["data_scaling"]
     assert [view["label"] for view in chart["views"]] == ["100k", "300k", "1M"]
     for view in chart["views"]:
         markers = [
@@ -176,14 +175,14 @@ def test_a_second_report_replaces_the_first_as_a_whole(whole: Path, tmp_path: Pa
 def test_a_missing_file_is_named_on_the_page(name: str, whole: Path, tmp_path: Path) -> None:
     study = tmp_path / "study"
     shutil.copytree(whole, study, ignore=shutil.ignore_patterns("report", name))
-    words = " ".join(Markup(render_page(read_study(study), [])).words)
+    words = " ".join(Markup(rendered(read_study(study))).words)
     assert re.search(rf"The folder has no\s+{re.escape(name)}", words)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_one_file_alone_still_makes_a_page(name: str, whole: Path, tmp_path: Path) -> None:
     shutil.copy(whole / name, tmp_path)
-    text = render_page(read_study(tmp_path), [])
+    text = rendered(read_study(tmp_path))
     assert "Not here yet" in text
     assert ("No answer yet" in text) == (name != "advice.json")
 
@@ -201,7 +200,7 @@ def test_figures_need_only_their_own_file(
     name: str, figures: set[str], whole: Path, tmp_path: Path
 ) -> None:
     shutil.copy(whole / name, tmp_path)
-    written = write_figures(read_study(tmp_path), tmp_path / "figures")
+    written = write_charts(study_charts(read_study(tmp_path)), tmp_path / "figures")
     assert {Path(file).stem for file in written} == figures
 
 

@@ -14,12 +14,12 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report_study import write_study
+from report_study import rendered, write_study
 
 from synthlaw.report import page
 from synthlaw.report.build import build_report
-from synthlaw.report.charts import chart_text
 from synthlaw.report.page import island
+from synthlaw.report.plotly_charts import chart_text
 from synthlaw.report.reading import read_study
 from synthlaw.report.terminal import answer_lines
 from synthlaw.report.text import clean_text
@@ -91,7 +91,7 @@ def short_bundle() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def clean(study: Path) -> Outline:
-    return Outline(page.render_page(read_study(study), []))
+    return Outline(rendered(read_study(study)))
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_no_string_of_a_study_becomes_markup(
     payload: str, study: Path, clean: Outline, tmp_path: Path
 ) -> None:
     hostile = spoil(study, tmp_path / "study", payload)
-    found = Outline(page.render_page(read_study(hostile), []))
+    found = Outline(rendered(read_study(hostile)))
     assert set(found.tags) <= OWN_TAGS
     for tag in ("script", "style", "svg", "a", "table", "button"):
         assert found.tags.count(tag) == clean.tags.count(tag), tag
@@ -165,7 +165,7 @@ def test_hostile_names_reach_figures_as_text(study: Path, tmp_path: Path) -> Non
 
 def test_texts_are_shown_whole(study: Path, tmp_path: Path) -> None:
     payload = HOSTILE[0]
-    text = page.render_page(read_study(spoil(study, tmp_path / "study", payload)), [])
+    text = rendered(read_study(spoil(study, tmp_path / "study", payload)))
     escaped = payload.replace("<", "&lt;").replace(">", "&gt;")
     assert text.count(escaped) > 100
     assert payload not in text

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_study import write_study
+from report_study import rendered, write_study
 
 from synthlaw.common.errors import UsageError
+from synthlaw.report.charts.loss_by_frequency import GROUP_NAMES, group_name
 from synthlaw.report.comparison import read_comparison
-from synthlaw.report.page import render_page
 from synthlaw.report.reading import read_study
-from synthlaw.report.statistics_figures import GROUP_NAMES, group_name
 from synthlaw.statistics.build import Sources, facts_of, make_tables, write_tables
 from synthlaw.statistics.losses import LossSums, by_frequency
 from synthlaw.statistics.sets import compare
@@ -48,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_section_shows_the_tables_and_runs_nothing(folder: Path) -> None:
-    page = render_page(read_study(folder), [])
+    page = rendered(read_study(folder))
     section = re.search(r'<section id="statistics".*?</section>', page, re.DOTALL)
     assert section is not None
     found = read_comparison(folder / "statistics")
@@ -62,7 +61,7 @@ def test_the_section_shows_the_tables_and_runs_nothing(folder: Path) -> None:
 
 def test_a_study_without_statistics_says_so(tmp_path: Path) -> None:
     write_study(tmp_path)
-    assert "statistics/statistics.json" in render_page(read_study(tmp_path), [])
+    assert "statistics/statistics.json" in rendered(read_study(tmp_path))
 
 
 def test_a_broken_table_is_named(folder: Path) -> None:

@@ -75,7 +75,7 @@ def stats(
       synthlaw stats --train natural=tokens/natural --test news=tokens/news \\
         --losses first:natural=scores/domains/news/token-losses --out statistics
     """
-    from synthlaw.report.statistics_figures import draw_statistics
+    from synthlaw.report.chart_kinds import draw_statistics
     from synthlaw.statistics.build import Sources, facts_of, make_tables, write_tables
     from synthlaw.statistics.sets import compare
 

@@ -20,17 +20,14 @@ def build_report(folder: Path) -> Path:
     Raises UsageError when `folder` holds no study or one of its files is broken.
     """
     # Drawing is loaded here, so that importing this module costs nothing.
-    from synthlaw.report.figures import write_figures
+    from synthlaw.report.chart_kinds import study_charts, write_charts
     from synthlaw.report.page import render_page
-    from synthlaw.report.statistics_figures import write_comparison
     from synthlaw.report.tables import write_tables
 
     study = read_study(folder)
     with atomic_folder(folder / FOLDER, "report") as aside:
-        written = [f"figures/{name}" for name in write_figures(study, aside / "figures")]
-        if study.comparison is not None:
-            drawn = write_comparison(study.comparison, aside / "figures")
-            written += [f"figures/{name}" for name in drawn]
+        charts = study_charts(study)
+        written = [f"figures/{name}" for name in write_charts(charts, aside / "figures")]
         written += [f"tables/{name}" for name in write_tables(study, aside / "tables")]
-        write_text(aside / PAGE, render_page(study, written))
+        write_text(aside / PAGE, render_page(study, charts, written))
     return folder / FOLDER / PAGE

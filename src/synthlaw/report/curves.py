@@ -16,7 +16,7 @@ import numpy as np
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.lawfit import LawFit
-from synthlaw.report.artifacts import Interval, Law, Run, Study
+from synthlaw.report.artifacts import Interval, Law, RatioCurve, Run, Study
 
 Axis = Literal["tokens", "params"]
 """The variable along x: `tokens` for data scaling, `params` for model scaling."""
@@ -251,3 +251,13 @@ def axis_ticks(values: Sequence[float], most: int = 7) -> list[float]:
         if len(inside) <= most:
             return inside
     return inside[:: math.ceil(len(inside) / most)]
+
+
+def ratio_curves(study: Study) -> list[RatioCurve]:
+    """The answer's curves over the synthetic share that have points."""
+    return [curve for curve in (study.advice.ratios if study.advice else ()) if curve.points]
+
+
+def ratio_types(study: Study) -> list[str]:
+    """The synthetic types of those curves, in order."""
+    return [curve.synthetic_type for curve in ratio_curves(study)]

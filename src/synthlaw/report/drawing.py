@@ -22,8 +22,8 @@ DASHES: dict[str, Any] = {
     "dashdot": (0, (5, 2, 1.5, 2)),
     "longdash": (0, (8, 2.5)),
 }
-PANEL_WIDTH, PANEL_HEIGHT, LEGEND_HEIGHT, ENTRY_WIDTH = 3.5, 3.2, 0.7, 1.3
-"""Inches; an entry is one of the legend."""
+ENTRY_WIDTH = 1.3
+"""Inches of an entry of the legend."""
 
 LONGEST_NAME = 24
 DPI = 160
@@ -82,17 +82,16 @@ def logarithmic(panel: Axes, *axes: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def write_drawn(drawn: Mapping[str, Figure | None], folder: Path) -> list[str]:
-    """Write every figure that there is as SVG and PNG; gives their file names."""
+def write_drawn(drawn: Mapping[str, Figure], folder: Path) -> list[str]:
+    """Write every figure as SVG and PNG; gives their file names."""
     written = []
     for name, figure in drawn.items():
-        if figure is not None:
-            # Laid out once; each file would lay it out again.
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-            for ending in ("svg", "png"):
-                _save(figure, folder / f"{name}.{ending}")
-                written.append(f"{name}.{ending}")
+        # Laid out once; each file would lay it out again.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        for ending in ("svg", "png"):
+            _save(figure, folder / f"{name}.{ending}")
+            written.append(f"{name}.{ending}")
     return written
 
 

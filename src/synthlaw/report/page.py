@@ -22,32 +22,26 @@ from synthlaw.common.errors import SynthlawError
 from synthlaw.common.numbers import format_seconds
 from synthlaw.report import numerals, sections, statistics_sections
 from synthlaw.report.artifacts import Study
-from synthlaw.report.charts import chart_palette, ratio_chart, ratio_types, scaling_chart
+from synthlaw.report.chart import Chart
 from synthlaw.report.comparison import Comparison
+from synthlaw.report.curves import ratio_types
 from synthlaw.report.facts import facts
 from synthlaw.report.heat import baseline_of, heat_table
 from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_colours
+from synthlaw.report.plotly_charts import chart_palette, page_chart
 from synthlaw.report.set_styles import group_styles
-from synthlaw.report.statistics_charts import (
-    comparison_palette,
-    loss_chart,
-    rank_chart,
-)
+
+PLACED = ("data_scaling", "model_scaling", "ratio", "rank_frequency", "loss_by_frequency")
+"""Charts that a section of the page shows with its own words."""
 
 
-def render_page(study: Study, files_written: Sequence[str]) -> str:
+def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequence[str]) -> str:
     """The page as HTML. files_written: figures and tables beside it, relative to its folder."""
     kinds = mixture_kinds(study)
     mixtures = list(kinds)
     styles = mixture_styles(kinds)
-    charts = {
-        "data": scaling_chart(study, "tokens", mixtures, baseline_of(study)),
-        "model": scaling_chart(study, "params", mixtures, baseline_of(study)),
-        "ratio": ratio_chart(study),
-        "ranks": rank_chart(study.comparison) if study.comparison else None,
-        "losses": loss_chart(study.comparison) if study.comparison else None,
-    }
-    drawn = any(chart is not None for chart in charts.values())
+    shown = {name: chart for name, chart in charts.items() if chart.on_page}
+    drawn = {name: page_chart(chart) for name, chart in shown.items()}
     scripts = [_plotly(), _asset("page.js")] if drawn else [_asset("page.js")]
     page = _environment().get_template("page.html.j2")
     return page.render(
@@ -55,8 +49,9 @@ def render_page(study: Study, files_written: Sequence[str]) -> str:
         styles=_style_sheet(study, mixtures, styles),
         scripts=[_trusted(script) for script in scripts],
         policy=_policy(scripts),
-        charts=charts,
-        island=island({"charts": charts, "palette": _palette(study, mixtures, styles)}),
+        charts=dict.fromkeys(PLACED) | drawn,
+        more_charts=[name for name in drawn if name not in PLACED],
+        island=island({"charts": drawn, "palette": chart_palette(shown.values())}),
         mixtures=mixtures,
         number_of={name: index for index, name in enumerate(mixtures)},
         dashes=[styles[name].dash for name in mixtures],
@@ -65,15 +60,6 @@ def render_page(study: Study, files_written: Sequence[str]) -> str:
         **_section_values(study, mixtures),
         **_statistics_values(study.comparison),
     )
-
-
-def _palette(
-    study: Study, mixtures: Sequence[str], styles: Mapping[str, Style]
-) -> dict[str, dict[str, str]]:
-    """What the colour references of all charts mean, by theme."""
-    palette = chart_palette(study, mixtures, styles)
-    more = comparison_palette(study.comparison) if study.comparison else {}
-    return {theme: colours | more.get(theme, {}) for theme, colours in palette.items()}
 
 
 def _statistics_values(found: Comparison | None) -> dict[str, Any]:

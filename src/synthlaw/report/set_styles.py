@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from synthlaw.report.chart import Ink
 from synthlaw.report.comparison import Comparison
 from synthlaw.report.palette import (
     ALSO_CALLED,
@@ -56,3 +57,11 @@ def group_styles(found: Comparison) -> dict[str, dict[str, Style]]:
     # A model that has a set's name has its colour too.
     models = {name: trained.get(name, own[name]) for name in found.models()}
     return {"set": trained, "test": set_styles(found.tests, ""), "model": models}
+
+
+def group_inks(found: Comparison) -> dict[str, dict[str, Ink]]:
+    """The same as colours of charts."""
+    return {
+        group: {name: Ink(f"{group}:{n}", style) for n, (name, style) in enumerate(styles.items())}
+        for group, styles in group_styles(found).items()
+    }

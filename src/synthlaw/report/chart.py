@@ -1,0 +1,157 @@
+"""What a chart shows, once for the page (plotly_charts.py) and for files (matplotlib_charts.py).
+
+Every kind of chart is a module of `charts/` that gives a `Chart`; the two renderers draw it. Widths
+and sizes are the page's pixels. A colour is an `Ink`, which the page looks up in the reader's theme
+and a file takes in its light variant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from synthlaw.report.palette import INK, Style
+
+PANEL_WIDTH, PANEL_HEIGHT, LEGEND_HEIGHT = 3.5, 3.2, 0.7
+"""Of a file, in inches."""
+
+LOSS_TITLE = "loss (nats per token)"
+
+
+@dataclass(frozen=True)
+class Ink:
+    """A colour and dash. ref: what the page calls it, a group and a number such as line:3."""
+
+    ref: str
+    style: Style
+
+
+TEXT = Ink("text:0", Style(INK["light"], INK["dark"], "solid"))
+
+
+@dataclass(frozen=True)
+class Band:
+    """A shade between two curves; mixture: the number that the page hides it by."""
+
+    ink: Ink
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    mixture: int | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve. Values that are None leave a gap.
+
+    width: 0 draws points alone. dashed: by the ink's dash, else solid. size: of its points, 0 for
+    none. texts: what the page says of each point; template: of all, in plotly's words.
+    """
+
+    ink: Ink
+    x: Sequence[float]
+    y: Sequence[float | None]
+    width: float = 2.0
+    dashed: bool = True
+    opacity: float | None = None
+    size: float = 0
+    texts: Sequence[str] = ()
+    template: str = ""
+    mixture: int | None = None
+
+
+@dataclass(frozen=True)
+class Points:
+    """Separate points; hollow: diamonds filled with the paper's colour."""
+
+    ink: Ink
+    x: Sequence[float]
+    y: Sequence[float]
+    texts: Sequence[str]
+    hollow: bool = False
+    mixture: int | None = None
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its interval, upright at x."""
+
+    ink: Ink
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    text: str
+    mixture: int | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Numbers in cells, the least of a row bold; files alone draw it."""
+
+    values: Sequence[Sequence[float]]
+    columns: Sequence[str]
+    rows: Sequence[str]
+
+
+Mark = Band | Line | Points | Interval | Grid
+
+
+@dataclass(frozen=True)
+class AxisSpec:
+    """An axis. ticks: (place, words) of its labels; None leaves them to the renderer."""
+
+    title: str
+    log: bool = False
+    ticks: Sequence[tuple[float, str]] | None = None
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes: a view of the page's chart, a panel of the file's figure.
+
+    label: how the page's reader chooses it. title: above it in a file. asked: the question's x.
+    difference: the same against the baseline, which the page can show instead.
+    """
+
+    x: AxisSpec
+    y: AxisSpec
+    marks: Sequence[Mark]
+    label: str = ""
+    title: str = ""
+    asked: float | None = None
+    difference: Panel | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Panels that belong together. legend: names by ink, below a file's panels.
+
+    start: the panel that the page opens with. in_files: panels that a file has room for, the last
+    ones. width, height: of a file's panel in inches. stacked: panels one below the other. on_page:
+    whether the page shows it. words: what its reader chooses there.
+    """
+
+    panels: Sequence[Panel]
+    legend: Sequence[tuple[str, Ink]] = ()
+    start: int = 0
+    in_files: int = 4
+    width: float = PANEL_WIDTH
+    height: float = PANEL_HEIGHT
+    stacked: bool = False
+    on_page: bool = True
+    words: str = ""
+
+    def inks(self) -> Iterator[Ink]:
+        """Every colour that the page looks up."""
+        for panel in self.panels:
+            for shown in (panel, panel.difference):
+                for mark in shown.marks if shown else ():
+                    if not isinstance(mark, Grid):
+                        yield mark.ink
+
+    @property
+    def bands(self) -> bool:
+        """Whether any curve has a band."""
+        return any(isinstance(mark, Band) for panel in self.panels for mark in panel.marks)

@@ -1,0 +1,12 @@
+"""Losses against training tokens, at each model size."""
+
+from __future__ import annotations
+
+from synthlaw.report.artifacts import Study
+from synthlaw.report.chart import Chart
+from synthlaw.report.scaling import scaling_chart
+
+
+def of_study(study: Study) -> Chart | None:
+    """One panel per size."""
+    return scaling_chart(study, "tokens")

@@ -1,0 +1,235 @@
+"""Charts on the page: plotly figures as plain dictionaries, drawn by assets/page.js.
+
+Colours are written as references ("@line:3") that the page's script looks up in the light or the
+dark palette. Text that reaches plotly is escaped, because plotly reads a subset of HTML.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable
+from functools import singledispatch
+from typing import Any
+
+from synthlaw.report.chart import AxisSpec, Band, Chart, Ink, Interval, Line, Mark, Panel, Points
+from synthlaw.report.palette import INK, NATURAL, PAPER, rgb
+
+Figure = dict[str, Any]
+BAND_OPACITY = 0.1
+AWAY = {"light": "#dfe2e8", "dark": "#2c3038"}
+
+
+def chart_text(text: str) -> str:
+    """Text as plotly shows it literally: its markup is escaped, percent-brace is broken up."""
+    return html.escape(text, quote=False).replace("%{", "%\u200b{")
+
+
+def page_chart(chart: Chart) -> dict[str, Any]:
+    """What the page's script and templates read of a chart: {"views", "start", "bands", "words"}.
+
+    A view is {"label", "figure", "difference": the figure against the baseline, or None}.
+    """
+    return {
+        "views": [
+            {
+                "label": panel.label,
+                "figure": plotly_figure(panel),
+                "difference": plotly_figure(panel.difference) if panel.difference else None,
+            }
+            for panel in chart.panels
+        ],
+        "start": chart.start,
+        "bands": chart.bands,
+        "words": chart.words,
+    }
+
+
+def plotly_figure(panel: Panel) -> Figure:
+    """One panel as plotly's data and layout."""
+    layout = _layout(panel)
+    if panel.asked is not None:
+        layout["shapes"] = [_vertical(panel.asked)]
+        layout["annotations"] = [_note(panel.asked, "asked", panel.x.log)]
+    return {"data": [_trace(mark) for mark in panel.marks], "layout": layout}
+
+
+def chart_palette(charts: Iterable[Chart]) -> dict[str, dict[str, str]]:
+    """What the charts' colour references mean, by theme."""
+    inks = [ink for chart in charts for ink in chart.inks()]
+    palettes = {}
+    for theme in ("light", "dark"):
+        colours = {
+            "@paper": PAPER[theme],
+            "@ink": INK[theme],
+            "@quiet": NATURAL[theme],
+            "@grid": AWAY[theme],
+        }
+        for ink in inks:
+            colour = getattr(ink.style, theme)
+            red, green, blue = rgb(colour)
+            colours[_colour(ink)] = colour
+            colours[_shade(ink)] = f"rgba({red},{green},{blue},{BAND_OPACITY})"
+            colours[_dash(ink)] = ink.style.dash
+        palettes[theme] = colours
+    return palettes
+
+
+def _colour(ink: Ink) -> str:
+    return f"@{ink.ref}"
+
+
+def _shade(ink: Ink) -> str:
+    return f"@band-{ink.ref}"
+
+
+def _dash(ink: Ink) -> str:
+    return f"@dash-{ink.ref}"
+
+
+@singledispatch
+def _trace(mark: Any) -> Figure:
+    raise TypeError(f"the page draws no {type(mark).__name__}")
+
+
+@_trace.register(Band)
+def _(mark: Band) -> Figure:
+    return _of(
+        mark,
+        mode="lines",
+        x=[*mark.x, *reversed(mark.x)],
+        y=[*mark.high, *reversed(mark.low)],
+        fill="toself",
+        fillcolor=_shade(mark.ink),
+        line={"width": 0},
+        hoverinfo="skip",
+    )
+
+
+@_trace.register(Line)
+def _(mark: Line) -> Figure:
+    colour = _colour(mark.ink)
+    modes = (("lines", mark.width), ("markers", mark.size))
+    found = _of(
+        mark,
+        mode="+".join(name for name, drawn in modes if drawn),
+        x=list(mark.x),
+        y=list(mark.y),
+        line={"color": colour, "width": mark.width},
+    )
+    if mark.dashed:
+        found["line"]["dash"] = _dash(mark.ink)
+    if mark.size:
+        found["marker"] = {"color": colour, "size": mark.size}
+    if mark.opacity is not None:
+        found["opacity"] = mark.opacity
+    if mark.texts:
+        return found | {"text": list(mark.texts), "hovertemplate": "%{text}<extra></extra>"}
+    if mark.template:
+        return found | {"hovertemplate": f"{mark.template}<extra></extra>"}
+    return found | {"hoverinfo": "skip"}
+
+
+@_trace.register(Points)
+def _(mark: Points) -> Figure:
+    colour = _colour(mark.ink)
+    return _of(
+        mark,
+        mode="markers",
+        x=list(mark.x),
+        y=list(mark.y),
+        text=list(mark.texts),
+        hovertemplate="%{text}<extra></extra>",
+        marker={
+            "color": "@paper" if mark.hollow else colour,
+            "symbol": "diamond" if mark.hollow else "circle",
+            "size": 10 if mark.hollow else 7,
+            "line": {"color": colour, "width": 2 if mark.hollow else 0},
+        },
+    )
+
+
+@_trace.register(Interval)
+def _(mark: Interval) -> Figure:
+    colour = _colour(mark.ink)
+    return _of(
+        mark,
+        mode="markers",
+        x=[mark.x],
+        y=[mark.y],
+        text=[mark.text],
+        hovertemplate="%{text}<extra></extra>",
+        marker={"color": colour, "symbol": "line-ew-open", "size": 12},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [mark.high - mark.y if mark.high is not None else 0],
+            "arrayminus": [mark.y - mark.low if mark.low is not None else 0],
+            "color": colour,
+            "thickness": 1.25,
+            "width": 4,
+        },
+    )
+
+
+def _of(mark: Mark, **trace: Any) -> Figure:
+    number = getattr(mark, "mixture", None)
+    return {"type": "scatter", **trace, **({} if number is None else {"mixture": number})}
+
+
+def _layout(panel: Panel) -> Figure:
+    """A chart's axes, fonts and margins; colours are references."""
+    return {
+        "xaxis": {**_axis(panel.x), "showgrid": False},
+        "yaxis": _axis(panel.y),
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "@ink", "size": 13},
+        "margin": {"l": 58, "r": 14, "t": 22, "b": 52},
+        "autosize": True,
+        "showlegend": False,
+        "hovermode": "closest",
+        "hoverlabel": {"bgcolor": "@paper", "bordercolor": "@quiet", "font": {"color": "@ink"}},
+    }
+
+
+def _axis(axis: AxisSpec) -> Figure:
+    font = {"size": 13, "color": "@quiet"}
+    found: Figure = {
+        "gridcolor": "@grid",
+        "linecolor": "@grid",
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": "@grid",
+        "fixedrange": False,
+        "title": {"text": chart_text(axis.title), "standoff": 8, "font": font},
+    }
+    if axis.log:
+        found["type"] = "log"
+    if axis.range is not None:
+        found["range"] = list(axis.range)
+    if axis.ticks is not None:
+        found |= {
+            "tickvals": [place for place, _ in axis.ticks],
+            "ticktext": [words for _, words in axis.ticks],
+        }
+    return found
+
+
+def _vertical(x: float) -> Figure:
+    line = {"color": "@quiet", "width": 1, "dash": "dot"}
+    return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1, "line": line}
+
+
+def _note(x: float, text: str, log: bool) -> Figure:
+    # Annotations on a logarithmic axis take the exponent, unlike shapes.
+    return {
+        "x": math.log10(x) if log else x,
+        "y": 1,
+        "yref": "paper",
+        "yanchor": "bottom",
+        "text": text,
+        "showarrow": False,
+        "font": {"color": "@quiet", "size": 12},
+    }
