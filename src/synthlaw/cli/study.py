@@ -8,12 +8,15 @@ from typing import Any
 
 import click
 
+from synthlaw.cli.derived_options import checked, settings_options
 from synthlaw.cli.output import answer, json_option
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_text
 from synthlaw.common.progress import say
 from synthlaw.execute.registry import executor_names
+from synthlaw.study.paper import ALL, GRIDS, paper_text
 from synthlaw.study.workspace import STAGES
+from synthlaw.training.gpus import PlanSettings
 
 _TEMPLATES = resources.files("synthlaw.study") / "templates"
 
@@ -65,17 +68,30 @@ def demo(out: Path, quick: bool, verify: bool, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path), default=Path("study.yaml"))
 @click.option("--force", is_flag=True, help="Write over an existing file.")
 @click.option("--demo", "of_demo", is_flag=True, help="Write the demo's study file instead.")
-def init(file: Path, force: bool, of_demo: bool) -> None:
+@click.option(
+    "--paper",
+    type=click.Choice([*GRIDS, ALL]),
+    help="Write the study of arXiv 2510.01631 instead: one of its grids, or all.",
+)
+@click.option("--cpu", is_flag=True, help="With --paper: its shape at the size of two CPU cores.")
+def init(file: Path, force: bool, of_demo: bool, paper: str | None, cpu: bool) -> None:
     """Write an annotated study file to FILE (default: study.yaml).
 
+    As written it runs on this machine in minutes, on a text and a model that packages carry.
+
     \b
-    Example:
+    Examples:
       synthlaw init my-study.yaml && synthlaw plan my-study.yaml
+      synthlaw init --paper all paper.yaml && synthlaw plan paper.yaml --gpu h100 --gpus 64
+      synthlaw init --paper ratio --cpu ratio.yaml
     """
     if file.exists() and not force:
         raise UsageError(f"{file}: exists already; give another name, or --force to replace it")
+    if (of_demo and paper) or (cpu and not paper):
+        raise UsageError("init: --demo and --paper exclude each other, and --cpu goes with --paper")
     name = "demo.yaml" if of_demo else "study.yaml"
-    write_text(file, (_TEMPLATES / name).read_text(encoding="utf-8"))
+    text = (_TEMPLATES / name).read_text(encoding="utf-8")
+    write_text(file, paper_text(paper, cpu=cpu) if paper else text)
     say(f"wrote {file}; next: edit it, then synthlaw plan {file}")
 
 
@@ -86,18 +102,26 @@ def init(file: Path, force: bool, of_demo: bool) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="A study folder whose measured speeds to plan with.",
 )
+@settings_options(PlanSettings, "hardware", without=("generator",))
 @json_option
-def plan(study: Path, out: Path | None, as_json: bool) -> None:
+def plan(study: Path, out: Path | None, hardware: dict[str, Any], as_json: bool) -> None:
     """What STUDY will cost, before anything is spent.
 
+    With a GPU named, here or as `plan: {gpu: …}` in STUDY: GPU-hours by grid and stage, days and
+    money.
+
     \b
-    Example:
+    Examples:
       synthlaw plan study.yaml --json
+      synthlaw plan study.yaml --gpu h100 --gpus 64 --mfu 0.4 --price 2.5
     """
     from synthlaw.study.load import load_study
     from synthlaw.study.planning import plan_here, planned_lines
 
-    found = plan_here(load_study(study), study.resolve().parent, out)
+    wanted = load_study(study)
+    asked = checked(PlanSettings, {**wanted.plan.model_dump(exclude_unset=True), **hardware})
+    wanted = wanted.model_copy(update={"plan": asked})
+    found = plan_here(wanted, study.resolve().parent, out)
     answer(found, planned_lines(found), as_json)
 
 

@@ -28,6 +28,8 @@ _SCALES = {
     "tn": 1e12,
     "trillion": 1e12,
     "trillions": 1e12,
+    "p": 1e15,
+    "quadrillion": 1e15,
 }
 _LONGEST = 80
 """A cell of more characters is no number."""
@@ -97,21 +99,36 @@ def parse_count(value: str | int | float, name: str = "number") -> float:
     return number
 
 
+SUFFIXES = (
+    ("Z", 1e21),
+    ("E", 1e18),
+    ("P", 1e15),
+    ("T", 1e12),
+    ("B", 1e9),
+    ("M", 1e6),
+    ("k", 1e3),
+)
+"""Of counts, as they are printed; beyond P they are FLOP, and are not read: 1e18 is no 1E."""
+
+
 def format_count(value: float, digits: int = 3) -> str:
     """`value` with a suffix: 27_900_000 is '27.9M'."""
     if not math.isfinite(value):
         return str(value)
-    for suffix, scale in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+    for suffix, scale in SUFFIXES:
         if abs(value) >= scale * (1 - 0.5 * 10**-digits):
             return f"{float(f'{value / scale:.{digits}g}'):g}{suffix}"
     return f"{value:.{digits}g}"
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration as people read it: 42 s, 3 min 10 s, 5 h 20 min."""
+    """A duration as people read it: 42 s, 3 min 10 s, 5 h 20 min, 12 days."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = minutes // 60
+    if hours < 100:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{hours / 24:,.0f} days"

@@ -24,6 +24,7 @@ from synthlaw.study.grid import (
     tokens_needed,
     unread_shares,
 )
+from synthlaw.study.hardware import account_lines, gpu_account
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.precision import with_precision
 from synthlaw.study.spec import NATURAL, Study
@@ -68,6 +69,7 @@ def plan_study(
     generation = expected_generation(study, need, folder)
     written = sum(one["completion_tokens"] for one in generation.values())
     generation_seconds = written / speeds["generated_tokens_per_second"]
+    account = gpu_account(study, runs, speeds, written)
     settled = {} if precision is None else {"precision": _precision(precision)}
     return {
         "study": study.name,
@@ -98,6 +100,7 @@ def plan_study(
         "memory": memory,
         "speeds": speeds,
         "tokenizer": {"vocab": vocab, "known": known},
+        "hardware": account,
         "warnings": unread_shares(study, runs),
     }
 
@@ -242,6 +245,26 @@ def _run_lines(plan: dict[str, Any]) -> list[str]:
     ]
 
 
+def _time_lines(plan: dict[str, Any]) -> list[str]:
+    """Time and memory on machines like this one; a plan for GPUs has its own."""
+    if plan["hardware"] is not None:
+        return []
+    training, speeds = plan["training"], plan["speeds"]
+    basis = "measured in this folder" if speeds["measured"] else "assumed, not measured"
+    return [
+        f"time          generation {format_seconds(plan['generation_seconds'])}, training "
+        f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
+        f"{basis}: {format_count(speeds['flops_per_second'])} FLOP/s a worker, "
+        f"{format_count(speeds['generated_tokens_per_second'])} generated tokens/s)",
+        f"memory        {plan['memory_bytes_per_worker'] / 1e9:.3g} GB a process"
+        + _room(plan["memory"]),
+    ]
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e12:.3g} TB" if count >= 1e12 else f"{count / 1e9:.3g} GB"
+
+
 def plan_lines(plan: dict[str, Any]) -> list[str]:
     """The plan for people."""
     training = plan["training"]
@@ -253,8 +276,6 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
     generated = ", ".join(
         f"{name} {format_count(count)}" for name, count in plan["tokens_to_generate"].items()
     )
-    measured = plan["speeds"]["measured"]
-    basis = "measured in this folder" if measured else "assumed, not measured"
     return [
         *_run_lines(plan),
         f"sizes         {sizes}{_vocabulary(plan['tokenizer'])}",
@@ -267,11 +288,8 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         *_given_lines(plan),
         f"to generate   {generated or 'nothing'} tokens",
         *generation_lines(plan["generation"]),
-        f"time          generation {format_seconds(plan['generation_seconds'])}, training "
-        f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
-        f"{basis}: {format_count(plan['speeds']['flops_per_second'])} FLOP/s a worker, "
-        f"{format_count(plan['speeds']['generated_tokens_per_second'])} generated tokens/s)",
-        f"disk          {plan['disk_bytes'] / 1e9:.3g} GB; memory "
-        f"{plan['memory_bytes_per_worker'] / 1e9:.3g} GB a process" + _room(plan["memory"]),
+        *account_lines(plan["hardware"]),
+        *_time_lines(plan),
+        f"disk          {_bytes(plan['disk_bytes'])}",
         *(f"warning       {warning}" for warning in plan["warnings"]),
     ]

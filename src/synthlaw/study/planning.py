@@ -20,7 +20,9 @@ def plan_here(study: Study, base: Path, folder: Path | None = None) -> dict[str,
     """
     request = precision_request(study, base)
     precision = PrecisionRecord.read(folder) if folder else None
-    if precision is None or request.asked not in ("auto", precision.dtype):
+    if precision is not None and request.asked not in ("auto", precision.dtype):
+        precision = None
+    if precision is None and study.plan.gpu is None:  # every GPU listed has bf16
         precision = settle_here(request)
     missing = missing_inputs(study, base)
     return {**plan_study(study, base, folder, precision), "missing": missing}

@@ -17,6 +17,7 @@ from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.study.spec.trainer import TrainerSpec
 from synthlaw.tokens.shares import exact_shares
 from synthlaw.training.config import steps_of
+from synthlaw.training.gpus import PlanSettings
 from synthlaw.training.settings import TrainingSettings
 
 
@@ -49,6 +50,7 @@ class Study(Settings):
     laws: Laws = Field(default_factory=Laws)
     question: Question = Field(default_factory=Question)
     execution: Execution = Field(default_factory=Execution)
+    plan: PlanSettings = Field(default_factory=PlanSettings)
 
     @field_validator("natural", mode="before", json_schema_input_type=TextSource | list[TextSource])
     @classmethod
