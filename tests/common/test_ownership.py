@@ -45,6 +45,22 @@ def test_a_foreign_folder_is_neither_replaced_nor_filled(clone: Path) -> None:
     assert contents(clone) == before
 
 
+def test_hidden_files_and_logs_stay_where_a_folder_holds_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    (folder / ".git" / "refs").mkdir(parents=True)
+    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (folder / ".gitattributes").write_text("*.bin filter=lfs\n")
+    (folder / "slurm-7.out").write_text("began")
+    before = contents(folder)
+    for text in ("first", "second"):
+        replace(folder, text)
+        after = contents(folder)
+        assert after.pop("model.bin") == text.encode()
+        assert after.pop(MARK)
+        assert after == before
+        assert (folder / ".git" / "refs").is_dir()
+
+
 def test_an_output_of_another_kind_is_not_replaced(tmp_path: Path) -> None:
     replace(tmp_path / "made", "a run's weights", kind="model")
     before = contents(tmp_path / "made")

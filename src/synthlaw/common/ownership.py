@@ -73,7 +73,7 @@ def check_replaceable(folder: Path, kind: str) -> list[Path]:
     found = mark_of(folder)
     others = _others(folder, ())
     if found is None and not others:
-        return []
+        return sorted(folder.iterdir())  # harmless as they are: a fresh clone's .git, a log
     if found is None or found.get("kind") != kind:
         raise UsageError(
             f"{folder}: holds other files ({_some(others)}); expected a new or empty folder, or "
