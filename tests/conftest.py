@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
-
 import pytest
 from hypothesis import settings
 
 from instruction_sets import instruction_sets
-
-# Inductor's cache does not tell a processor from one that is held down to fewer instructions:
-# kernels made for one gave a loss that was not finite on the other.
-_KIND = os.environ.get("ATEN_CPU_CAPABILITY", "native")
-_KERNELS = Path(tempfile.gettempdir()) / f"synthlaw-kernels-{_KIND}"
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_KERNELS))
 
 # Test machines are shared: an example that is slow once is no finding.
 settings.register_profile("shared", deadline=None)

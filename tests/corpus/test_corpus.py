@@ -148,6 +148,20 @@ def test_settings_choose_documents(crawl: Path) -> None:
     ]
     make_corpus(sources, Settings(language="de"), crawl / "two", InlineExecutor())
     assert [d.id for d in read(crawl / "two" / "documents")] == ["de"]
+    (crawl / "mixed.jsonl").write_text(
+        "".join(
+            json.dumps({"id": f"{n}", "text": f"{'The old bridge. ' * 9}{n}", "n": n}) + "\n"
+            for n in (1, "two", 3)
+        )
+    )
+    mixed = [Source(find_input_files("mixed.jsonl", crawl))]
+    settings = Settings(dedup=(), keep="n > 2")
+    counts = make_corpus(mixed, settings, crawl / "four", InlineExecutor())
+    assert [d.id for d in read(crawl / "four" / "documents")] == ["3"]
+    assert counts["left_out"] == {
+        "condition not met": 1,
+        "a value that the condition cannot compare": 1,
+    }
     with pytest.raises(UsageError, match="'colour', which no document has"):
         make(crawl, "three", keep="colour == 'red'")
 

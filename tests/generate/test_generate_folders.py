@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections import Counter
@@ -17,6 +18,7 @@ from generation_runs import arguments, contents, rows, run, write_input
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.generate.engines import openai
 from synthlaw.generate.engines.retries import RetryPolicy
+from synthlaw.generate.run.inputs import survey
 
 
 @pytest.fixture
@@ -199,11 +201,12 @@ def test_wrong_use_names_the_place(server: FaultServer, tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"id": "a", "text": "x"}\n{"id": "b"}\n')
+    bad.write_text('{"id": "b"}\n7\n')
     cases = (
         (arguments(server, tmp_path / "none.jsonl", tmp_path / "o"), "none.jsonl"),
-        (arguments(server, empty, tmp_path / "o"), "no documents"),
-        (arguments(server, bad, tmp_path / "o"), r"bad\.jsonl:2"),
+        (arguments(server, empty, tmp_path / "o"), "no document was read"),
+        (arguments(server, bad, tmp_path / "o"), r"bad\.jsonl: no document was read"),
+        (arguments(server, bad, tmp_path / "o", "--strict"), r"bad\.jsonl:1"),
         (arguments(server, source, source), "found a file"),
         (arguments(server, source, tmp_path / "o", "--recipe", "hqx"), "textbook"),
         (arguments(server, source, tmp_path / "o", "--chapters", "3"), "no chapters"),
@@ -215,6 +218,32 @@ def test_wrong_use_names_the_place(server: FaultServer, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=message):
             run(*args)
     assert not (tmp_path / "o").exists()
+
+
+def test_a_bad_line_of_the_input_costs_that_line_and_is_named(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    source = write_input(tmp_path / "in.jsonl", 3)
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join([lines[0], '{"text": 5', lines[1], '{"x": 1}', lines[2]]))
+    broken = tmp_path / "cut.jsonl.gz"
+    # Varied enough to be more than one step of the unpacker.
+    text = "".join(f'{{"id": "z{n}", "text": "Of {n**9} rivers."}}\n' for n in range(3000))
+    broken.write_bytes(gzip.compress(text.encode())[:-300])
+    out = tmp_path / "out"
+    made = run(*arguments(server, source, out))
+    assert (made["documents"] + sum(made["dropped"].values()), made["bad_records"]) == (3, 2)
+    named = [json.loads(line) for line in (out / "runs" / made["run"] / "bad_records.jsonl").open()]
+    assert [(row["file"], row["line"]) for row in named] == [(str(source), 2), (str(source), 4)]
+    assert "not JSON" in named[0]["reason"]
+    again = run(*arguments(server, source, out))
+    assert (again["requests_made"], again["bad_records"]) == (0, 2)
+    cut = survey([broken])
+    assert 2000 < cut.documents < 3000
+    assert [row["file"] for row in cut.bad_records()] == [str(broken)]
+    assert len(list(cut.scan())) == cut.documents
+    with pytest.raises(UsageError, match="cut"):
+        survey([broken], strict=True)
 
 
 def test_a_finished_run_has_a_card(server: FaultServer, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from synthlaw.cli.output import answer
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.common.ownership import claimed
+from synthlaw.corpus.readers.faults import fault_lines
 from synthlaw.corpus.readers.sources import find_files
 from synthlaw.generate.engines.base import SamplingSettings
 from synthlaw.generate.engines.registry import EngineSettings
@@ -149,6 +150,7 @@ def _files(places: tuple[Path, ...]) -> list[Path]:
 
 def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) -> FolderOutcome:
     from synthlaw.generate.engines.registry import make_engine
+    from synthlaw.generate.run.inputs import survey
     from synthlaw.generate.run.meter import drawn
     from synthlaw.generate.run.workers import run_folder
 
@@ -158,7 +160,7 @@ def _run(mix: RecipeMix, files: list[Path], out: Path, options: dict[str, Any]) 
         return run_folder(
             mix,
             engine,
-            files,
+            survey(files, strict=options["strict"]),
             out,
             block_size=options["shard_size"],
             retry_failed=options["retry_failed"],
@@ -193,6 +195,8 @@ def _summary(outcome: FolderOutcome, out: Path) -> dict[str, Any]:
         "run": outcome.key,
         **counts,
         "tokens": counts["document_tokens"],
+        "bad_records": outcome.faults["bad_records"],
+        "broken_files": outcome.faults["broken_files"],
         "requests_made": outcome.requests,
         "seconds": round(outcome.seconds, 2),
         "tokens_per_second": round(outcome.completion_tokens / seconds, 1),
@@ -211,6 +215,8 @@ def _lines(outcome: FolderOutcome, out: Path) -> list[str]:
     ]
     if counts["intermediate"]:
         lines.insert(1, f"{counts['intermediate']} outlines set aside in {out / 'aside'}")
+    if unread := list(fault_lines(outcome.faults)):
+        lines += [*unread, f"each is named in {outcome.root / 'bad_records.jsonl'}"]
     return lines
 
 

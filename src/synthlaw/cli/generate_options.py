@@ -45,6 +45,11 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
             type=_COUNT,
             help="Documents in the first output files; later ones grow to a 64th of what precedes.",
         ),
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="End at the first record of the input that cannot be read, do not count it.",
+        ),
         click.option("--seed", default=0, help="Every request derives its own."),
         click.option("--rollouts", default=1, type=_COUNT, help="Answers per document."),
         click.option("--retry-failed", is_flag=True, help="Ask again for what failed, no more."),

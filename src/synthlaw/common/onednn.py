@@ -6,9 +6,13 @@ stands in for another, in tests and in continuous integration, so it has to mean
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """The first that is set counts, as in oneDNN; the second is its former name."""
@@ -45,3 +49,17 @@ def unlimited() -> Iterator[None]:
         yield
     finally:
         os.environ.update(kept)
+
+
+def keep_kernels_apart() -> None:
+    """Give compiled kernels a cache of their own where the processor is held down.
+
+    torch's cache does not tell a processor from the same one held down to fewer instructions:
+    kernels made for one gave a loss that was not finite on the other. To be called before torch
+    compiles anything; a cache that the user has named stays.
+    """
+    held = os.environ.get("ATEN_CPU_CAPABILITY") or _limit()
+    if held:
+        kind = re.sub(r"\W", "", held.lower())[:32]
+        folder = Path(tempfile.gettempdir()) / f"torchinductor_{getpass.getuser()}_{kind}"
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))

@@ -16,8 +16,6 @@ _STORES = {
     "az": ("adlfs", "azure"),
     "abfs": ("adlfs", "azure"),
     "abfss": ("adlfs", "azure"),
-    "http": ("aiohttp", "http"),
-    "https": ("aiohttp", "http"),
     "hf": ("huggingface_hub", "hub"),
 }
 """By scheme: the package that fsspec needs, and our extra that brings it."""
@@ -42,7 +40,8 @@ def file_system(url: str) -> tuple[Any, str]:
         package, extra = _STORES.get(scheme, (f"of fsspec for {scheme}", scheme))
         raise MissingExtraError(package, extra, f"{scheme}://") from None
     except ValueError as error:
-        raise UsageError(f"{url}: {error}; expected {', '.join(_STORES)} before '://'") from None
+        known = ", ".join(("http", "https", *_STORES))
+        raise UsageError(f"{url}: {error}; expected {known} before '://'") from None
     return system, path
 
 

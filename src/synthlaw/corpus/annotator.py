@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from synthlaw.common.errors import UsageError
 from synthlaw.common.ngrams import NgramIndex
 from synthlaw.common.wordhash import Words, words_of
 from synthlaw.corpus.conditions import Condition, Row
@@ -130,13 +131,22 @@ class Annotator:
         ):
             self.other_languages[notes["language"]] += 1
             return f"language not {settings.language}"
-        if self._keep is not None and not self._keep({**fields, **notes}):
-            return "condition not met"
+        if (unkept := self._unkept({**fields, **notes})) is not None:
+            return unkept
         if self._found is not None:
             overlaps = self._found.check(identity, text, words)
             if overlaps and settings.contaminated == "remove":
                 return "contaminated"
         return None
+
+    def _unkept(self, row: Row) -> str | None:
+        """Why the condition leaves a row out."""
+        if self._keep is None:
+            return None
+        try:
+            return None if self._keep(row) else "condition not met"
+        except UsageError:
+            return "a value that the condition cannot compare"
 
     def _notes(self, text: str, fields: Row, *, changed: bool) -> dict[str, Any]:
         """The added columns. What the input brought stands, unless the text was changed since."""

@@ -32,17 +32,22 @@ def read_documents(path: Path | str, report: ReadReport | None = None) -> Iterat
     read on.
     """
     place = str(path)
-    known = (*JSONL_ENDINGS, *PARQUET_ENDINGS)
-    if not place.lower().endswith(known):
-        raise UsageError(
-            f"{place}: found the ending '{Path(place).suffix}'; expected one of {', '.join(known)}"
-        )
+    check_kind(place)
     report = ReadReport(strict=True) if report is None else report
     report.path = place
     try:
         yield from labelled_documents(place, Path(place).name, report)
     except BrokenFileError as error:
         raise UsageError(f"{place}: {error}") from None
+
+
+def check_kind(place: str) -> None:
+    """Raise UsageError for a file whose ending is none of ours."""
+    known = (*JSONL_ENDINGS, *PARQUET_ENDINGS)
+    if not place.lower().endswith(known):
+        raise UsageError(
+            f"{place}: found the ending '{Path(place).suffix}'; expected one of {', '.join(known)}"
+        )
 
 
 def labelled_documents(path: str, label: str, report: ReadReport) -> Iterator[Document]:

@@ -21,7 +21,9 @@ from typing import Any
 
 from synthlaw.common.claims import HEARTBEAT_SECONDS
 from synthlaw.common.errors import SynthlawError
+from synthlaw.common.files import write_text
 from synthlaw.corpus.documents import Document
+from synthlaw.corpus.readers.values import json_text
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.keywords import KeywordPool
 from synthlaw.generate.mixing import RecipeMix
@@ -29,7 +31,7 @@ from synthlaw.generate.requests import Progress
 from synthlaw.generate.run.block import OpenBlock
 from synthlaw.generate.run.card import Reporting, write_card
 from synthlaw.generate.run.folder import Marker, RunFolder
-from synthlaw.generate.run.inputs import Inputs, survey
+from synthlaw.generate.run.inputs import InputFiles, Inputs
 from synthlaw.generate.run.target import Target
 from synthlaw.generate.run.work import RunWork
 
@@ -52,11 +54,15 @@ OnProgress = Callable[[Sequence[RunWork]], None]
 
 @dataclass(frozen=True)
 class FolderOutcome:
-    """What stands in the folder after a run. counts: of all finished blocks; see RunFolder."""
+    """What stands in the folder after a run. counts: of all finished blocks; see RunFolder.
+
+    faults: what of the input could not be read; see corpus/readers/faults.py.
+    """
 
     key: str
     root: Path
     counts: dict[str, Any]
+    faults: dict[str, Any]
     requests: int
     seconds: float
     completion_tokens: int
@@ -65,7 +71,7 @@ class FolderOutcome:
 def run_folder(
     mix: RecipeMix,
     engine: Engine,
-    inputs: list[Path],
+    inputs: InputFiles,
     out: Path,
     *,
     block_size: int = BLOCK_SIZE,
@@ -79,9 +85,11 @@ def run_folder(
     folder. Raises UsageError for unusable input or folder, SynthlawError when the engine breaks;
     failed requests are counted, not raised.
     """
-    surveyed = survey(inputs)
-    folder = RunFolder(out, mix, engine, surveyed, block_size, Target())
-    pool = keyword_pool(surveyed, mix.common.seed)
+    folder = RunFolder(out, mix, engine, inputs, block_size, Target())
+    if bad := list(inputs.bad_records()):
+        lines = "".join(json_text(one) + "\n" for one in bad)
+        write_text(folder.root / "bad_records.jsonl", lines)
+    pool = keyword_pool(inputs, mix.common.seed)
     name = " and ".join(mix.recipes)
     run = RunWork(name, folder, engine, pool=pool, retry_failed=retry_failed)
     began = time.monotonic()
@@ -93,6 +101,7 @@ def run_folder(
         key=folder.key,
         root=folder.root,
         counts=folder.counts(),
+        faults=inputs.faults,
         requests=run.progress.own.requests,
         seconds=seconds,
         completion_tokens=run.progress.own.completion_tokens,
