@@ -75,6 +75,7 @@ def test_the_shipped_study_files_are_valid(name: str) -> None:
         (("[0.1M]", "[0.1X]"), "found '0.1X'; expected one of 0.1M"),
         (("[50k]", "[many]"), "study.yaml:6: ladder.budgets.0: found 'many'; expected a count"),
         (("[50k]", "[500]"), "less than one batch"),
+        (("[50k]", "50k"), "ladder.budgets: found '50k'; expected a list, such as [50k]"),
         (("[50k]", "[50k, 1e30]"), "ladder.budgets.1: found 1e+30; expected at most 1e+18"),
         (("[50k]", "[5000, 5100]"), "expected budgets that differ by a step"),
         # 2.5 and 3 batches: both three steps, by the one rounding that there is.

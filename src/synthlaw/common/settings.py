@@ -60,6 +60,10 @@ def mistake_message(mistake: Mapping[str, Any]) -> str:
     """What one error of a validation found and expected; mistake: of `ValidationError.errors()`."""
     message = str(mistake["msg"]).removeprefix("Value error, ")
     found = mistake.get("input")
+    if mistake["type"] in ("list_type", "tuple_type"):
+        return f"found {found!r}; expected a list, such as [{found}]"
+    if mistake["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        return f"found {found!r}; expected keys with values, such as {{key: value}}"
     if mistake["type"] != "value_error" and not isinstance(found, dict | list | BaseModel):
         message = f"found {found!r}; {message[:1].lower()}{message[1:]}"
     return message
