@@ -106,3 +106,13 @@ def test_studies_shown_in_the_docs_are_valid_yaml_of_known_keys(hooks: ModuleTyp
             value = yaml.safe_load(block)
             top = set(value) if isinstance(value, dict) else set()
             assert top <= known or "steps" in top or "prompt" in str(value), (path, top - known)
+
+
+def test_the_tour_names_files_that_there_are() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tour = text.split("## A reader's tour")[1].split("\n## ")[0]
+    named = re.findall(r"`([\w/]+(?:\.py|/))[:`]", tour)
+    assert len(named) > 40
+    for name in named:
+        places = [ROOT / name, ROOT / "src" / "synthlaw" / name]
+        assert any(place.exists() for place in places), name
