@@ -19,12 +19,13 @@ def workspace(params: float, tokens: float) -> Any:
     question = SimpleNamespace(params=params, tokens=tokens)
     return SimpleNamespace(
         study=SimpleNamespace(question=question, baseline_name=lambda: "CC"),
+        missing={},
     )
 
 
 @pytest.fixture(autouse=True)
 def _no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "limits_of", lambda study: ["It is small."])
+    monkeypatch.setattr(answer, "limits_of", lambda study, missing: ["It is small."])
 
 
 def test_study_recommend_and_page_say_the_same() -> None:

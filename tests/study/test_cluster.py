@@ -145,7 +145,7 @@ def test_one_run_given_to_two_workers_is_trained_once(
     given: list[RunTask] = []
     monkeypatch.setattr(
         "synthlaw.study.pipeline.train_and_score",
-        lambda space, runs, tasks, executor: given.extend(tasks.values()) or [],
+        lambda space, runs, tasks, **options: given.extend(tasks.values()) or [],
     )
     monkeypatch.setattr("synthlaw.study.pipeline.collect", lambda *args: sys.exit(7))
     with pytest.raises(SystemExit):

@@ -61,7 +61,7 @@ def demo(out: Path, quick: bool, verify: bool, as_json: bool) -> None:
         for line in time_lines(quick):
             say(line)
     text = demo_text(quick)
-    _run(text, "the demo's study file", Path.cwd(), out, "local", STAGES[-1], verify, as_json)
+    _run(text, "the demo's study file", Path.cwd(), out, as_json, verify=verify)
 
 
 @click.command()
@@ -140,10 +140,23 @@ def plan(study: Path, out: Path | None, hardware: dict[str, Any], as_json: bool)
     help="Where runs are executed; ray needs the extra of that name, slurm its commands.",
 )
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Last stage to do.")
+@click.option(
+    "--allow-missing",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Go on to laws and page though up to N runs have failed; both say what is missing.",
+)
 @_verify_option
 @json_option
 def run(
-    study: Path, out: Path | None, executor: str, until: str, verify: bool, as_json: bool
+    study: Path,
+    out: Path | None,
+    executor: str,
+    until: str,
+    allow_missing: int,
+    verify: bool,
+    as_json: bool,
 ) -> None:
     """Run STUDY, or what is left of it.
 
@@ -159,7 +172,8 @@ def run(
     text = read_study_file(study)
     folder = out or folder_of(study)
     base = study.resolve().parent
-    _run(text, str(study), base, folder, executor, until, verify, as_json)
+    options = {"executor": executor, "until": until, "verify": verify}
+    _run(text, str(study), base, folder, as_json, allow_missing=allow_missing, **options)
 
 
 def _run(
@@ -167,17 +181,19 @@ def _run(
     name: str,
     base: Path,
     out: Path,
-    executor: str,
-    until: str,
-    verify: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
+    """options: of `run_study`."""
     from synthlaw.study.pipeline import run_study
 
-    outcome = run_study(text, name, base, out, executor=executor, until=until, verify=verify)
+    outcome = run_study(text, name, base, out, **options)
     page = str(outcome.page.resolve()) if outcome.page else None
     value = {"out": str(out), "made": outcome.made, "kept": outcome.kept, "page": page}
+    value["missing"] = outcome.missing
     lines = [f"{len(outcome.made)} artifacts made, {outcome.kept} kept, in {out}"]
+    if outcome.missing:
+        lines.append(f"{len(outcome.missing)} runs failed and are missing: run again to try them")
     if outcome.page:
         from synthlaw.report.terminal import answer_lines
 

@@ -67,11 +67,19 @@ class Study:
         folder = self.folder if self.folder.exists() else None
         return Record(plan_here(self.spec, self.base, folder), planned_lines)
 
-    def run(self, *, executor: str = "local", until: str = "report", verify: bool = False) -> Study:
+    def run(
+        self,
+        *,
+        executor: str = "local",
+        until: str = "report",
+        verify: bool = False,
+        allow_missing: int = 0,
+    ) -> Study:
         """Run the study, or what is left of it, and return it. Progress goes to standard error.
 
         executor: local, ray or slurm. until: the last stage to do. verify: compare every kept
-        file with its SHA-256. Raises UsageError for a mistake in the study and SynthlawError when
+        file with its SHA-256. allow_missing: so many runs may fail for good; laws and page are made
+        without them and say so. Raises UsageError for a mistake in the study and SynthlawError when
         work failed; call it again to go on.
         """
         from synthlaw.study.pipeline import run_study
@@ -84,6 +92,7 @@ class Study:
             executor=executor,
             until=until,
             verify=verify,
+            allow_missing=allow_missing,
         )
         return self
 

@@ -69,11 +69,15 @@ STATISTICS_ERROR = "statistics-error.txt"
 
 @dataclass
 class Outcome:
-    """What a call of `run_study` did: artifacts made, artifacts found done, the page if drawn."""
+    """What a call of `run_study` did: artifacts made, artifacts found done, the page if drawn.
+
+    missing: runs that failed, and why, and that it went on without.
+    """
 
     made: list[str] = field(default_factory=list)
     kept: int = 0
     page: Path | None = None
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -96,12 +100,14 @@ def run_study(
     executor: str = "local",
     until: str = STAGES[-1],
     verify: bool = False,
+    allow_missing: int = 0,
 ) -> Outcome:
     """Run the study whose file holds `text`, or what is left of it, in the folder `out`.
 
     name: what errors call the file. base: where its relative paths start. executor: a name that
     `execute.registry` knows. until: the last stage to do. verify: compare every kept file with its
-    SHA-256, not only its size.
+    SHA-256, not only its size. allow_missing: so many runs may fail for good; laws and page are
+    made without them and say so.
     Raises UsageError for a mistake in the study (nothing half-made is left that a rerun would
     trust) and SynthlawError when work failed.
     """
@@ -119,8 +125,8 @@ def run_study(
                 local = executor == "local"
                 settle = partial(settled_by, space.run_executor)
                 space.study = settled_study(study, base, out, settle, local=local)
-            page = _run_stages(space, name, last)
-    return Outcome(space.store.made, len(space.store.kept), page)
+            page = _run_stages(space, name, last, allow_missing)
+    return Outcome(space.store.made, len(space.store.kept), page, space.missing)
 
 
 def _checked(space: Workspace, name: str, executor: str, until: str) -> None:
@@ -145,7 +151,7 @@ def _checked(space: Workspace, name: str, executor: str, until: str) -> None:
         raise UsageError(f"{name}: {error}") from None
 
 
-def _run_stages(space: Workspace, name: str, last: int) -> Path | None:
+def _run_stages(space: Workspace, name: str, last: int, allow_missing: int) -> Path | None:
     try:
         with space.executor:
             data = _natural(space)
@@ -169,7 +175,7 @@ def _run_stages(space: Workspace, name: str, last: int) -> Path | None:
         space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"),
         space.run_executor,
     ):
-        space.store.made += train_and_score(space, runs, tasks, space.run_executor)
+        space.store.made += train_and_score(space, runs, tasks, allow_missing=allow_missing)
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
     write_runs(space, finished, generated.engine.label)

@@ -26,7 +26,7 @@ class Workspace:
 
     base: the folder that relative paths in the study file start from. executor: of the jobs that
     prepare its data and describe it, one thread each. run_executor: of its runs, with the threads
-    and GPUs that they have.
+    and GPUs that they have. missing: runs that failed for good and may be missing, and why.
     """
 
     study: Study
@@ -34,6 +34,7 @@ class Workspace:
     store: Store
     executor: Executor = field(default_factory=InlineExecutor)
     run_executor: Executor = field(default_factory=InlineExecutor)
+    missing: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property

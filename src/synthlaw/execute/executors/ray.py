@@ -33,7 +33,7 @@ ANSWER_SECONDS = 10.0
 
 QUIET = {
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # a C++ stack for every SIGTERM
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # C++ lines for every node that is lost
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # on standard output, the log of every node that is lost
 }
 """Environment of the driver, where it says nothing else: what fails is in the jobs' outcomes."""
 
@@ -60,6 +60,8 @@ class RayExecutor(ClosingExecutor):
 
     def __init__(self, threads: int = 1, gpus: int | None = None) -> None:
         """threads, gpus: what Ray sets aside for each job. Raises MissingExtraError."""
+        for name, value in QUIET.items():  # read when Ray is imported
+            os.environ.setdefault(name, value)
         try:
             import ray
         except ImportError:
@@ -113,8 +115,6 @@ class RayExecutor(ClosingExecutor):
         if self._ray.is_initialized():
             return
         self.check()
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
         before = signal.getsignal(signal.SIGTERM)
         try:
             self._ray.init(

@@ -33,7 +33,7 @@ def make_answer(space: Workspace) -> None:
         "question": study.question.model_dump(),
         "baseline": study.baseline_name(),
         "seed": study.seed,
-        "limits": limits_of(study),
+        "limits": limits_of(study, space.missing),
     }
     key = store.key("laws", LAWS_VERSION, inputs)
     found = store.find("laws", "laws", key)
@@ -109,7 +109,7 @@ def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
     study = space.study
     params, tokens = _asked(study)
     situation = Situation(params, tokens, baseline=study.baseline_name())
-    limits = {"limits": limits_of(study)}
+    limits = {"limits": limits_of(study, space.missing)}
     joint = [law for law in fits if law.law == "joint"]
     # Grids may give some mixtures too few sizes or budgets for a joint law; these answer by theirs.
     whole = {law.mixture for law in joint} == {law.mixture for law in fits}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from synthlaw.common.numbers import format_count
@@ -16,13 +17,30 @@ PAPER_SMALLEST_TOKENS = 1e9
 
 WEAK_GENERATOR = "SmolLM2-135M-Instruct"
 
+NAMED = 10
+"""Missing runs that a sentence names."""
 
-def limits_of(study: Study) -> list[str]:
-    """Sentences for the page; the most important first."""
-    return [
+
+def limits_of(study: Study, missing: Collection[str] = ()) -> list[str]:
+    """Sentences for the page; the most important first. missing: runs that failed for good."""
+    return _of_missing(missing) + [
         sentence
         for subject in (_of_scale, _of_texts, _of_the_grid, _of_generation)
         for sentence in subject(study)
+    ]
+
+
+def _of_missing(runs: Collection[str]) -> list[str]:
+    """What is not there though it was asked for."""
+    if not runs:
+        return []
+    names = sorted(runs)
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    one = len(names) == 1
+    return [
+        f"{len(names)} run{' is' if one else 's are'} missing, since {'it' if one else 'they'} "
+        f"failed ({', '.join(names[:NAMED])}{more}; failures.json says why): tables, laws and "
+        "figures rest on the others. Runs that fail are seldom a random choice of all runs."
     ]
 
 

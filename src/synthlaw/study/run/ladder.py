@@ -10,7 +10,7 @@ from typing import Any
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import read_json, write_json
-from synthlaw.common.progress import Meter, meter
+from synthlaw.common.progress import Meter, meter, say
 from synthlaw.execute.base import Executor, Failure
 from synthlaw.study.grid import Run
 from synthlaw.study.mixing import phases_of_run
@@ -134,11 +134,12 @@ def check_budgets(
 
 
 def train_and_score(
-    space: Workspace, runs: list[Run], tasks: Mapping[str, RunTask], executor: Executor
+    space: Workspace, runs: list[Run], tasks: Mapping[str, RunTask], *, allow_missing: int = 0
 ) -> list[str]:
-    """Execute what is not finished. Returns the artifacts made.
+    """Execute what is not finished, by the study's executor. Returns the artifacts made.
 
-    Raises SynthlawError naming every run that failed, after all others are done.
+    allow_missing: so many runs may fail for good; they are named in `space.missing`. Raises
+    SynthlawError naming every run that failed when more did, after all others are done.
     """
     waiting = [task for task in tasks.values() if find_finished(task, space.store) is None]
     if not waiting:
@@ -148,18 +149,35 @@ def train_and_score(
     total = sum(task.flops for task in [*trunks.values(), *waiting])
     total += sum(_scoring_flops(task, scored) for task in waiting)
     with meter("training", max(total, 1.0), "FLOP") as bar:
-        effort = _Effort(executor, bar, scored, len(waiting), _flops_per_second(space))
+        effort = _Effort(space.run_executor, bar, scored, len(waiting), _flops_per_second(space))
         effort.execute(list(trunks.values()))
         broken = [name for name, task in trunks.items() if task.name in effort.failed]
         effort.execute([task for task in waiting if not (task.train and task.trunk in broken)])
     write_json(space.root / FAILURES, effort.failed)
     if effort.failed:
-        listed = "\n".join(f"  {name}: {message}" for name, message in effort.failed.items())
-        raise SynthlawError(
-            f"{len(effort.failed)} of {len(waiting) + len(trunks)} runs failed; the others are "
-            f"done and kept. Run again to try these once more:\n{listed}"
-        )
+        # A run whose trunk failed was not begun.
+        space.missing = {
+            task.name: effort.failed.get(task.name) or effort.failed[trunks[task.trunk].name]
+            for task in waiting
+            if task.name in effort.failed or (task.train and task.trunk in broken)
+        }
+        _judge(space, len(waiting), all(run.name in space.missing for run in runs), allow_missing)
     return effort.made
+
+
+def _judge(space: Workspace, asked: int, none_is_left: bool, allow_missing: int) -> None:
+    """Go on without the missing runs, or raise SynthlawError."""
+    missing = space.missing
+    listed = "\n".join(f"  {name}: {message}" for name, message in missing.items())
+    if len(missing) <= allow_missing and not none_is_left:
+        say(f"  warning: {len(missing)} runs failed; going on without them:\n{listed}")
+        return
+    others = "none is done" if len(missing) == asked else "the others are done and kept"
+    instead = f", or with --allow-missing {len(missing)} to go on without them"
+    raise SynthlawError(
+        f"{len(missing)} of {asked} runs failed; {others}. Run again to try these once more"
+        f"{'' if none_is_left else instead}:\n{listed}"
+    )
 
 
 @dataclass
@@ -214,11 +232,14 @@ def _scoring_flops(task: RunTask, tokens: int) -> float:
 def collect(
     space: Workspace, runs: list[Run], tasks: Mapping[str, RunTask]
 ) -> tuple[list[Finished], dict[str, Mapping[str, Any]]]:
-    """Results and scores of every run; and the untrained models' scores by size and seed."""
+    """Results and scores of every run that is not missing; the untrained models' scores by size
+    and seed."""
     finished = []
     for run in runs:
         found = find_finished(tasks[run.name], space.store)
         if found is None:
+            if run.name in space.missing:
+                continue
             raise SynthlawError(f"run {run.name} is not finished")
         trained, evaluated = found
         finished.append(
