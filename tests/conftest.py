@@ -6,6 +6,10 @@ import pytest
 from hypothesis import settings
 
 from instruction_sets import instruction_sets
+from synthlaw.common.onednn import keep_kernels_apart
+
+# Before any test loads torch: see the function.
+keep_kernels_apart()
 
 # Test machines are shared: an example that is slow once is no finding.
 settings.register_profile("shared", deadline=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +49,21 @@ def test_a_cache_that_the_user_names_stays(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     keep_kernels_apart()
     assert os.environ[CACHE] == "mine"
+
+
+def test_it_is_set_before_torch_sets_its_own() -> None:
+    code = """
+import os
+import subprocess
+import sys
+import synthlaw.training.loop
+import torch
+import torch._inductor.runtime.cache_dir_utils as torch_cache
+torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))])
+print(torch_cache.cache_dir())
+"""
+    environment = {**os.environ, "ATEN_CPU_CAPABILITY": "avx2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("_avx2")

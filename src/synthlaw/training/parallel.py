@@ -24,7 +24,6 @@ import torch.distributed as dist
 from torch import nn
 
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.common.onednn import keep_kernels_apart
 from synthlaw.training.config import TrainingConfig
 from synthlaw.training.device import choose_device
 from synthlaw.training.launch import LostProcessError, die_with_parent
@@ -192,7 +191,6 @@ def place(model: Llama, world: World, config: TrainingConfig) -> None:
             block.forward = functools.partial(_recomputed, block.forward)
         if config.compile:
             # Block by block: all blocks share one compilation, and the loss is blocked by hand.
-            keep_kernels_apart()
             block.compile()
     if world.mesh is None:
         model.to(world.device)
