@@ -34,7 +34,8 @@ class OpenBlock:
     def add(self, rollout: int, recipe: str, result: Generated) -> bool:
         """Take what came of its rollout number `rollout`; whether it was the last."""
         self._writer.add(rollout, recipe, result)
-        self.journal.finish(rollout)
+        if not result.failed:  # what failed is asked for again when the block is reopened
+            self.journal.finish(rollout)
         self.left -= 1
         return self.left == 0
 

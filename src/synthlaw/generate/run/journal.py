@@ -3,8 +3,8 @@
 A block of documents has one journal per worker that ever held it. Lines are appended whole and
 handed to the operating system at once: killing the process loses nothing that was completed, and a
 line torn by a power cut is recognised and left out. Between the completions stand the numbers of
-the rollouts that are done, for whoever looks from outside. Failed requests are not kept: a block
-that is opened again asks for them again.
+the rollouts that are done, for whoever looks from outside. Failed requests are not kept, nor are
+their rollouts done: a block that is opened again asks for them again.
 """
 
 from __future__ import annotations
