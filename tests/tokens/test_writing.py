@@ -56,8 +56,8 @@ def write(
 
 
 @pytest.fixture(autouse=True)
-def _one_job_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "FILES_BYTES", 1)
+def _one_job_a_file(monkeypatch: pytest.MonkeyPatch, files: list[InputFile]) -> None:
+    monkeypatch.setattr(writing, "FILES_BYTES", max(file.size for file in files))
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(

@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from synthlaw.corpus.decontamination import OVERLAPS, Contamination
 from synthlaw.corpus.parquet import FieldTypes
 from synthlaw.corpus.readers.faults import require_documents, require_whole, sum_faults
 from synthlaw.corpus.readers.input_file import InputFile
+from synthlaw.corpus.readers.ranges import cut
 from synthlaw.corpus.settings import VERSION, Settings
 from synthlaw.corpus.stages import BAD_RECORDS, HELD_OUT, Only
 from synthlaw.corpus.whole import ANNOTATED, READ, Duplicates, Whole
@@ -42,7 +43,8 @@ WRITTEN = "written"
 _SHOWN = 10
 
 READ_BYTES = 1 << 26
-"""Input that one job reads, of small files; a larger file has a job of its own."""
+"""Input that one job reads: small files, or a piece of a larger one; what cannot be cut has its
+own."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def make_corpus(
                 require_whole(counts)
             return counts
         work = out / "work" / key[:16]
-        run = _Run(sources, settings, work, executor, work / "index" if index else None, {})
+        pieces = [replace(source, files=cut(source.files, READ_BYTES)) for source in sources]
+        run = _Run(pieces, settings, work, executor, work / "index" if index else None, {})
         work.mkdir(parents=True, exist_ok=True)
         if index is not None:
             index.save(work / "index")

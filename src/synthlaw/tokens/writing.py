@@ -22,7 +22,7 @@ from typing import Any
 from synthlaw.common.digest import digest_of
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
-from synthlaw.common.parts import NOTES, Executor, group, map_parts
+from synthlaw.common.parts import NOTES, PART_BYTES, Executor, group, map_parts
 from synthlaw.common.progress import say
 from synthlaw.corpus.readers.faults import (
     fault_lines,
@@ -31,6 +31,7 @@ from synthlaw.corpus.readers.faults import (
     sum_faults,
 )
 from synthlaw.corpus.readers.input_file import InputFile, ReadReport
+from synthlaw.corpus.readers.ranges import cut
 from synthlaw.corpus.readers.read import read_input
 from synthlaw.tokens.dataset import FORMAT, MANIFEST, Manifest, read_manifest
 from synthlaw.tokens.encoding import encode_block
@@ -40,8 +41,8 @@ from synthlaw.tokens.tokenizer import Tokenizer, is_named
 SHARD_CHARACTERS = 1 << 28
 """Text of a shard: some 65 million tokens of English. What a kill costs is at most one shard."""
 
-FILES_BYTES = 1 << 26
-"""Input of one job, of small files; a larger file has a job of its own."""
+FILES_BYTES = PART_BYTES
+"""Input of one job: small files, or a piece of a larger one; what cannot be cut has its own."""
 
 BLOCK_CHARACTERS = 1 << 20
 BLOCK_DOCUMENTS = 4096
@@ -76,6 +77,7 @@ def write_dataset(
         found = read_manifest(folder)
         if not any(s.problems(folder, found.dtype, verify=False) for s in found.shards):
             return found
+    files = cut(files, FILES_BYTES)
     place = tokenizer.place if is_named(tokenizer.place) else str(tokenizer.path.resolve())
     # A file of unknown size may be of any.
     groups = group([file.size or FILES_BYTES for file in files], FILES_BYTES)

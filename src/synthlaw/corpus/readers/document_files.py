@@ -11,6 +11,7 @@ from synthlaw.common.streams import open_binary
 from synthlaw.corpus.readers.document import Document, document_from_row
 from synthlaw.corpus.readers.input_file import BadDocumentError, BrokenFileError, ReadReport
 from synthlaw.corpus.readers.jsonl import json_rows
+from synthlaw.corpus.readers.ranges import PARQUET_MAGIC, Range
 from synthlaw.corpus.readers.table import table_rows
 from synthlaw.corpus.readers.unpack import plain_parts
 
@@ -21,7 +22,6 @@ JSONL_ENDINGS = tuple(
     kind + packed for kind in (".jsonl", ".json", ".ndjson") for packed in ("", ".gz", ".zst")
 )
 PARQUET_ENDINGS = (".parquet",)
-_PARQUET_MAGIC = b"PAR1"
 
 
 def read_documents(path: Path | str, report: ReadReport | None = None) -> Iterator[Document]:
@@ -50,10 +50,13 @@ def check_kind(place: str) -> None:
         )
 
 
-def labelled_documents(path: str, label: str, report: ReadReport) -> Iterator[Document]:
-    """Documents of one file; those without an identity are named `label:line`."""
+def labelled_documents(
+    path: str, label: str, report: ReadReport, only: Range | None = None
+) -> Iterator[Document]:
+    """Documents of one file, or of a range of it; those without an identity are named
+    `label:line`."""
     with open_binary(path, report.on_read) as stream:
-        for unit, number, row in _rows(stream, path, report):
+        for unit, number, row in _rows(stream, path, report, only):
             place = f"{label}:{number}" if unit == "line" else f"{label}:{unit} {number}"
             try:
                 document = document_from_row(row, place)
@@ -64,17 +67,19 @@ def labelled_documents(path: str, label: str, report: ReadReport) -> Iterator[Do
 
 
 def _rows(
-    stream: BinaryIO, path: str, report: ReadReport
+    stream: BinaryIO, path: str, report: ReadReport, only: Range | None
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """Rows with their unit and number; the first bytes say whether the file is Parquet."""
     head = stream.read(4)
     stream.seek(0)
-    if head == _PARQUET_MAGIC:
-        for number, row in table_rows(stream, report):
+    if head == PARQUET_MAGIC:
+        groups = None if only is None else range(only.first, only.end)
+        for number, row in table_rows(stream, report, groups=groups):
             yield "row", number, row
         return
     if path.lower().endswith(PARQUET_ENDINGS):
         raise BrokenFileError(f"found {head!r} at its start; expected a Parquet file")
-    for number, found in json_rows(plain_parts(stream), report):
+    parts = plain_parts(stream) if only is None else only.parts(stream)
+    for number, found in json_rows(parts, report, before=only.before if only else 0):
         if found is not None:
             yield "line", number, found

@@ -27,13 +27,21 @@ class _DoubleKeyError(ValueError):
 
 
 def json_rows(
-    parts: Iterable[bytes], report: ReadReport, watched: frozenset[str] = frozenset(("id", "text"))
+    parts: Iterable[bytes],
+    report: ReadReport,
+    watched: frozenset[str] = frozenset(("id", "text")),
+    *,
+    before: int = 0,
 ) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Objects of JSON lines (or of one JSON list) with their line numbers (or places), from 1.
 
     parts: the file's bytes, unpacked. watched: keys that may not stand twice in an object. A line
-    that is no object is counted in the report and given as None.
+    that is no object is counted in the report and given as None. before: lines of the file that
+    come before these.
     """
+    if before:  # what may stand at the start of a file cannot stand here
+        yield from _objects(_lines(iter(parts), before), report, watched)
+        return
     lines = _lines(_as_utf8(iter(parts)))
     first = next(lines, None)
     if first is None:
@@ -46,6 +54,12 @@ def json_rows(
                 yield number, _object(item, number, report, "row")
             return
         lines = held
+    yield from _objects(lines, report, watched)
+
+
+def _objects(
+    lines: Iterable[tuple[int, bytes | None]], report: ReadReport, watched: frozenset[str]
+) -> Iterator[tuple[int, dict[str, Any] | None]]:
     decoder = json.JSONDecoder(object_pairs_hook=_pairs(watched))
     for number, line in lines:
         if line is None:
@@ -115,10 +129,10 @@ def _list(
     return iter(taken), value if whole else None
 
 
-def _lines(parts: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
-    """Lines with their numbers from 1, in time linear in their length; None for one too long."""
+def _lines(parts: Iterator[bytes], before: int = 0) -> Iterator[tuple[int, bytes | None]]:
+    """Lines with their numbers from `before` + 1; None for one too long. Time is linear."""
     pending: list[bytes] = []
-    size, number = 0, 0
+    size, number = 0, before
     for part in parts:
         *ended, rest = part.split(b"\n")
         for piece in ended:

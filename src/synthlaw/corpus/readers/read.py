@@ -11,6 +11,7 @@ from synthlaw.corpus.readers.document import Document
 from synthlaw.corpus.readers.faults import fault_lines, faults_of, require_documents, sum_faults
 from synthlaw.corpus.readers.html import Extractor
 from synthlaw.corpus.readers.input_file import BrokenFileError, InputFile, ReadReport
+from synthlaw.corpus.readers.ranges import range_of
 from synthlaw.corpus.readers.registry import documents_of
 
 
@@ -51,7 +52,8 @@ def read_input(
         for document in documents_of(piece, report, extractor):
             report.documents += 1
             yield document
-        if not (report.documents or report.bad_count or report.skipped):
+        nothing = not (report.documents or report.bad_count or report.skipped)
+        if nothing and range_of(piece) is None:
             raise BrokenFileError("empty: found nothing in it")
     except BrokenFileError as error:
         report.broken_file(str(error))

@@ -26,21 +26,25 @@ _ERRORS = (
 
 
 def table_rows(
-    stream: BinaryIO, report: ReadReport, needed: tuple[str, ...] = ("id", "text")
+    stream: BinaryIO,
+    report: ReadReport,
+    needed: tuple[str, ...] = ("id", "text"),
+    *,
+    groups: range | None = None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a Parquet file with their numbers from 1; memory is one batch.
 
     needed: columns that make a row; where only others of a row group cannot be read, it is read
     without them. What cannot be read at all costs its row group and is counted. Text of these
     columns that is no UTF-8 is given as bytes. Raises BrokenFileError for what is no Parquet file,
-    or has a needed column twice.
+    or has a needed column twice. groups: row groups that are read; all by default.
     """
     try:
         file = pq.ParquetFile(
             stream, thrift_string_size_limit=1 << 26, thrift_container_size_limit=1 << 20
         )
         names = file.schema_arrow.names
-        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
+        found = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
     except _ERRORS as error:
         raise BrokenFileError(f"not a readable Parquet file ({_said(error)})") from None
     for name in needed:
@@ -48,8 +52,11 @@ def table_rows(
             raise BrokenFileError(f"found two columns '{name}'; expected one")
     least = [name for name in needed if name in names]
     before = 0
-    for place, group in enumerate(groups):
+    for place, group in enumerate(found):
         rows = max(0, group.num_rows)
+        if groups is not None and place not in groups:
+            before += rows
+            continue
         size = max(1, min(_BATCH_ROWS, _BATCH_BYTES * rows // max(1, group.total_byte_size)))
         batches = _Group(file, place, size, least)
         for offset, row in batches.rows():

@@ -29,9 +29,9 @@ from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import BPE_BYTES, Sample, Tokenizer, is_named, train_bpe
 from synthlaw.tokens.writing import write_dataset
 
-CORPUS_VERSION = 4
+CORPUS_VERSION = 5
 TOKENIZER_VERSION = 2
-TOKENS_VERSION = 3
+TOKENS_VERSION = 4
 
 
 def check_sources(space: Workspace) -> None:

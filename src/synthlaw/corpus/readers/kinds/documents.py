@@ -12,10 +12,11 @@ from synthlaw.corpus.readers.document_files import (
 )
 from synthlaw.corpus.readers.html import Extractor
 from synthlaw.corpus.readers.input_file import InputFile, ReadReport
+from synthlaw.corpus.readers.ranges import range_of
 
 ENDINGS = JSONL_ENDINGS + PARQUET_ENDINGS
 
 
 def read(piece: InputFile, report: ReadReport, extractor: Extractor) -> Iterator[Document]:
-    """Documents of a file, a row or line each."""
-    return labelled_documents(piece.path, piece.label, report)
+    """Documents of a file, or of the range of it that is asked for; a row or line each."""
+    return labelled_documents(piece.path, piece.label, report, range_of(piece))
