@@ -23,7 +23,7 @@ from synthlaw.common.parts import Dataset, describe, finish
 from synthlaw.corpus.documents import read_dataset, read_documents
 from synthlaw.study.data import source_documents
 from synthlaw.study.data.generated import help_generate
-from synthlaw.study.data.orders import Orders, read_orders
+from synthlaw.study.data.orders import Order, Orders, read_orders
 from synthlaw.study.data.recipes import settings_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.generation_plan import expected_generation
@@ -177,10 +177,10 @@ def test_orders_are_read_as_they_were_written_without_passwords(
     study = parse_study(sandbox.write().read_text(), "s")
     space = Workspace(study, sandbox.folder, Store(sandbox.out))
     wanted = {
-        name: (settings_of(space, name), target_of(space, name, 900, "digest"))
+        name: Order(settings_of(space, name), target_of(space, name, 900, "digest"), "engine")
         for name in study.generate.recipes
     }
-    engine, documents = study.generate.engine, sandbox.out / "artifacts" / "corpus"
+    engine, documents = study.generate.used_generators, sandbox.out / "artifacts" / "corpus"
     orders = Orders(sandbox.out, engine, documents, 7, 64, "llama3", wanted)
     orders.write()
     text = (sandbox.out / "generated" / ".orders.json").read_text()
@@ -189,7 +189,7 @@ def test_orders_are_read_as_they_were_written_without_passwords(
     sandbox.out.rename(moved)
     read = read_orders(moved)
     assert read.runs == wanted
-    assert read.engine.base_url == ("http://10.0.0.1:8000/v1", "http://[::1]:9/v1")
+    assert read.generators["engine"].base_url == ("http://10.0.0.1:8000/v1", "http://[::1]:9/v1")
     assert (read.seed, read.block_size, read.tokenizer) == (7, 64, "llama3")
     assert read.documents == moved / "artifacts" / "corpus"
     (sandbox.folder / "mine.py").write_text(code + "\n# changed\n")

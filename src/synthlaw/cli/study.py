@@ -102,7 +102,7 @@ def init(file: Path, force: bool, of_demo: bool, paper: str | None, cpu: bool) -
     type=click.Path(path_type=Path, file_okay=False),
     help="A study folder whose measured speeds to plan with.",
 )
-@settings_options(PlanSettings, "hardware", without=("generator",))
+@settings_options(PlanSettings, "hardware", without=("generator", "generators"))
 @json_option
 def plan(study: Path, out: Path | None, hardware: dict[str, Any], as_json: bool) -> None:
     """What STUDY will cost, before anything is spent.

@@ -175,7 +175,10 @@ class Recipe(Artifact):
     """What one recipe generated; dropped and finish_reasons count documents by reason."""
 
     recipe: str
+    of: str | None = None
     version: str | int | None = None
+    generator: str | None = None
+    versions: int = 1
     target: float | None = None
     documents: Count = 0
     tokens: Count = 0
@@ -187,12 +190,20 @@ class Recipe(Artifact):
     finish_reasons: Mapping[str, Count] = Field(default_factory=dict)
 
 
-class Generation(Artifact):
-    """generation.json."""
+class Generator(Artifact):
+    """Who wrote: its name in the study, its label, its engine, how its text was drawn."""
 
+    generator: str
+    label: str = ""
     engine: Mapping[str, Any] = Field(default_factory=dict)
     sampling: Mapping[str, Any] = Field(default_factory=dict)
     tokens_per_second: Count | None = None
+
+
+class Generation(Artifact):
+    """generation.json."""
+
+    generators: Sequence[Generator] = ()
     recipes: Sequence[Recipe] = ()
 
 

@@ -1,6 +1,6 @@
 """How long a study will take on this machine, from about a second of each kind of its work.
 
-    generation   tokens read and tokens written per second, by the study's own engine
+    generation   tokens read and tokens written per second, by the study's first generator
     training     a step of every size
     scoring      a token of every size
 
@@ -32,6 +32,7 @@ from synthlaw.generate.engines.registry import make_engine
 from synthlaw.study.grid import planned_vocab, runs_of, steps_to_take, tokens_needed
 from synthlaw.study.load import parse_study
 from synthlaw.study.spec import Study
+from synthlaw.study.spec.generation import GeneratorSpec
 from synthlaw.training.config import TrainingConfig
 
 STEPS = 8
@@ -127,9 +128,14 @@ def _measure(study: Study) -> Speeds:
     return Speeds(read, written, step, scored)
 
 
+def _generator(study: Study) -> GeneratorSpec:
+    """The study's first generator; the demo's has one."""
+    return next(iter(study.generate.used_generators.values()))
+
+
 async def _generation(study: Study) -> tuple[float, float]:
     """Seconds of a token read and of one written, in a full batch."""
-    engine = make_engine(study.generate.engine)
+    engine = make_engine(_generator(study))
     async with engine:
         places = engine.concurrency
         await _ask(engine, study, places, 1, 1)  # what is set up by the first batch
@@ -142,7 +148,7 @@ async def _ask(
     engine: Engine, study: Study, count: int, words: int, tokens: int
 ) -> tuple[float, int]:
     """Seconds of `count` requests of so many words for so many tokens; tokens written."""
-    sampling = study.generate.sampling_with(tokens)
+    sampling = _generator(study).sampling_with(tokens)
     requests = [Request(f"{i} " + "river " * words, "", sampling, i) for i in range(count)]
     started = time.monotonic()
     answers = await asyncio.gather(*(engine.complete(request) for request in requests))

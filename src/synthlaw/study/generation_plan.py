@@ -21,7 +21,8 @@ FILES_PER_BLOCK = 4
 class Expected:
     """What one source is expected to take.
 
-    tokens: needed, in the study's tokens. source_documents: in whole blocks. kept_tokens: of these.
+    tokens: needed, in the study's tokens. source_documents: in whole blocks, each as often as it is
+    read. kept_tokens: of these.
     completion_tokens: written by the generator, what is dropped included. measured: whether yields
     are those of an earlier call on the same folder, or guessed, without drops.
     """
@@ -53,7 +54,8 @@ def _expected(
     use = study.generate.recipes[name]
     guess = float(FIRST_GUESS_TOKENS * _chapters(study, name))
     kept, completion = measured or (guess, guess)
-    wanted = use.documents or max(1, round(-(-tokens // max(kept, 1e-9))))
+    whole = None if use.documents is None else use.documents * use.rollouts
+    wanted = whole or max(1, round(-(-tokens // max(kept, 1e-9))))
     size = study.generate.shard_documents
     if use.documents is None:
         # Far enough for the block that holds the last document wanted.
@@ -89,7 +91,7 @@ def _yields(folder: Path | None) -> dict[str, tuple[float, float]]:
         return {}
     found = {}
     for recipe in read_json(path)["recipes"]:
-        documents, kept = recipe.get("source_documents", 0), recipe.get("study_tokens", 0)
+        documents, kept = recipe.get("rollouts", 0), recipe.get("study_tokens", 0)
         if documents and kept:
             found[recipe["recipe"]] = (kept / documents, recipe["completion_tokens"] / documents)
     return found

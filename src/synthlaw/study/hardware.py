@@ -8,7 +8,7 @@ from typing import Any
 from synthlaw.common.numbers import format_count
 from synthlaw.study.grid import Run, steps_to_take
 from synthlaw.study.spec import Study
-from synthlaw.training.gpus import GPUS
+from synthlaw.training.gpus import GPUS, PlanSettings
 from synthlaw.training.memory import memory_need, what_fits
 from synthlaw.training.presets import flops_per_token
 
@@ -17,12 +17,12 @@ OVERLAP = 2.0
 
 
 def gpu_account(
-    study: Study, runs: Sequence[Run], speeds: Mapping[str, Any], written: float
+    study: Study, runs: Sequence[Run], speeds: Mapping[str, Any], written: Mapping[str, float]
 ) -> dict[str, Any] | None:
     """GPU-hours by grid and stage, days and money; None where the study names no GPU.
 
     speeds: of the plan; one measured in the folder takes the place of peak times mfu. written:
-    tokens that the generator writes.
+    tokens that each generator writes.
     """
     plan = study.plan
     if plan.gpu is None:
@@ -36,10 +36,10 @@ def gpu_account(
         flops = run.config.flops * taken[run.name] / run.config.steps
         grids[run.grids[0]] += flops / speed / 3600
     scoring = sum(_scoring_flops(study, run) for run in runs) / speed / 3600
-    rate = plan.generator.tokens_per_second
-    generation = None if rate is None else written / rate / 3600
-    stages = {"training": sum(grids.values()), "scoring": scoring, "generation": generation}
-    total = sum(hours for hours in stages.values() if hours is not None)
+    generation = {name: _generation_hours(plan, name, count) for name, count in written.items()}
+    known = [hours for hours in generation.values() if hours is not None]
+    stages = {"training": sum(grids.values()), "scoring": scoring, "generation": sum(known)}
+    total = sum(stages.values())
     processes = study.execution.gpus_per_run or 1
     need, hungriest = max(
         ((memory_need(run.config, processes, "cuda").total, run) for run in runs),
@@ -55,8 +55,9 @@ def gpu_account(
         "basis": "measured in this folder" if measured else f"peak x {plan.mfu:g} (mfu, assumed)",
         "hours_by_grid": grids,
         "hours": {**stages, "total": total},
+        "not_counted": [name for name, hours in generation.items() if hours is None],
         "days": total / plan.gpus / 24,
-        "money": _money(plan.price, plan.generator.price, stages, written),
+        "money": _money(plan, stages, generation, written),
         "memory_bytes": need,
         "memory_fits": fits,
         "memory_advice": advice,
@@ -70,22 +71,41 @@ def _scoring_flops(study: Study, run: Run) -> float:
     return tokens * flops_per_token(run.config.shape, run.config.context) / 3
 
 
+def _generation_hours(plan: PlanSettings, name: str, written: float) -> float | None:
+    """GPU-hours of one generator; None where its speed is not known."""
+    rate = plan.of_generator(name).tokens_per_second
+    return None if rate is None else written / rate / 3600
+
+
 def _money(
-    hour: float | None,
-    million: float | None,
-    stages: Mapping[str, float | None],
-    written: float,
+    plan: PlanSettings,
+    stages: Mapping[str, float],
+    generation: Mapping[str, float | None],
+    written: Mapping[str, float],
 ) -> dict[str, float] | None:
     """Money by stage, as far as prices are given. Bought tokens are not paid for in hours too."""
-    if hour is None and million is None:
-        return None
-    found = {}
-    for stage, hours in stages.items():
-        if stage == "generation" and million is not None:
-            found[stage] = written / 1e6 * million
+    hour = plan.price
+    found = {} if hour is None else {name: hours * hour for name, hours in stages.items()}
+    found.pop("generation", None)
+    for name, hours in generation.items():
+        million = plan.of_generator(name).price
+        if million is not None:
+            spent = written[name] / 1e6 * million
         elif hour is not None and hours is not None:
-            found[stage] = hours * hour
-    return {**found, "total": sum(found.values())}
+            spent = hours * hour
+        else:
+            continue
+        found["generation"] = found.get("generation", 0.0) + spent
+    return {**found, "total": sum(found.values())} if found else None
+
+
+def _not_counted(generators: Sequence[str]) -> str:
+    if not generators:
+        return ""
+    if len(generators) == 1:
+        return "; generation is not counted: give plan.generator.tokens_per_second"
+    named = ", ".join(generators)
+    return f"; what {named} write is not counted: give plan.generators.NAME.tokens_per_second"
 
 
 def account_lines(account: Mapping[str, Any] | None) -> list[str]:
@@ -96,13 +116,9 @@ def account_lines(account: Mapping[str, Any] | None) -> list[str]:
     parts = ", ".join(
         f"{stage} {format_count(hours[stage])}"
         for stage in ("training", "scoring", "generation")
-        if hours[stage] is not None
+        if hours[stage]
     )
-    missing = (
-        ""
-        if hours["generation"] is not None
-        else "; generation is not counted: give plan.generator.tokens_per_second"
-    )
+    missing = _not_counted(account["not_counted"])
     lines = [
         f"GPU-hours     {format_count(hours['total'])} on {account['gpu']} "
         f"({format_count(account['flops_per_second'])} FLOP/s each: {account['basis']}): "

@@ -38,10 +38,11 @@ from synthlaw.study.data.natural import (
 from synthlaw.study.data.recipes import check_recipes
 from synthlaw.study.grid import Run, runs_of, tokens_needed, unread_shares
 from synthlaw.study.load import parse_study
+from synthlaw.study.measured import note_speeds
 from synthlaw.study.plan import plan_study
 from synthlaw.study.precision import settled_by, settled_study
 from synthlaw.study.results.answer import make_answer
-from synthlaw.study.results.generation import note_speeds, write_generation
+from synthlaw.study.results.generation import write_generation
 from synthlaw.study.results.page import make_page
 from synthlaw.study.results.statistics import make_statistics
 from synthlaw.study.results.tables import (
@@ -178,14 +179,14 @@ def _run_stages(space: Workspace, name: str, last: int, allow_missing: int) -> P
         space.store.made += train_and_score(space, runs, tasks, allow_missing=allow_missing)
     finished, untrained = collect(space, runs, tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
-    write_runs(space, finished, generated.engine.label)
+    write_runs(space, finished, generated.labels())
     write_curves(space, finished)
     write_mixtures(space, finished, uses)
     write_evaluation(space, finished, untrained, documents)
     spent = sum(item.result["seconds"] for item in finished)
     if spent > 0:
         flops = sum(item.result["flops"] for item in finished)
-        note_speeds(space, flops_per_second=flops / spent)
+        note_speeds(space.root, flops_per_second=round(flops / spent, 3))
     write_facts(space, _timed(space, data, runs, tasks))
     return _conclude(space, data, finished, last)
 

@@ -8,10 +8,10 @@ that it assumes, and which of them were measured in this study folder.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synthlaw.common.files import read_json
 from synthlaw.common.numbers import format_count, format_seconds
 from synthlaw.execute.machine import default_workers
 from synthlaw.study.generation_plan import expected_generation, generation_lines
@@ -25,6 +25,7 @@ from synthlaw.study.grid import (
     unread_shares,
 )
 from synthlaw.study.hardware import account_lines, gpu_account
+from synthlaw.study.measured import GENERATED, measured_speeds
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.precision import with_precision
 from synthlaw.study.spec import NATURAL, Study
@@ -67,8 +68,9 @@ def plan_study(
     training_seconds = flops / (speeds["flops_per_second"] * workers)
     memory = _memory(study, runs)
     generation = expected_generation(study, need, folder)
-    written = sum(one["completion_tokens"] for one in generation.values())
-    generation_seconds = written / speeds["generated_tokens_per_second"]
+    written: Counter[str] = Counter()
+    for name, one in generation.items():
+        written[study.generate.generator_name(name)] += one["completion_tokens"]
     account = gpu_account(study, runs, speeds, written)
     settled = {} if precision is None else {"precision": _precision(precision)}
     return {
@@ -94,7 +96,7 @@ def plan_study(
         "source_tokens_needed": {n: need[n] for n in study.sources if n in need},
         "tokens_to_generate": synthetic,
         "generation": generation,
-        "generation_seconds": generation_seconds,
+        "generation_seconds": _generation_seconds(study, written, speeds),
         "disk_bytes": _disk(runs, need),
         "memory_bytes_per_worker": memory["bytes"],
         "memory": memory,
@@ -178,16 +180,26 @@ def _memory(study: Study, runs: list[Run]) -> dict[str, Any]:
 
 def speeds_of(folder: Path | None) -> dict[str, Any]:
     """Speeds measured in `folder` by an earlier run of it, else the assumed ones."""
-    measured: dict[str, Any] = {}
-    if folder is not None and (folder / "speeds.json").exists():
-        measured = dict(read_json(folder / "speeds.json"))
+    measured = measured_speeds(folder)
     return {
         "flops_per_second": measured.get("flops_per_second", ASSUMED_FLOPS),
-        "generated_tokens_per_second": measured.get(
-            "generated_tokens_per_second", ASSUMED_GENERATION
-        ),
+        GENERATED: measured.get(GENERATED, {}),
         "measured": sorted(measured),
     }
+
+
+def _generation_seconds(
+    study: Study, written: Mapping[str, float], speeds: Mapping[str, Any]
+) -> float:
+    """Servers write side by side; engines that take this machine for themselves, in turn."""
+    here, elsewhere = 0.0, [0.0]
+    for name, tokens in written.items():
+        seconds = tokens / speeds[GENERATED].get(name, ASSUMED_GENERATION)
+        if study.generate.used_generators[name].base_url:
+            elsewhere.append(seconds)
+        else:
+            here += seconds
+    return max(here, *elsewhere)
 
 
 def _given_lines(plan: dict[str, Any]) -> list[str]:
@@ -255,10 +267,17 @@ def _time_lines(plan: dict[str, Any]) -> list[str]:
         f"time          generation {format_seconds(plan['generation_seconds'])}, training "
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "
         f"{basis}: {format_count(speeds['flops_per_second'])} FLOP/s a worker, "
-        f"{format_count(speeds['generated_tokens_per_second'])} generated tokens/s)",
+        f"{_generation_speeds(speeds)} generated tokens/s)",
         f"memory        {plan['memory_bytes_per_worker'] / 1e9:.3g} GB a process"
         + _room(plan["memory"]),
     ]
+
+
+def _generation_speeds(speeds: dict[str, Any]) -> str:
+    rates = speeds[GENERATED]
+    if len(rates) < 2:
+        return format_count(next(iter(rates.values()), ASSUMED_GENERATION))
+    return " and ".join(f"{format_count(rate)} ({name})" for name, rate in rates.items())
 
 
 def _bytes(count: float) -> str:

@@ -44,8 +44,9 @@ class Workspace:
 
     @property
     def generation_executor(self) -> Executor:
-        """Of the jobs that generate; they need what a run needs, unless a server does the work."""
-        return self.executor if self.study.generate.engine.base_url else self.run_executor
+        """Of the jobs that generate; they need what a run needs, unless servers do the work."""
+        generators = self.study.generate.used_generators.values()
+        return self.executor if all(g.base_url for g in generators) else self.run_executor
 
     @cached_property
     def digests(self) -> InputDigests:

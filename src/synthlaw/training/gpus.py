@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from synthlaw.common.settings import Count, Settings
+from synthlaw.common.settings import Count, Name, Settings
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,14 @@ class PlanSettings(Settings):
     )
     price: float | None = Field(None, ge=0, description="money per GPU and hour")
     generator: GeneratorSettings = Field(default_factory=GeneratorSettings)
+    generators: dict[Name, GeneratorSettings] = Field(
+        default_factory=dict, description="of generate.generators by name; default: plan.generator"
+    )
+
+    def of_generator(self, name: str) -> GeneratorSettings:
+        """Speed and price of a generator by its name in the study."""
+        own = self.generators.get(name, self.generator).model_dump(exclude_none=True)
+        return GeneratorSettings(**{**self.generator.model_dump(), **own})
 
     @field_validator("gpu")
     @classmethod

@@ -49,7 +49,8 @@ class OpenBlock:
             tokens = {counter.digest: tokens_in(path, counter)}
         recipes = {name: self._writer.by_recipe[name] for name in sorted(self._writer.by_recipe)}
         counts = sum_counts(recipes.values())
-        return Marker(self.start, self.stop, parts, counts, recipes, tokens)
+        each_pass = self._folder.each_pass
+        return Marker(self.start, self.stop, parts, counts, recipes, tokens, each_pass)
 
     def check_failures(self, name: str, marker: Marker, allowed: float | None) -> None:
         """Raises SynthlawError when more than this share of the rollouts failed.

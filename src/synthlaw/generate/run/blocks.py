@@ -1,5 +1,7 @@
 """How a run's documents are cut to blocks: many small ones first, fewer and larger as it goes on.
 
+A document that is read in several passes is one of them each time.
+
 A block is the unit of work: one worker makes it, it is committed as a whole, and it becomes one
 file of each kind. Its size is the one asked for, or a 64th of all documents before it, whichever
 is more, up to LARGEST. So a run of any length has at most some hundreds of blocks for each doubling

@@ -49,7 +49,8 @@ FORMAT = 2
 class Marker:
     """What is known of a finished block.
 
-    start, stop: its source documents. parts: its files by kind, named from the run's folder on.
+    start, stop: its source documents, counted on through the passes; each_pass: documents of one.
+    parts: its files by kind, named from the run's folder on.
     counts: of what came of the block; recipes: the same by recipe. tokens: of the kept text, by
     the digest of the tokenizer that counted.
     """
@@ -60,6 +61,7 @@ class Marker:
     counts: Counts
     recipes: dict[str, Counts]
     tokens: dict[str, int] = field(default_factory=dict)
+    each_pass: int = 0
 
     @property
     def source_documents(self) -> int:
@@ -101,7 +103,8 @@ class RunFolder:
         self.root.mkdir(parents=True, exist_ok=True)
         _write_once(self.root / "run.json", described | detail)
         block_size = int(read_json(self.root / "run.json")["block_size"])
-        self.blocks = Blocks(target.within(inputs.documents), block_size)
+        self.each_pass = target.within(inputs.documents)
+        self.blocks = Blocks(self.each_pass * target.passes, block_size)
         for kind in (*KINDS, "done"):
             (self.root / kind).mkdir(exist_ok=True)
         write_json(self.root / "target.json", asdict(target))
@@ -118,6 +121,15 @@ class RunFolder:
             aside.unlink(missing_ok=True)
             aside.symlink_to(target, target_is_directory=kind in KINDS)
             aside.replace(link)
+
+    def documents_of(self, start: int, stop: int) -> Iterator[tuple[int, Document]]:
+        """Source documents `start` to `stop`, counted on through the passes, each with its pass."""
+        while start < stop:
+            number, first = divmod(start, self.each_pass)
+            end = min(stop, (number + 1) * self.each_pass)
+            for document in self.inputs.range(first, first + end - start):
+                yield number, document
+            start = end
 
     def part(self, kind: str, block: int) -> Path:
         """File of a finished block's documents of one kind."""

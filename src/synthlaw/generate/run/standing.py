@@ -22,10 +22,12 @@ whoever asks for tokens hands documents over in random order, so the first speak
 class Standing:
     """The finished blocks of one run, seen against its target.
 
-    documents_done, tokens_done: source documents and kept tokens of all of them.
+    each_pass: documents of one pass through the input, by default all. documents_done,
+    tokens_done: source documents and kept tokens of all of them.
     """
 
-    def __init__(self, name: str, blocks: Blocks, target: Target) -> None:
+    def __init__(self, name: str, blocks: Blocks, target: Target, each_pass: int = 0) -> None:
+        self.each_pass = each_pass or blocks.documents
         self.name, self.blocks, self.target = name, blocks, target
         self.done: dict[int, Marker] = {}
         self.documents_done = self.tokens_done = 0
@@ -33,8 +35,9 @@ class Standing:
 
     def matches(self, block: int, marker: Marker) -> bool:
         """Whether a block was made from the documents that it is to be made from."""
-        known = block < len(self.blocks)
-        return known and self.blocks.bounds(block) == (marker.start, marker.stop)
+        if block >= len(self.blocks) or self.blocks.bounds(block) != (marker.start, marker.stop):
+            return False
+        return marker.stop <= self.each_pass or marker.each_pass == self.each_pass
 
     def add(self, block: int, marker: Marker) -> None:
         """Take up a finished block, from any thread; one that does not match does not count."""

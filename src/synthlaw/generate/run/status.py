@@ -59,8 +59,9 @@ def folder_status(out: Path) -> dict[str, Any]:
 
 def _standing(name: str, root: Path) -> Standing:
     run, target = read_json(root / "run.json"), Target(**read_json(root / "target.json"))
-    blocks = Blocks(target.within(run["documents"]), run["block_size"])
-    standing = Standing(name, blocks, target)
+    each_pass = target.within(run["documents"])
+    blocks = Blocks(each_pass * target.passes, run["block_size"])
+    standing = Standing(name, blocks, target, each_pass)
     for block in marked_in(root):
         marker = read_marker(root, block)
         if marker is not None and (not target.tokenizer or target.tokenizer in marker.tokens):

@@ -27,14 +27,16 @@ class Target:
 
     tokens: kept tokens that are needed; None asks for no number. tokenizer: digest of what counts
     them; '' for the generator's own count. documents: source documents that
-    may be asked about; None for all of the input. whole: ask about all of them, even when fewer
-    give the tokens. guess: kept tokens expected of a source document before one block is finished.
-    max_failed: share of a block's rollouts that may fail for good; None for any.
+    may be asked about; None for all of the input. passes: times that each of them may be asked
+    about, with seeds of its own each time: all once before any twice. whole: ask all of that, even
+    when less gives the tokens. guess: kept tokens expected of a source document before one block is
+    finished. max_failed: share of a block's rollouts that may fail for good; None for any.
     """
 
     tokens: int | None = None
     tokenizer: str = ""
     documents: int | None = None
+    passes: int = 1
     whole: bool = True
     guess: float = 200.0
     max_failed: float | None = None

@@ -41,7 +41,7 @@ class RunWork:
         self._mix, self._engine, self._counter = folder.mix, engine, counter
         self._pool, self._verify = pool, verify
         self.rollouts = folder.mix.common.rollouts
-        self.standing = Standing(name, folder.blocks, folder.target)
+        self.standing = Standing(name, folder.blocks, folder.target, folder.each_pass)
         self.progress = RunProgress(name)
         self.made: list[int] = []
         self.report: ProgressCallback = lambda progress: None
@@ -127,13 +127,18 @@ class RunWork:
             for settings in self._mix.settings
         ]
 
-    def documents(self, block: OpenBlock) -> Iterator[Document]:
-        """The block's source documents; to be read to the end before the next block's."""
-        return self.folder.inputs.range(block.start, block.stop)
+    def asked(self, block: OpenBlock) -> Iterator[tuple[int, Document]]:
+        """What the block is made of: a document's rollouts by number, document after document.
 
-    async def make(self, block: OpenBlock, place: int, document: Document) -> bool:
-        """Make the block's rollout number `place`, of `document`; whether it was the last."""
-        number = place % self.rollouts
+        To be read to the end before the next block's.
+        """
+        for number, document in self.folder.documents_of(block.start, block.stop):
+            for one in range(number * self.rollouts, (number + 1) * self.rollouts):
+                yield one, document
+
+    async def make(self, block: OpenBlock, place: int, number: int, document: Document) -> bool:
+        """Make what stands at `place` of the block, rollout `number` of `document`; whether it was
+        the last."""
         choice = self._mix.choice(document.id, number)
         result = await self._makers[choice].make(document, number, block.journal)
         self.progress.open += 1

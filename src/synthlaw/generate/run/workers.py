@@ -163,9 +163,11 @@ class _Worker:
         for run in self._runs:
             run.check_rules()
 
-    async def _one(self, run: RunWork, block: OpenBlock, place: int, document: Document) -> None:
+    async def _one(
+        self, run: RunWork, block: OpenBlock, place: int, rollout: int, document: Document
+    ) -> None:
         """One rollout; whoever makes a block's last commits the block."""
-        if await run.make(block, place, document):
+        if await run.make(block, place, rollout, document):
             # Off the loop: counting, writing and syncing would hold up every request in flight.
             # Shielded: a whole block is committed even when the worker is stopped.
             finishing = asyncio.ensure_future(asyncio.to_thread(run.finish, block))
@@ -173,7 +175,7 @@ class _Worker:
             run.finished(block, await asyncio.shield(finishing))
             self._finishing.discard(finishing)
 
-    async def _feed(self) -> AsyncGenerator[tuple[RunWork, OpenBlock, int, Document], None]:
+    async def _feed(self) -> AsyncGenerator[tuple[RunWork, OpenBlock, int, int, Document], None]:
         """Rollouts of one claimed block after another, until every run is complete."""
         while not all(run.complete for run in self._runs):
             claimed = await asyncio.to_thread(self._claim)
@@ -184,16 +186,16 @@ class _Worker:
                 continue
             run, number = claimed
             block = await asyncio.to_thread(run.open, number)
-            place, documents = 0, run.documents(block)
+            place, asked = 0, run.asked(block)
             # Reading is done off the loop, some documents at a time.
-            while some := await asyncio.to_thread(list, islice(documents, READ_AT_ONCE)):
-                for document in some:
-                    for _ in range(run.rollouts):
-                        yield run, block, place, document
-                        place += 1
+            while some := await asyncio.to_thread(list, islice(asked, READ_AT_ONCE)):
+                for rollout, document in some:
+                    yield run, block, place, rollout, document
+                    place += 1
             if place != block.size:
                 raise SynthlawError(
-                    f"{run.name}: the input ends at document {block.start + place:,} and had "
+                    f"{run.name}: the input ends at document "
+                    f"{block.start + place // run.rollouts:,} and had "
                     f"{run.folder.inputs.documents:,}; it was changed while it was read"
                 )
 

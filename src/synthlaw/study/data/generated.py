@@ -11,7 +11,6 @@ else this process is the worker. Others may join by `synthlaw work` in either ca
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import time
@@ -31,9 +30,9 @@ from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.meter import drawn, watched
 from synthlaw.generate.run.target import NotEnoughError
 from synthlaw.generate.run.work import RunWork
-from synthlaw.generate.run.workers import serve
 from synthlaw.generate.settings import Settings
-from synthlaw.study.data.orders import Orders, read_orders
+from synthlaw.study.data.generators import Generator, serve_all
+from synthlaw.study.data.orders import Order, Orders, read_orders
 from synthlaw.study.data.recipes import settings_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.workspace import Workspace
@@ -42,13 +41,23 @@ from synthlaw.tokens.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class GeneratedSource:
-    """One recipe's text as the study takes it, made from so many source `documents`."""
+    """One recipe's text as the study takes it, made from so many source `documents`.
+
+    generator: its name in the study. rollouts: documents, each as often as it was read.
+    """
 
     settings: Settings
+    generator: str
     dataset: Dataset
     counts: Counts
     documents: int
+    rollouts: int
     folder: RunFolder
+
+    @property
+    def versions(self) -> int:
+        """Most versions of one document."""
+        return -(-self.rollouts // self.documents) if self.documents else 0
 
     def first(self, kind: str) -> Iterator[Document]:
         """What came of the first block, of one kind."""
@@ -60,14 +69,18 @@ class GeneratedSource:
 class Generation:
     """All of a study's generated sources by name.
 
-    inputs: what they were made from. seconds, completion_tokens: of what was generated just now.
+    engines: by the generator's name. inputs: what they were made from. speeds: completion tokens
+    per second by generator, of those that wrote just now.
     """
 
-    engine: Engine
+    engines: Mapping[str, Engine]
     inputs: SourceDocuments
     sources: dict[str, GeneratedSource] = field(default_factory=dict)
-    seconds: float = 0.0
-    completion_tokens: int = 0
+    speeds: dict[str, float] = field(default_factory=dict)
+
+    def labels(self) -> dict[str, str]:
+        """Who wrote each source, as provenance says it."""
+        return {name: self.engines[one.generator].label for name, one in self.sources.items()}
 
 
 def make_generated(
@@ -80,37 +93,37 @@ def make_generated(
     """
     orders = _orders(space, wanted, documents, tokenizer)
     orders.write()
-    engine = orders.make_engine()
-    runs = orders.open_runs(engine, verify=space.store.verify)
-    began = time.monotonic()
+    generators = orders.make_generators()
+    runs = orders.open_runs(generators, verify=space.store.verify)
+    work = _by_jobs if space.generation_executor.elsewhere else _here
     try:
-        written = 0
-        if not all(run.complete for run in runs):
-            work = _by_jobs if space.generation_executor.elsewhere else _here
-            written = work(space, runs, engine)
+        speeds = {} if all(run.complete for run in runs) else work(space, runs, generators)
         for run in runs:
             run.standing.check_enough()
     except NotEnoughError as error:
         raise _not_enough(error, documents.documents) from None
     inputs = SourceDocuments(documents, orders.seed, orders.block_size)
-    made = Generation(engine, inputs, seconds=time.monotonic() - began)
-    # What the engine wrote: what a journal remembered cost no time.
-    made.completion_tokens = written
+    engines = {name: one.engine for name, one in generators.items()}
+    made = Generation(engines, inputs, speeds=speeds)
     for run in runs:
         made.sources[run.name] = _source(space, run, orders)
     return made
 
 
-def _here(space: Workspace, runs: Sequence[RunWork], engine: Engine) -> int:
-    """Generate in this process; returns the tokens written."""
+def _here(
+    space: Workspace, runs: Sequence[RunWork], generators: Mapping[str, Generator]
+) -> dict[str, float]:
+    """Generate in this process; returns the generators' tokens per second."""
     with drawn("generating") as show:
-        asyncio.run(serve(runs, engine, show))
+        serve_all(list(generators.values()), show)
     space.store.made += [f"generate/{run.name}-{block:05d}" for run in runs for block in run.made]
-    return engine.written
+    return {name: one.written / one.seconds for name, one in generators.items() if one.written}
 
 
-def _by_jobs(space: Workspace, runs: Sequence[RunWork], engine: Engine) -> int:
-    """Have jobs generate, and watch; returns the tokens that they wrote.
+def _by_jobs(
+    space: Workspace, runs: Sequence[RunWork], generators: Mapping[str, Generator]
+) -> dict[str, float]:
+    """Have jobs generate, and watch; returns the generators' tokens per second, all jobs together.
 
     Raises NotEnoughError, and what the first job raised that failed.
     """
@@ -124,7 +137,14 @@ def _by_jobs(space: Workspace, runs: Sequence[RunWork], engine: Engine) -> int:
     if not all(run.complete for run in runs):
         raise SynthlawError("generation: its jobs ended before all was done; run again to go on")
     space.store.made += [f"generate/{name}" for result in done for name in result["blocks"]]
-    return sum(int(result["written"]) for result in done)
+    return {name: speed for name in generators if (speed := _speed(done, name))}
+
+
+def _speed(results: Sequence[Json], generator: str) -> float:
+    """Tokens per second of the jobs of one generator, which worked side by side."""
+    work = [result["work"][generator] for result in results]
+    seconds = max((one["seconds"] for one in work), default=0.0)
+    return sum(one["written"] for one in work) / seconds if seconds else 0.0
 
 
 JOB = f"{__name__}:generate_job"
@@ -133,21 +153,22 @@ JOB = f"{__name__}:generate_job"
 def generate_job(payload: Json, report: Report) -> Json:
     """A worker on all generated sources of a study, as a job: {"root", "verify", "worker"}.
 
-    Returns the blocks that it made and the tokens that its engine wrote. That the input does not
-    give enough is for the study to say, which sees what all workers made.
+    Returns the blocks that it made, and by generator the tokens written and the seconds. That the
+    input does not give enough is for the study to say, which sees what all workers made.
     """
     orders = read_orders(Path(payload["root"]))
-    engine = orders.make_engine(_log_name())
-    runs = orders.open_runs(engine, verify=payload["verify"])
+    generators = orders.make_generators(_log_name())
+    runs = orders.open_runs(generators, verify=payload["verify"])
     with suppress(NotEnoughError), drawn("generating") as show:
-        asyncio.run(serve(runs, engine, show))
+        serve_all(list(generators.values()), show)
     blocks = [f"{run.name}-{block:05d}" for run in runs for block in run.made]
-    return {"blocks": blocks, "written": engine.written}
+    work = {n: {"written": g.written, "seconds": g.seconds} for n, g in generators.items()}
+    return {"blocks": blocks, "work": work}
 
 
 def _log_name() -> str:
     """The log of a server that is started by a worker beside others."""
-    return f"vllm-{socket.gethostname()}-{os.getpid()}.log"
+    return f"vllm{{}}-{socket.gethostname()}-{os.getpid()}.log"
 
 
 def _orders(
@@ -155,30 +176,39 @@ def _orders(
 ) -> Orders:
     study = space.study
     runs = {
-        name: (settings_of(space, name), target_of(space, name, tokens, tokenizer.digest))
+        name: Order(
+            settings_of(space, name),
+            target_of(space, name, tokens, tokenizer.digest),
+            study.generate.generator_name(name),
+        )
         for name, tokens in wanted.items()
     }
-    engine = study.generate.engine
+    used = {order.generator for order in runs.values()}
+    generators = {n: one for n, one in study.generate.used_generators.items() if n in used}
     size = study.generate.shard_documents
     place = tokenizer.place
-    return Orders(space.root, engine, documents.folder, study.seed, size, place, runs)
+    return Orders(space.root, generators, documents.folder, study.seed, size, place, runs)
 
 
 def _source(space: Workspace, run: RunWork, orders: Orders) -> GeneratedSource:
     result = run.standing.result()
     for block in run.standing.prefix():
         space.store.keep(f"generate/{run.name}-{block:05d}")
+    rollouts = sum(marker.source_documents for marker in result)
     return GeneratedSource(
-        settings=orders.runs[run.name][0],
+        settings=orders.runs[run.name].settings,
+        generator=orders.runs[run.name].generator,
         dataset=run.folder.finish(result, run.target.tokenizer),
         counts=sum_counts(marker.counts for marker in result),
-        documents=sum(marker.source_documents for marker in result),
+        documents=min(run.folder.each_pass, rollouts),
+        rollouts=rollouts,
         folder=run.folder,
     )
 
 
 def _not_enough(error: NotEnoughError, documents: int) -> UsageError:
-    more = "raise its 'documents', " if error.documents < documents else ""
+    more = "raise its 'documents' or 'rollouts', " if error.documents < documents else ""
+    more = more or "allow it more versions of a document with 'rollouts', "
     dropped = sorted(error.counts["dropped"].items())
     listed = ", ".join(f"{count} for '{rule}'" for rule, count in dropped)
     left = f" of {error.documents:,}" if error.asked < error.documents else ""
@@ -190,19 +220,20 @@ def _not_enough(error: NotEnoughError, documents: int) -> UsageError:
     )
 
 
-def help_generate(root: Path, **engine: Any) -> dict[str, Any]:
+def help_generate(root: Path, generator: str | None = None, **engine: Any) -> dict[str, Any]:
     """Work on the generated sources of the study in `root` until all are complete.
 
-    engine: settings of it that are particular to this machine, such as base_url. Returns
-    what this worker did: blocks by source, requests, completion tokens, seconds. Raises UsageError
-    when nothing is asked for there, and what a worker raises.
+    generator: work for this one only. engine: settings of it that are particular to this machine,
+    such as base_url. Returns what this worker did: blocks by source, requests, completion tokens,
+    seconds. Raises UsageError when nothing is asked for there, and what a worker raises.
     """
     orders = read_orders(root)
-    made = orders.make_engine(_log_name(), **engine)
-    runs = orders.open_runs(made)
+    orders = (orders.only(generator) if generator else orders).with_engine(**engine)
+    generators = orders.make_generators(_log_name())
+    runs = orders.open_runs(generators)
     began = time.monotonic()
     with drawn("generating") as show:
-        asyncio.run(serve(runs, made, show))
+        serve_all(list(generators.values()), show)
     return {
         "blocks": {run.name: len(run.made) for run in runs},
         "requests": sum(run.progress.own.requests for run in runs),

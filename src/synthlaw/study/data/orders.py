@@ -1,6 +1,6 @@
 """What a study asks of generation, in a file that any number of workers can go by.
 
-STUDY/generated/orders.json      the engine, the source documents, a run for every recipe
+STUDY/generated/orders.json      the generators, the source documents, a run for every recipe
 STUDY/generated/NAME/            the run folder of the recipe NAME; see generate/run/folder.py
 STUDY/generated/NAME/manifest.json   makes it the dataset that the study takes of the run
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -19,7 +19,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.common.parts import Dataset
 from synthlaw.common.settings import validated
-from synthlaw.generate.engines.base import Engine, Sampling
+from synthlaw.generate.engines.base import Sampling
 from synthlaw.generate.engines.registry import EngineSettings, make_engine
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.recipe import Recipe
@@ -28,12 +28,13 @@ from synthlaw.generate.run.target import Target
 from synthlaw.generate.run.work import RunWork
 from synthlaw.generate.run.workers import keyword_pool
 from synthlaw.generate.settings import Settings
+from synthlaw.study.data.generators import Generator
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.tokens.tokenizer import Tokenizer, is_named
 
 FOLDER = "generated"
 FILE = ".orders.json"
-FORMAT = 2
+FORMAT = 3
 
 
 class StudyTokens:
@@ -49,21 +50,41 @@ class StudyTokens:
 
 
 @dataclass(frozen=True)
+class Order:
+    """One run that a study asks for. generator: who carries it out, by its name in the study."""
+
+    settings: Settings
+    target: Target
+    generator: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The order as JSON values."""
+        return {
+            "recipe": self.settings.recipe.model_dump(mode="json"),
+            "sampling": self.settings.sampling.record(),
+            "seed": self.settings.seed,
+            "input_tokens": self.settings.input_tokens,
+            "rollouts": self.settings.rollouts,
+            "target": asdict(self.target),
+            "generator": self.generator,
+        }
+
+
+@dataclass(frozen=True)
 class Orders:
     """All runs that a study asks for.
 
-    root: the study folder. engine: the generator's settings. documents: folder of the dataset of
-    source documents. tokenizer: its place, see Tokenizer. runs: settings and target by the
-    recipe's name in the study.
+    root: the study folder. generators: their settings by name. documents: folder of the dataset of
+    source documents. tokenizer: its place, see Tokenizer. runs: by the recipe's name in the study.
     """
 
     root: Path
-    engine: EngineSettings
+    generators: Mapping[str, EngineSettings]
     documents: Path
     seed: int
     block_size: int
     tokenizer: str
-    runs: Mapping[str, tuple[Settings, Target]] = field(default_factory=dict)
+    runs: Mapping[str, Order] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -74,15 +95,14 @@ class Orders:
         """Let workers know."""
         value = {
             "format": FORMAT,
-            "engine": self.engine.model_dump(mode="json")
-            | {"base_url": _without_secrets(self.engine.base_url)},
+            "generators": {name: _engine_record(one) for name, one in self.generators.items()},
             "documents": self._relative(self.documents),
             "seed": self.seed,
             "block_size": self.block_size,
             "tokenizer": self.tokenizer
             if is_named(self.tokenizer)
             else self._relative(Path(self.tokenizer)),
-            "runs": {name: _run_record(*run) for name, run in self.runs.items()},
+            "runs": {name: order.as_json() for name, order in self.runs.items()},
         }
         write_json(self.folder / FILE, value)
 
@@ -92,29 +112,73 @@ class Orders:
         inside = path.resolve().is_relative_to(self.root.resolve())
         return os.path.relpath(path.resolve(), self.root.resolve()) if inside else str(path)
 
-    def make_engine(self, log: str = "vllm.log", **other: Any) -> Engine:
-        """The engine; `other` are settings of it that are particular to this machine.
+    def only(self, generator: str) -> Orders:
+        """The runs of one generator. Raises UsageError where there is none of that name."""
+        if generator not in self.generators:
+            raise UsageError(
+                f"{self.root}: found no generator {generator!r}; expected one of "
+                f"{', '.join(self.generators)}"
+            )
+        runs = {name: one for name, one in self.runs.items() if one.generator == generator}
+        return replace(self, generators={generator: self.generators[generator]}, runs=runs)
 
-        log: file in the study folder for what a server says that is started here.
+    def with_engine(self, **other: Any) -> Orders:
+        """With settings of the one generator that are particular to this machine.
+
+        Raises UsageError where there are several generators, or for settings that do not fit.
         """
         given = {name: value for name, value in other.items() if value}
+        if not given:
+            return self
+        if len(self.generators) > 1:
+            raise UsageError(
+                f"{self.root}: its text is written by {', '.join(self.generators)}; say with "
+                "--generator which of them is meant"
+            )
         # Validated again: what a kind takes does not depend on where it was said.
-        settings = validated(EngineSettings, self.engine.model_dump() | given)
-        return make_engine(settings, self.root / log)
+        settings = {
+            name: validated(EngineSettings, one.model_dump() | given)
+            for name, one in self.generators.items()
+        }
+        return replace(self, generators=settings)
 
-    def open_runs(self, engine: Engine, *, verify: bool = False) -> list[RunWork]:
-        """Every run, opened in its folder."""
+    def make_generators(self, log: str = "vllm{}.log") -> dict[str, Generator]:
+        """Every generator with its runs, opened in their folders.
+
+        log: file in the study folder for what a server says that is started here; {} becomes what
+        tells several generators apart.
+        """
+        made = {}
+        for name, settings in self.generators.items():
+            apart = "" if len(self.generators) == 1 else f"-{name}"
+            engine = make_engine(settings, self.root / log.format(apart))
+            made[name] = Generator(name, engine, elsewhere=bool(settings.base_url))
+        return made
+
+    def open_runs(
+        self, generators: Mapping[str, Generator], *, verify: bool = False
+    ) -> list[RunWork]:
+        """Every run, opened in its folder and given to its generator."""
         dataset = Dataset(self.documents)
         inputs = SourceDocuments(dataset, self.seed, self.block_size)
         counter = StudyTokens(Tokenizer(self.tokenizer))
         pool = keyword_pool(inputs, self.seed)
         runs = []
-        for name, (settings, target) in self.runs.items():
-            mix = RecipeMix.of([settings])
-            out = self.folder / name
-            folder = RunFolder(out, mix, engine, inputs, self.block_size, target)
-            runs.append(RunWork(name, folder, engine, counter=counter, pool=pool, verify=verify))
+        for name, order in self.runs.items():
+            generator = generators[order.generator]
+            mix = RecipeMix.of([order.settings])
+            folder = RunFolder(
+                self.folder / name, mix, generator.engine, inputs, self.block_size, order.target
+            )
+            run = RunWork(name, folder, generator.engine, counter=counter, pool=pool, verify=verify)
+            generator.runs.append(run)
+            runs.append(run)
         return runs
+
+
+def _engine_record(engine: EngineSettings) -> dict[str, Any]:
+    known = engine.model_dump(mode="json", include=set(EngineSettings.model_fields))
+    return known | {"base_url": _without_secrets(engine.base_url)}
 
 
 def _without_secrets(urls: Sequence[str]) -> list[str]:
@@ -123,17 +187,6 @@ def _without_secrets(urls: Sequence[str]) -> list[str]:
     parts = [urlsplit(url) for url in urls]
     bare = [(one.scheme, one.netloc.rpartition("@")[2], one.path, "", "") for one in parts]
     return [urlunsplit(one) for one in bare]
-
-
-def _run_record(settings: Settings, target: Target) -> dict[str, Any]:
-    return {
-        "recipe": settings.recipe.model_dump(mode="json"),
-        "sampling": settings.sampling.record(),
-        "seed": settings.seed,
-        "input_tokens": settings.input_tokens,
-        "rollouts": settings.rollouts,
-        "target": asdict(target),
-    }
 
 
 def read_orders(root: Path) -> Orders:
@@ -155,7 +208,7 @@ def read_orders(root: Path) -> Orders:
     tokenizer = value["tokenizer"]
     return Orders(
         root=root,
-        engine=EngineSettings(**value["engine"]),
+        generators={name: EngineSettings(**one) for name, one in value["generators"].items()},
         documents=root / value["documents"],
         seed=value["seed"],
         block_size=value["block_size"],
@@ -164,7 +217,7 @@ def read_orders(root: Path) -> Orders:
     )
 
 
-def _read_run(name: str, value: dict[str, Any]) -> tuple[Settings, Target]:
+def _read_run(name: str, value: dict[str, Any]) -> Order:
     recipe = Recipe.model_validate(value["recipe"])
     if recipe.python is not None:
         file = Path(recipe.python.rpartition(":")[0])
@@ -180,4 +233,4 @@ def _read_run(name: str, value: dict[str, Any]) -> tuple[Settings, Target]:
         value["input_tokens"],
         value["rollouts"],
     )
-    return settings, Target(**value["target"])
+    return Order(settings, Target(**value["target"]), value["generator"])

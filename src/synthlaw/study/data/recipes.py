@@ -1,4 +1,4 @@
-"""How a study's recipes are carried out: settings, target, engine."""
+"""How a study's recipes are carried out: settings and target."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def check_recipes(space: Workspace) -> None:
 def settings_of(space: Workspace, name: str) -> Settings:
     """Recipe, sampling, seed and length of one of the study's recipes."""
     study, generate = space.study, space.study.generate
-    sampling = generate.sampling_with(generate.recipes[name].max_tokens)
-    return Settings(_recipe(space, name), sampling, study.seed, generate.source_tokens)
+    generator = generate.generator_of(name)
+    sampling = generator.sampling_with(generate.recipes[name].max_tokens)
+    return Settings(_recipe(space, name), sampling, study.seed, generator.source_tokens)
 
 
 def _recipe(space: Workspace, name: str) -> Recipe:
@@ -34,7 +35,7 @@ def _recipe(space: Workspace, name: str) -> Recipe:
     wanted = use.recipe or name
     is_file = wanted.endswith((".yaml", ".yml"))
     recipe = load_recipe(space.study.place(wanted, space.base) if is_file else wanted)
-    off = generate.rules_off(use)
+    off = generate.generator_of(name).rules_off(use)
     asked = use.without_filters is not None  # a default does not ask that the recipe has the rule
     (made,) = refine(
         [recipe],
@@ -55,6 +56,7 @@ def target_of(space: Workspace, name: str, tokens: int, tokenizer: str) -> Targe
         tokens=tokens,
         tokenizer=tokenizer,
         documents=count,
+        passes=generate.recipes[name].rollouts,
         whole=count is not None,
         guess=FIRST_GUESS_TOKENS * max(1, chapters),
         max_failed=generate.max_failed,

@@ -62,11 +62,14 @@ def _of_scale(study: Study) -> list[str]:
 def _of_texts(study: Study) -> list[str]:
     """Who wrote the synthetic text, and what the natural text is."""
     found = []
-    if study.generate.recipes and study.generate.engine.kind == "embedded":
-        model = study.generate.engine.model
-        generator = Path(model).name if model else f"{WEAK_GENERATOR}, quantised to 4 bits"
+    generators = study.generate.used_generators
+    for name, one in generators.items():
+        if one.kind != "embedded":
+            continue
+        model = Path(one.model).name if one.model else f"{WEAK_GENERATOR}, quantised to 4 bits"
+        text = "The synthetic text" if len(generators) == 1 else f"The text of {name}"
         found.append(
-            f"The synthetic text was written by {generator}. The paper "
+            f"{text} was written by {model}. The paper "
             "wrote its text with a 7B model and found that a 3B generator is already worse than an "
             "8B one: a better generator may well reverse what is seen here."
         )
@@ -104,22 +107,31 @@ def _of_generation(study: Study) -> list[str]:
     if changed:
         found.append(f"Textbooks ({', '.join(changed)}) have fewer chapters than the paper's ten.")
     for name, use in study.generate.recipes.items():
-        if off := study.generate.rules_off(use):
+        if off := study.generate.generator_of(name).rules_off(use):
             found.append(
                 f"The post-filter's rules {', '.join(off)} are off for {name}: "
                 "what they would have dropped was trained on."
             )
-    sampling, paper = study.generate.sampling_with(), Sampling()
-    penalty = sampling.frequency_penalty
-    changed_how = (sampling.temperature, sampling.top_p, penalty) != (
-        paper.temperature,
-        paper.top_p,
-        paper.frequency_penalty,
-    )
-    if study.generate.recipes and changed_how:
+    return found + _of_sampling(study)
+
+
+def _of_sampling(study: Study) -> list[str]:
+    """Generators that draw their text otherwise than the paper's."""
+    found, paper = [], Sampling()
+    generators = study.generate.used_generators
+    for name, generator in generators.items():
+        sampling = generator.sampling_with()
+        penalty = sampling.frequency_penalty
+        if (sampling.temperature, sampling.top_p, penalty) == (
+            paper.temperature,
+            paper.top_p,
+            paper.frequency_penalty,
+        ):
+            continue
+        text = "Synthetic text" if len(generators) == 1 else f"The text of {name}"
         extra = f" with a frequency penalty of {penalty:g}" if penalty else ""
         found.append(
-            f"Synthetic text was sampled at temperature {sampling.temperature:g} and top-p "
+            f"{text} was sampled at temperature {sampling.temperature:g} and top-p "
             f"{sampling.top_p:g}{extra}; the paper used {paper.temperature:g} and {paper.top_p:g}."
         )
     return found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from synthlaw.common.files import read_json, write_json
+from synthlaw.common.files import write_json
 from synthlaw.study.data.generated import Generation
+from synthlaw.study.measured import GENERATED, measured_speeds, note_speeds
 from synthlaw.study.workspace import Workspace
 
 SAMPLES = 4
@@ -15,51 +16,56 @@ SAMPLED_DOCUMENTS = 64
 
 def write_generation(space: Workspace, generated: Generation) -> None:
     """Counts by recipe, and a few source documents beside all that was made of them."""
-    if generated.completion_tokens:
-        speed = generated.completion_tokens / generated.seconds
-        note_speeds(space, generated_tokens_per_second=speed)
-    path = space.root / "speeds.json"
-    speeds = read_json(path) if path.exists() else {}
-    recipes = []
-    for name, source in generated.sources.items():
-        counts, settings = source.counts, source.settings
-        recipes.append(
-            {
-                "recipe": name,
-                "version": settings.recipe.version,
-                "target": next(
-                    (s.target_tokens for s in settings.recipe.steps if s.target_tokens), None
-                ),
-                "documents": counts.get("documents", 0),
-                "tokens": counts.get("document_tokens", 0),
-                "completion_tokens": counts.get("completion_tokens", 0),
-                "dropped": counts.get("dropped", {}),
-                "failed": counts.get("failed", 0),
-                "intermediate": counts.get("intermediate", 0),
-                "finish_reasons": counts.get("finish_reasons", {}),
-                "source_documents": source.documents,
-                "study_tokens": source.dataset.tokens,
-            }
-        )
+    if generated.speeds:
+        known = measured_speeds(space.root).get(GENERATED, {})
+        rounded = {name: round(speed, 3) for name, speed in generated.speeds.items()}
+        note_speeds(space.root, **{GENERATED: {**known, **rounded}})
     value = {
-        "engine": {**generated.engine.identity(), "label": generated.engine.label},
-        "sampling": {
-            name: value
-            for name, value in space.study.generate.sampling_with().record().items()
-            if name != "max_tokens"  # each recipe has its own
-        },
-        "tokens_per_second": speeds.get("generated_tokens_per_second"),
-        "recipes": recipes,
+        "generators": [_generator(space, generated, name) for name in generated.engines],
+        "recipes": [_recipe(space, generated, name) for name in generated.sources],
     }
     write_json(space.root / "generation.json", value)
     write_json(space.root / "samples.json", _samples(generated))
 
 
-def note_speeds(space: Workspace, **speeds: float) -> None:
-    """Remember speeds measured in this folder, for plans."""
-    path = space.root / "speeds.json"
-    known = read_json(path) if path.exists() else {}
-    write_json(path, {**known, **{name: round(value, 3) for name, value in speeds.items()}})
+def _generator(space: Workspace, generated: Generation, name: str) -> dict[str, Any]:
+    settings = space.study.generate.used_generators[name]
+    engine = generated.engines[name]
+    return {
+        "generator": name,
+        "label": engine.label,
+        "engine": engine.identity(),
+        "sampling": {
+            key: value
+            for key, value in settings.sampling_with().record().items()
+            if key != "max_tokens"  # each recipe has its own
+        },
+        "input_tokens": settings.source_tokens,
+        "tokens_per_second": measured_speeds(space.root).get(GENERATED, {}).get(name),
+    }
+
+
+def _recipe(space: Workspace, generated: Generation, name: str) -> dict[str, Any]:
+    source = generated.sources[name]
+    counts, recipe = source.counts, source.settings.recipe
+    return {
+        "recipe": name,
+        "of": space.study.generate.recipes[name].recipe or name,
+        "version": recipe.version,
+        "generator": source.generator,
+        "target": next((s.target_tokens for s in recipe.steps if s.target_tokens), None),
+        "documents": counts.get("documents", 0),
+        "tokens": counts.get("document_tokens", 0),
+        "completion_tokens": counts.get("completion_tokens", 0),
+        "dropped": counts.get("dropped", {}),
+        "failed": counts.get("failed", 0),
+        "intermediate": counts.get("intermediate", 0),
+        "finish_reasons": counts.get("finish_reasons", {}),
+        "source_documents": source.documents,
+        "rollouts": source.rollouts,
+        "versions": source.versions,
+        "study_tokens": source.dataset.tokens,
+    }
 
 
 def _samples(generated: Generation) -> list[dict[str, Any]]:

@@ -131,13 +131,14 @@ def _origin(space: Workspace, source: str) -> dict[str, Any]:
     if source not in study.generate.recipes:
         return {"text": "natural" if source == NATURAL else "given"}
     generation = read_json(space.root / "generation.json")
-    named = {recipe["recipe"]: recipe for recipe in generation["recipes"]}
+    recipe = next(one for one in generation["recipes"] if one["recipe"] == source)
+    generators = {one["generator"]: one for one in generation["generators"]}
     return {
         "text": "generated",
-        "recipe": study.generate.recipes[source].recipe or source,
-        "recipe_version": named.get(source, {}).get("version"),
-        "generator": generation["engine"]["label"],
-        "sampling": generation["sampling"],
+        "recipe": recipe["of"],
+        "recipe_version": recipe["version"],
+        "generator": generators[recipe["generator"]]["label"],
+        "sampling": generators[recipe["generator"]]["sampling"],
     }
 
 

@@ -32,14 +32,17 @@ LEVEL = 0.9
 """Nominal coverage of the intervals over documents."""
 
 
-def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -> None:
+def write_runs(
+    space: Workspace, finished: Sequence[Finished], generators: Mapping[str, str]
+) -> None:
     """`runs.csv` and `runs.parquet`: one row per run, losses in nats per token.
 
     `loss` is the mean of the domains' losses per token, every domain with the same weight, as the
     paper averages over its domains (A.2.3). A diverged run has no losses. Columns
     `task/<task>/<metric>` hold what the harness says of a study's downstream tasks.
+    generators: who wrote each generated source; those of a mixture are joined by +.
     """
-    rows = [_row(space, item, generator) for item in finished]
+    rows = [_row(space, item, generators) for item in finished]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
@@ -51,9 +54,11 @@ def write_runs(space: Workspace, finished: Sequence[Finished], generator: str) -
         pq.write_table(table, aside, compression="zstd")
 
 
-def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
+def _row(space: Workspace, item: Finished, generators: Mapping[str, str]) -> dict[str, Any]:
     run, result = item.run, item.result
-    kind, ratio = synthetic_part(mean_shares(space.study, run.mixture))
+    shares = mean_shares(space.study, run.mixture)
+    kind, ratio = synthetic_part(shares)
+    authors = dict.fromkeys(generators[n] for n in shares if n in generators and shares[n] > 0)
     losses = {f"loss/{name}": s["loss"] for name, s in (item.scores or {}).items()}
     return {
         "run": run.name,
@@ -64,7 +69,7 @@ def _row(space: Workspace, item: Finished, generator: str) -> dict[str, Any]:
         "seed": run.seed,
         "synthetic_type": kind,
         "synthetic_ratio": round(ratio, 12),
-        "generator": generator if _is_generated(space, run.mixture) else "",
+        "generator": "+".join(authors),
         "grid": "+".join(run.grids),
         "params_total": run.config.shape.params_total,
         "flops": result["flops"],
@@ -103,12 +108,6 @@ def write_curves(space: Workspace, finished: Sequence[Finished]) -> None:
             columns = {name: [row[name] for row in rows] for name in CURVES.names[1:]}
             names = pa.array([item.run.name] * len(rows), pa.string()).dictionary_encode()
             writer.write_table(pa.table({"run": names, **columns}, schema=CURVES))
-
-
-def _is_generated(space: Workspace, mixture: str) -> bool:
-    """Whether the study's own generator wrote a part of the mixture."""
-    shares = mean_shares(space.study, mixture)
-    return any(shares.get(name, 0) > 0 for name in space.study.generate.recipes)
 
 
 def write_mixtures(
@@ -202,10 +201,7 @@ def write_facts(space: Workspace, timed: Mapping[str, Sequence[Artifact]]) -> No
         {"stage": stage, "seconds": round(math.fsum(a.seconds for a in artifacts), 2)}
         for stage, artifacts in timed.items()
     ]
-    generation = read_json(space.root / "generation.json")
-    if generation["tokens_per_second"]:
-        tokens = sum(recipe["completion_tokens"] for recipe in generation["recipes"])
-        seconds = round(tokens / generation["tokens_per_second"], 2)
+    if seconds := _generation_seconds(space):
         timings.insert(1, {"stage": "generate", "seconds": seconds})
     write_json(space.root / "timings.json", timings)
     packages = ("synthlaw", "torch", "numpy", "tokenizers", "openvino-genai")
@@ -219,6 +215,17 @@ def write_facts(space: Workspace, timed: Mapping[str, Sequence[Artifact]]) -> No
         "packages": {name: _version(name) for name in packages},
     }
     write_json(space.root / "machine.json", machine)
+
+
+def _generation_seconds(space: Workspace) -> float:
+    """Tokens over speed, of all generators together."""
+    generation = read_json(space.root / "generation.json")
+    total = 0.0
+    for one in generation["generators"]:
+        own = [r for r in generation["recipes"] if r["generator"] == one["generator"]]
+        tokens = sum(recipe["completion_tokens"] for recipe in own)
+        total += tokens / one["tokens_per_second"] if one["tokens_per_second"] else 0.0
+    return round(total, 2)
 
 
 def _precision(space: Workspace) -> dict[str, Any] | None:

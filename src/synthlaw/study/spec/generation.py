@@ -1,7 +1,8 @@
-"""The synthetic half: engine, sampling, recipes."""
+"""The synthetic half: generators, sampling, recipes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +15,9 @@ from synthlaw.generate.engines.base import (
     defaults_of,
 )
 from synthlaw.generate.engines.registry import EngineSettings
+
+ENGINE = "engine"
+"""Name of the generator that `generate.engine` is."""
 
 
 class EngineSpec(EngineSettings):
@@ -40,11 +44,54 @@ class EngineSpec(EngineSettings):
         return self
 
 
+class GeneratorSpec(EngineSpec):
+    """A generator by a name of its own: an engine, and how its text is drawn."""
+
+    sampling: SamplingSettings = Field(
+        default_factory=SamplingSettings, description="what it leaves open: generate.sampling's"
+    )
+    input_tokens: int | None = Field(
+        None, gt=0, description="documents are cut to so many tokens; default: generate's"
+    )
+
+    @property
+    def defaults(self) -> EngineDefaults:
+        """What counts where the file says nothing: the paper's, or the packaged model's own."""
+        return defaults_of(self.kind, self.model)
+
+    @property
+    def source_tokens(self) -> int:
+        """Tokens that a document is cut to."""
+        return self.input_tokens or self.defaults.input_tokens
+
+    def sampling_with(self, max_tokens: int | None = None) -> Sampling:
+        """The sampling with every value settled; what the file says wins over the defaults."""
+        return self.sampling.over(self.defaults.sampling, max_tokens=max_tokens)
+
+    def rules_off(self, use: RecipeUse) -> tuple[str, ...]:
+        """Post-filter rules that are off for a recipe."""
+        return (
+            self.defaults.rules_off if use.without_filters is None else tuple(use.without_filters)
+        )
+
+
 class RecipeUse(Settings):
     """How one recipe is used: source documents (default: as many as the budgets need)."""
 
     recipe: str | None = Field(None, description="name or YAML file; default: the key itself")
-    documents: int | None = Field(None, gt=0)
+    generator: str | None = Field(
+        None, description="one of generate.generators; default: generate.engine"
+    )
+    documents: int | None = Field(
+        None, gt=0, description="source documents; default: as many as the grid needs"
+    )
+    rollouts: int = Field(
+        1,
+        gt=0,
+        le=1000,
+        description="most versions of a document, with seeds of their own: all documents once "
+        "before any twice",
+    )
     chapters: int | None = Field(None, gt=0, le=50, description="textbooks: chapters per book")
     seeds: Literal["document", "themes", "keywords"] | None = Field(
         None, description="what stands for the document: its text, its key phrases, or sampled ones"
@@ -60,8 +107,15 @@ class RecipeUse(Settings):
 class Generate(Settings):
     """The synthetic half."""
 
-    engine: EngineSpec = Field(default_factory=EngineSpec)
-    sampling: SamplingSettings = Field(default_factory=SamplingSettings)
+    engine: EngineSpec = Field(
+        default_factory=EngineSpec, description="of recipes that name no generator"
+    )
+    generators: dict[Name, GeneratorSpec] = Field(
+        default_factory=dict, description="others by name, to compare what they write"
+    )
+    sampling: SamplingSettings = Field(
+        default_factory=SamplingSettings, description="of every generator that leaves it open"
+    )
     input_tokens: int | None = Field(
         None, gt=0, description="documents are cut to so many tokens; default: the engine's"
     )
@@ -87,22 +141,37 @@ class Generate(Settings):
             return {name: use or {} for name, use in value.items()}
         return value
 
-    @property
-    def defaults(self) -> EngineDefaults:
-        """What counts where the file says nothing: the paper's, or the packaged model's own."""
-        return defaults_of(self.engine.kind, self.engine.model)
+    @model_validator(mode="after")
+    def _generators_exist(self) -> Generate:
+        if ENGINE in self.generators:
+            raise ValueError(
+                f"generators.{ENGINE}: the name is taken by generate.engine; choose another"
+            )
+        for name, use in self.recipes.items():
+            if use.generator is not None and use.generator not in self.generators:
+                known = ", ".join(self.generators) or "none: generate.generators is empty"
+                raise ValueError(
+                    f"recipes.{name}.generator: {use.generator!r} does not exist; expected one of "
+                    f"{known}"
+                )
+        return self
+
+    def generator_name(self, recipe: str) -> str:
+        """The generator that carries out one of the recipes."""
+        return self.recipes[recipe].generator or ENGINE
+
+    def generator_of(self, recipe: str) -> GeneratorSpec:
+        """How the generator of one of the recipes is set, with nothing left open."""
+        return self.used_generators[self.generator_name(recipe)]
 
     @property
-    def source_tokens(self) -> int:
-        """Tokens that a document is cut to."""
-        return self.input_tokens or self.defaults.input_tokens
+    def used_generators(self) -> Mapping[str, GeneratorSpec]:
+        """Every generator that a recipe asks for by name; generate.engine's is ENGINE."""
+        return {name: self._settled(name) for name in map(self.generator_name, self.recipes)}
 
-    def sampling_with(self, max_tokens: int | None = None) -> Sampling:
-        """The sampling with every value settled; what the file says wins over the defaults."""
-        return self.sampling.over(self.defaults.sampling, max_tokens=max_tokens)
-
-    def rules_off(self, use: RecipeUse) -> tuple[str, ...]:
-        """Post-filter rules that are off for a recipe."""
-        return (
-            self.defaults.rules_off if use.without_filters is None else tuple(use.without_filters)
-        )
+    def _settled(self, name: str) -> GeneratorSpec:
+        own = self.generators.get(name) or GeneratorSpec(**self.engine.model_dump())
+        said = self.sampling.model_dump(exclude_none=True)
+        said |= own.sampling.model_dump(exclude_none=True)
+        tokens = own.input_tokens or self.input_tokens
+        return own.model_copy(update={"sampling": SamplingSettings(**said), "input_tokens": tokens})
