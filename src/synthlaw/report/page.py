@@ -31,7 +31,10 @@ from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_c
 from synthlaw.report.plotly_charts import chart_palette, page_chart
 from synthlaw.report.set_styles import group_styles
 
-PLACED = ("data_scaling", "model_scaling", "ratio", "rank_frequency", "loss_by_frequency")
+PLACED = (
+    *("data_scaling", "model_scaling", "ratio", "generators"),
+    *("rank_frequency", "loss_by_frequency"),
+)
 """Charts that a section of the page shows with its own words."""
 
 
@@ -42,11 +45,14 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     styles = mixture_styles(kinds)
     shown = {name: chart for name, chart in charts.items() if chart.on_page}
     drawn = {name: page_chart(chart) for name, chart in shown.items()}
+    compared = charts.get("generators")
+    authors = {name: ink.style for name, ink in compared.legend} if compared else {}
     scripts = [_plotly(), _asset("page.js")] if drawn else [_asset("page.js")]
     page = _environment().get_template("page.html.j2")
     return page.render(
         study=study,
-        styles=_style_sheet(study, mixtures, styles),
+        styles=_style_sheet(study, mixtures, styles, authors),
+        generators=list(authors),
         scripts=[_trusted(script) for script in scripts],
         policy=_policy(scripts),
         charts=dict.fromkeys(PLACED) | drawn,
@@ -129,11 +135,20 @@ def _policy(scripts: Sequence[str]) -> str:
     )
 
 
-def _style_sheet(study: Study, mixtures: Sequence[str], styles: Mapping[str, Style]) -> Markup:
-    """The page's styles, then a colour variable for every mixture, type and source."""
+def _style_sheet(
+    study: Study,
+    mixtures: Sequence[str],
+    styles: Mapping[str, Style],
+    authors: Mapping[str, Style],
+) -> Markup:
+    """The page's styles, then a colour variable for every mixture, type, source and generator."""
     lines = [
         f".m{index}{{--c:light-dark({styles[name].light},{styles[name].dark})}}"
         for index, name in enumerate(mixtures)
+    ]
+    lines += [
+        f".g{index}{{--c:light-dark({style.light},{style.dark})}}"
+        for index, style in enumerate(authors.values())
     ]
     own = [kind.synthetic_type for kind in mixture_kinds(study).values()]
     recipes = sections.sampled_recipes(study)

@@ -11,6 +11,7 @@ from typing import Any
 from synthlaw.common.files import write_text
 from synthlaw.report.artifacts import Interval, Study
 from synthlaw.report.curves import Axis, views
+from synthlaw.report.generator_curves import generator_points
 from synthlaw.report.palette import mixture_kinds
 from synthlaw.report.sections import coefficient_names, drop_table
 
@@ -27,6 +28,7 @@ def write_tables(study: Study, folder: Path) -> list[str]:
         "domains": _domains,
         "generation": _generation,
         "mixtures": _mixtures,
+        "generators": _generators,
     }
     written = []
     for name, make in makers.items():
@@ -121,6 +123,16 @@ def _generation(study: Study) -> Rows:
         for outcome, counts, _ in drop_table(recipes).rows:
             for recipe, documents in zip(recipes, counts, strict=True):
                 rows.append([recipe.recipe, recipe.version, outcome, documents])
+    return rows
+
+
+def _generators(study: Study) -> Rows:
+    rows: Rows = [
+        ["recipe", "generator", "share", "params", "tokens", "loss", "low", "high", "runs"]
+    ]
+    for it in generator_points(study):
+        place = [it.recipe, it.generator, it.share, it.params, it.tokens]
+        rows.append([*place, it.loss, *_ends(it.interval), it.runs])
     return rows
 
 

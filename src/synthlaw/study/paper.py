@@ -9,8 +9,12 @@ from synthlaw.common.errors import UsageError
 
 TEMPLATES = resources.files("synthlaw.study") / "templates"
 ALL = "all"
-GRIDS = ("data", "model", "joint", "ratio")
+GENERATORS = "generators"
+GRIDS = ("data", "model", "joint", "ratio", GENERATORS)
 """Grids that the files hold, a line each with a comment before it."""
+
+_OTHERS = re.compile(r"  generators:.*\n(?:    .*\n)*|    .*\bgenerator: .*\n")
+"""What the files hold for the comparison of generators alone, in `generate`."""
 
 _LINE = re.compile(r"(?:  #[^\n]*\n)*  (\w+): \{[^\n]*\n")
 
@@ -25,6 +29,9 @@ def paper_text(grid: str = ALL, *, cpu: bool = False) -> str:
     text = (TEMPLATES / ("paper-cpu.yaml" if cpu else "paper.yaml")).read_text(encoding="utf-8")
     if grid == ALL:
         return text
+    if grid != GENERATORS:
+        head, mark, rest = text.partition("\ngrids:\n")
+        text = _OTHERS.sub("", head) + mark + rest
     before, _, rest = text.partition("\ngrids:\n")
     lines, _, after = rest.partition("\n\n")
     kept = "".join(m.group(0) for m in _LINE.finditer(lines + "\n") if m.group(1) == grid)
