@@ -267,8 +267,15 @@ def _advice() -> dict[str, Any]:
 
 def _generation() -> dict[str, Any]:
     return {
-        "engine": {"name": "openvino-genai", "model": "SmolLM2-135M-Instruct", "weights": "Q4_1"},
-        "sampling": {"temperature": 0.2, "top_p": 0.9, "top_k": 40, "repeat_penalty": 1.1},
+        "generators": [
+            {
+                "generator": "engine",
+                "label": "SmolLM2-135M-Instruct Q4_1",
+                "engine": {"name": "openvino-genai", "model": "SmolLM2-135M-Instruct"},
+                "sampling": {"temperature": 0.2, "top_p": 0.9, "top_k": 40, "repeat_penalty": 1.1},
+                "tokens_per_second": 387.0,
+            }
+        ],
         "recipes": [
             {
                 "recipe": "HQ",

@@ -44,6 +44,10 @@ ASSUMED_GENERATION = 200.0
 """Completion tokens per second of the embedded engine on two cores, when none was measured."""
 
 
+FACTORS = ("mixtures", "sizes", "budgets", "seeds")
+"""Of a grid."""
+
+
 def plan_study(
     study: Study,
     base: Path,
@@ -245,8 +249,9 @@ def _run_lines(plan: dict[str, Any]) -> list[str]:
     for grid in plan["grids"]:
         shared = f", {grid['shared']} of them in a grid above too" if grid["shared"] else ""
         rows.append(
-            f"{grid['runs']}: {grid['mixtures']} mixtures x {grid['sizes']} sizes x "
-            f"{grid['budgets']} budgets x {grid['seeds']} seeds{shared}"
+            f"{grid['runs']}: "
+            + " x ".join(_counted(grid[word], word) for word in FACTORS)
+            + shared
         )
     if len(rows) == 1:
         return [f"runs          {rows[0]}"]
@@ -255,6 +260,10 @@ def _run_lines(plan: dict[str, Any]) -> list[str]:
         f"runs          {plan['runs']} in {len(rows)} grids",
         *(f"  {grid['grid']:<11} {row}" for grid, row in named),
     ]
+
+
+def _counted(count: int, words: str) -> str:
+    return f"{count} {words if count != 1 else words.removesuffix('s')}"
 
 
 def _time_lines(plan: dict[str, Any]) -> list[str]:
