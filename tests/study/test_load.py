@@ -123,13 +123,13 @@ def generating(text: str) -> str:
 
 def test_the_packaged_model_has_its_own_defaults_and_the_file_wins() -> None:
     packaged = parse_study(generating("max_failed: 0"), "s")
-    made, use = packaged.generate, packaged.generate.recipes["hq"]
+    made, use = packaged.generate.generator_of("hq"), packaged.generate.recipes["hq"]
     assert made.sampling_with() == PACKAGED_MODEL.sampling
     assert (made.source_tokens, made.rules_off(use)) == (500, ("unfinished",))
     assert "frequency penalty of 0.5" in " ".join(limits_of(packaged))
 
     said = "sampling: {temperature: 0.0, frequency_penalty: 0}, input_tokens: 7"
-    made = parse_study(generating(said), "s").generate
+    made = parse_study(generating(said), "s").generate.generator_of("hq")
     expected = replace(PACKAGED_MODEL.sampling, temperature=0.0, frequency_penalty=0.0)
     assert (made.sampling_with(), made.source_tokens) == (expected, 7)
 
@@ -139,9 +139,9 @@ def test_the_packaged_model_has_its_own_defaults_and_the_file_wins() -> None:
 )
 def test_other_generators_take_the_papers_defaults(engine: str) -> None:
     study = parse_study(generating(f"engine: {{{engine}}}"), "s")
-    made = study.generate
+    made = study.generate.generator_of("hq")
     assert (made.sampling_with(), made.source_tokens) == (Sampling(), 2000)
-    assert made.rules_off(made.recipes["hq"]) == ()
+    assert made.rules_off(study.generate.recipes["hq"]) == ()
     assert "sampled at" not in " ".join(limits_of(study))
 
 
@@ -158,8 +158,9 @@ def test_engine_and_sampling_are_part_of_a_runs_identity(tmp_path: Path) -> None
         "}, sampling: {frequency_penalty: 1}",
     ):
         space = Workspace(parse_study(generating(base + rest), "s"), tmp_path, Store(tmp_path))
-        orders = Orders(tmp_path, space.study.generate.engine, tmp_path, 0, 1, "")
-        digests.add(settings_of(space, "hq").digest(orders.make_engine()))
+        orders = Orders(tmp_path, space.study.generate.used_generators, tmp_path, 0, 1, "")
+        engine = orders.make_generators()["engine"].engine
+        digests.add(settings_of(space, "hq").digest(engine))
     assert len(digests) == 4
 
 
