@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import parse_count
+
+if TYPE_CHECKING:
+    from synthlaw.laws.api import LawSet
+    from synthlaw.laws.table import RunsTable
 
 
 def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -68,13 +72,22 @@ def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path 
     callback=_own_laws,
     help="Write laws.json for `recommend`; replaces no other file.",
 )
-def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
+@click.option(
+    "--report",
+    "report_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write a page with figures and tables there.",
+)
+def fit(
+    runs: Path, as_json: bool, out: Path | None, report_folder: Path | None, **options: Any
+) -> None:
     """Fit scaling laws to RUNS, a table (CSV, TSV, JSON, JSONL, Parquet) with a row per run.
 
     \b
     Examples:
       synthlaw fit runs.csv --law data --by mixture --holdout 'tokens>100e9'
       synthlaw fit runs.csv --law joint --params-column N --tokens-column D --json
+      synthlaw fit runs.csv --law joint --by mixture --out laws.json --report report
     """
     from synthlaw.laws.answer.summary import comparison_summary, predict_all
     from synthlaw.laws.api import fit_laws
@@ -90,10 +103,15 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
     unit = parse_count(options.pop("unit"), "--unit")
     form_name, compare = options.pop("form_name"), options.pop("compare")
     predict = options.pop("predict")
+    chosen = {
+        "by": options.pop("by"),
+        "where": options.pop("where"),
+        "at": _pairs(options.pop("at"), "--at"),
+    }
     laws = fit_laws(
         table,
         options.pop("law"),
-        at=_pairs(options.pop("at"), "--at"),
+        **chosen,
         fixed=_pairs(options.pop("fixed"), "--fixed"),
         form=form_named(form_name, unit=unit) if form_name else None,
         over=options.pop("over_weight"),
@@ -108,10 +126,21 @@ def fit(runs: Path, as_json: bool, out: Path | None, **options: Any) -> None:
         result["predictions"] = without_infinities(predict_all(laws.laws, inputs))
     if out is not None:
         write_laws(out, laws)
+    if report_folder is not None:
+        _write_page(report_folder, table, laws, chosen)
     if as_json:
         click.echo(json.dumps(result, allow_nan=False))
     else:
         click.echo(fit_text(result))
+
+
+def _write_page(folder: Path, table: RunsTable, laws: LawSet, chosen: dict[str, Any]) -> None:
+    """The page of a table and its laws; its path goes to standard error, which is for people."""
+    from synthlaw.report.build import write_report
+    from synthlaw.report.own_runs import study_of_table
+
+    page = write_report(study_of_table(table, laws, skipped=laws.skipped, **chosen), folder)
+    click.echo(f"page: {page.resolve()}", err=True)
 
 
 @click.command()

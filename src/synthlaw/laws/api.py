@@ -9,7 +9,7 @@ import numpy as np
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.fit.building import LawSet, Options, fit_group
-from synthlaw.laws.fit.grouping import HELD, Group, at_sizes, groups_of
+from synthlaw.laws.fit.grouping import HELD, Group, at_sizes, groups_of, mixture_names
 from synthlaw.laws.fit.objectives import objective_named
 from synthlaw.laws.fit.pooling import pooled
 from synthlaw.laws.fit.ratio_fit import fit_ratio_group, forms_for, ratio_groups
@@ -23,7 +23,7 @@ from synthlaw.laws.intervals import LEVEL
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import LeftOut, Runs, RunsTable
 
-__all__ = ["LAWS", "LawSet", "fit_laws"]
+__all__ = ["LAWS", "LawSet", "fit_laws", "named_runs"]
 
 LAWS = (*PLAIN, "ratio", "repetition")
 NEEDS = {"repetition": ["params", "tokens", "unique_tokens"]}
@@ -86,6 +86,22 @@ def fit_laws(
         rolling,
     )
     return _law_set(table, law, form, (by, where, at or {}), options)
+
+
+def named_runs(
+    table: RunsTable,
+    *,
+    by: str | None = None,
+    where: str | None = None,
+    at: Mapping[str, float] | None = None,
+) -> tuple[Runs, list[str]]:
+    """The usable runs of a table and each one's mixture, named as `fit_laws` names its laws.
+
+    Sizes that a row does not tell are NaN. Raises UsageError as `fit_laws` does.
+    """
+    usable, _ = table.usable([])
+    runs = _chosen(usable, where, at or {}, table.origin)
+    return runs, [str(name) for name in mixture_names(runs, by, table.origin)]
 
 
 def _law_set(

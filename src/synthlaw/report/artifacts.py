@@ -299,7 +299,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Study:
-    """A study folder, read. A file that was not there is None (or empty) and named in `missing`."""
+    """A study folder, read. A file that was not there is None (or empty) and named in `missing`.
+
+    of_table: there is no folder: the runs are a table of anyone's, and only what a table and its
+    laws can tell is shown.
+    """
 
     name: str
     study_file: str | None = None
@@ -316,6 +320,7 @@ class Study:
     machine: Mapping[str, Any] = field(default_factory=dict)
     comparison: Comparison | None = None
     missing: frozenset[str] = frozenset()
+    of_table: bool = False
 
     def finished_runs(self) -> Iterator[Run]:
         """Runs with a usable loss."""

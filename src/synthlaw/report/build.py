@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from synthlaw.common.files import atomic_folder, write_text
+from synthlaw.report.artifacts import Study
 from synthlaw.report.reading import read_study
 
 FOLDER = "report"
@@ -19,15 +20,23 @@ def build_report(folder: Path) -> Path:
 
     Raises UsageError when `folder` holds no study or one of its files is broken.
     """
+    write_report(read_study(folder), folder / FOLDER)
+    return folder / FOLDER / PAGE
+
+
+def write_report(study: Study, folder: Path) -> Path:
+    """Write page, figures and tables of `study` as `folder`; gives the page's path.
+
+    Raises UsageError when `folder` holds what is not a report.
+    """
     # Drawing is loaded here, so that importing this module costs nothing.
     from synthlaw.report.chart_kinds import study_charts, write_charts
     from synthlaw.report.page import render_page
     from synthlaw.report.tables import write_tables
 
-    study = read_study(folder)
-    with atomic_folder(folder / FOLDER, "report") as aside:
+    with atomic_folder(folder, "report") as aside:
         charts = study_charts(study)
         written = [f"figures/{name}" for name in write_charts(charts, aside / "figures")]
         written += [f"tables/{name}" for name in write_tables(study, aside / "tables")]
         write_text(aside / PAGE, render_page(study, charts, written))
-    return folder / FOLDER / PAGE
+    return folder / PAGE

@@ -37,6 +37,30 @@ PLACED = (
 )
 """Charts that a section of the page shows with its own words."""
 
+CONTENTS = (
+    ("answer", "Answer"),
+    ("data-scaling", "More tokens"),
+    ("model-scaling", "Larger models"),
+    ("ratio", "Synthetic share"),
+    ("generators", "Generator"),
+    ("floors", "Floors"),
+    ("domains", "Domains"),
+    ("samples", "Samples"),
+    ("generation", "Generation"),
+    ("mixtures", "Mixtures"),
+    ("statistics", "Statistics"),
+    ("limits", "Limits"),
+    ("warnings", "Warnings"),
+    ("laws", "Laws"),
+    ("runs", "Runs"),
+    ("cost", "Time and machine"),
+    ("study-file", "Study file"),
+)
+"""The sections of the page, in order."""
+
+OF_A_STUDY = ("samples", "generation", "mixtures", "statistics", "cost", "study-file")
+"""Sections of which a table of runs tells nothing."""
+
 
 def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequence[str]) -> str:
     """The page as HTML. files_written: figures and tables beside it, relative to its folder."""
@@ -63,9 +87,22 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
         dashes=[styles[name].dash for name in mixtures],
         files_written=frozenset(files_written),
         version=_version(),
+        contents=_contents(study, drawn),
         **_section_values(study, mixtures),
         **_statistics_values(study.comparison),
     )
+
+
+def _contents(study: Study, drawn: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The page's sections: (id, words). A table of runs has no more than it can tell."""
+    absent = set() if "generators" in drawn else {"generators"}
+    if study.of_table:
+        absent |= set(OF_A_STUDY)
+        if not any(run.domains for run in study.runs):
+            absent.add("domains")
+        if "ratio" not in drawn:
+            absent.add("ratio")
+    return [entry for entry in CONTENTS if entry[0] not in absent]
 
 
 def _statistics_values(found: Comparison | None) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _read(path: Path, kind: Any) -> Any:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: found {error}; expected one JSON document") from error
     try:
-        return TypeAdapter(kind).validate_python(_clean(value))
+        return TypeAdapter(kind).validate_python(clean(value))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the top"
@@ -172,16 +172,16 @@ def _read(path: Path, kind: Any) -> Any:
         raise UsageError(f"{path}, {where}: found {found}; {first['msg']}") from error
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
     """JSON with every string clean and every number finite; NaN and infinity become None."""
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [clean(item) for item in value]
     if isinstance(value, dict):
-        return {clean_text(key): _clean(item) for key, item in value.items()}
+        return {clean_text(key): clean(item) for key, item in value.items()}
     return value
 
 
