@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from instruction_sets import instruction_sets
+from synthlaw.common.machine import usable_cores
 from synthlaw.common.onednn import keep_kernels_apart
 
 # Before any test loads torch: see the function.
@@ -14,6 +15,11 @@ keep_kernels_apart()
 # Test machines are shared: an example that is slow once is no finding.
 settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a good part of the tests waits for clocks and servers."""
+    return usable_cores() + 1
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -118,7 +118,7 @@ def test_a_killed_driver_s_runs_are_waited_for_and_none_is_made_twice(
 ) -> None:
     monkeypatch.chdir(small.folder)
     # Runs of some seconds: each is a job of its own then.
-    small.value["ladder"] |= {"budgets": ["300k", "600k"], "max_epochs": 100}
+    small.value["ladder"] |= {"budgets": ["100k", "200k"], "max_epochs": 100}
     command = [sys.executable, "-m", "synthlaw", "run", str(small.write()), "--out", "there"]
     command += ["--executor", "slurm", "--until", "evaluation", "--json"]
     with cluster("slurm"):
