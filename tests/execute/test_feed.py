@@ -7,8 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthlaw.execute.base import Failure
-from synthlaw.execute.feed import ATTEMPTS, INTERRUPTIONS, Feed, Job
+from synthlaw.execute.base import Failure, Patience
+from synthlaw.execute.feed import Feed, Job
+
+ATTEMPTS, INTERRUPTIONS = Patience().attempts, Patience().interruptions
 
 
 def feed(payloads: Any, heard: list[float] | None = None, window: int | None = None) -> Feed:

@@ -110,6 +110,8 @@ def _driver(folder: Path, payloads: list[Any]) -> subprocess.Popen[str]:
         "import json, signal, sys; sys.path[:] = json.loads(sys.argv[3])\n"
         # The shell that runs the tests may have turned Ctrl-C off.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from synthlaw.cli.main import _interrupt\n"
+        "for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, _interrupt)\n"
         "from pathlib import Path\n"
         "from synthlaw.execute.base import ExecutorSettings\n"
         "from synthlaw.execute.registry import make_executor\n"
@@ -139,6 +141,46 @@ def test_a_driver_that_is_killed_and_started_again_submits_nothing_twice(
     assert said == f"{list(enumerate(range(4)))}\n", told
     assert "4 jobs of an earlier start are in the queue" in told
     assert [len(path.read_text()) for path in sorted(tmp_path.glob("began-*"))] == [1] * 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_lost_terminal_leaves_the_jobs_and_the_next_start_finds_them(
+    tmp_path: Path, cluster: None, number: signal.Signals
+) -> None:
+    payloads = [[str(tmp_path), n] for n in range(3)]
+    first = _driver(tmp_path, payloads)
+    _until(lambda: len(list(tmp_path.glob("began-*"))) == 2)
+    first.send_signal(number)
+    told = first.communicate(timeout=60)[1]
+    assert "3 tasks stay in the queue; run again to wait for them" in told
+    assert "cancelled" not in told and len(slurm("squeue", "-h", "--array").splitlines()) == 3
+    second = _driver(tmp_path, payloads)
+    time.sleep(2)
+    (tmp_path / "go").touch()
+    said, told = second.communicate(timeout=120)
+    assert said == "[(0, 0), (1, 1), (2, 2)]\n", told
+    assert [len(path.read_text()) for path in sorted(tmp_path.glob("began-*"))] == [1] * 3
+
+
+def test_an_error_of_the_driver_leaves_the_jobs_and_ctrl_c_between_results_cancels_them(
+    tmp_path: Path, cluster: None
+) -> None:
+    fast, slow = tmp_path / "fast", tmp_path / "slow"
+    fast.mkdir()
+    slow.mkdir()
+    (fast / "go").touch()
+
+    def work(error: BaseException) -> None:
+        with executor(tmp_path) as there:
+            for _ in there.map(f"{JOBS}:wait", [[str(fast), 0], [str(slow), 0]]):
+                raise error
+
+    with pytest.raises(ValueError, match="of the driver"):
+        work(ValueError("of the driver"))
+    assert len(slurm("squeue", "-h", "--array").splitlines()) == 1
+    with pytest.raises(KeyboardInterrupt):
+        work(KeyboardInterrupt())
+    _until(lambda: not slurm("squeue", "-h"))
 
 
 def test_a_job_that_is_requeued_is_waited_for(tmp_path: Path, cluster: None) -> None:

@@ -92,8 +92,10 @@ def test_the_state_of_an_element_among_its_array_s_records() -> None:
         "JobId=29 ArrayJobId=27 ArrayTaskId=1 JobName=x JobState=RUNNING Reason=None\n"
         "JobId=27 ArrayJobId=27 ArrayTaskId=4294967294 JobName=x JobState=CANCELLED Reason=None\n"
     )
-    assert [_state_in(records, n) for n in range(3)] == ["TIMEOUT", "RUNNING", "CANCELLED"]
-    assert _state_in("", 0) == ""
+    found = [_state_in(records, n, False) for n in range(3)]
+    assert found == ["TIMEOUT", "RUNNING", "CANCELLED"]
+    assert _state_in(records, 2, True) == ""  # it ran and is forgotten: that was not its end
+    assert _state_in("", 0, False) == ""
 
 
 def test_jobs_are_put_together_up_to_a_minute() -> None:

@@ -46,12 +46,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How often a job is given out again before it counts as failed.
+
+    attempts: starts of a job whose worker dies under it. interruptions: times that a job which was
+    asked to stop, and saved its state, is taken up.
+    """
+
+    attempts: int = 3
+    interruptions: int = 50
+
+
+USUAL_PATIENCE = Patience()
+
+
+@dataclass(frozen=True)
 class ExecutorSettings:
     """What executors are made of; each takes what concerns it.
 
     workers: jobs at once, by default as many as the machine carries. threads: CPU threads of each
     job. gpus: GPUs of each job, None for none. folder: on the filesystem that all machines share,
-    for what an executor keeps. options: of the executor itself, such as sbatch's.
+    for what an executor keeps. options: of the executor itself, such as sbatch's. patience: with
+    jobs that are lost.
     """
 
     workers: int | None = None
@@ -59,6 +75,7 @@ class ExecutorSettings:
     gpus: int | None = None
     folder: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    patience: Patience = USUAL_PATIENCE
 
 
 class Executor(Protocol):
@@ -91,7 +108,8 @@ class Executor(Protocol):
         memory grows with their number. on_progress: told what jobs report, at their end at the
         latest. seconds: expected time of a job by its payload; the longest go first, and a
         scheduler may be given short ones together. Other jobs go on when one fails. Closing the
-        iterator ends the jobs that are under way.
+        iterator ends the jobs that are under way in this machine's processes; those that a
+        scheduler has stay with it for the next caller, unless Ctrl-C asked to stop (`by_ctrl_c`).
         """
         ...
 
@@ -130,6 +148,12 @@ class ClosingExecutor:
         where: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def by_ctrl_c(error: BaseException | None) -> bool:
+    """Whether somebody at the keyboard asked to stop; a KeyboardInterrupt for another signal, such
+    as a lost terminal's, carries the signal's number."""
+    return isinstance(error, KeyboardInterrupt) and not error.args
 
 
 def job_function(name: str) -> JobFunction:

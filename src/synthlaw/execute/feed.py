@@ -9,13 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from synthlaw.execute.base import Failure, Json, Report
-
-ATTEMPTS = 3
-"""How often a job is tried whose worker dies under it."""
-
-INTERRUPTIONS = 50
-"""How often a job that was asked to stop and saved its state is taken up again."""
+from synthlaw.execute.base import USUAL_PATIENCE, Failure, Json, Patience, Report
 
 
 @dataclass
@@ -39,6 +33,7 @@ class Feed:
         on_progress: Report | None,
         seconds: Callable[[Json], float] | None,
         window: int | None,
+        patience: Patience = USUAL_PATIENCE,
     ) -> None:
         """seconds: the longest first. window: results come in the order of their payloads, and no
         job is given out that is so far ahead of the oldest result awaited; None: as they come.
@@ -48,7 +43,7 @@ class Feed:
             jobs = sorted(jobs, key=lambda job: -seconds(job.payload))
         self._jobs = iter(jobs)
         self._again: deque[Job] = deque()
-        self._on_progress, self._window = on_progress, window
+        self._on_progress, self._window, self._patience = on_progress, window, patience
         self._next: Job | None = None
         self._results: dict[int, Json | Failure] = {}
         self._awaited = 0
@@ -85,7 +80,7 @@ class Feed:
     def died(self, job: Job, why: str) -> None:
         """A worker died under the job: it is tried again, or it failed."""
         job.deaths += 1
-        if job.deaths < ATTEMPTS:
+        if job.deaths < self._patience.attempts:
             self.put_back(job)
         else:
             self.settle(job, Failure(f"{why} ({job.deaths} attempts)"))
@@ -93,7 +88,7 @@ class Feed:
     def interrupted(self, job: Job, why: str) -> None:
         """The job was asked to stop and saved its state: it goes on from there."""
         job.interruptions += 1
-        if job.interruptions < INTERRUPTIONS:
+        if job.interruptions < self._patience.interruptions:
             self.put_back(job)
         else:
             self.settle(job, Failure(f"{why} ({job.interruptions} times)"))

@@ -239,6 +239,7 @@ def _executor(space: Workspace, name: str) -> Executor:
         gpus=execution.gpus_per_run,
         folder=space.root.absolute() / name,
         options=execution.options(name),
+        patience=execution.patience,
     )
     return make_executor(name, settings)
 
@@ -250,6 +251,7 @@ def _executor_of_parts(space: Workspace, name: str) -> Executor:
         workers=execution.workers,
         folder=space.root.absolute() / name,
         options=execution.options(name),
+        patience=execution.patience,
     )
     return make_executor(name, settings)
 

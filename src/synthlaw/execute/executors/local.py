@@ -14,7 +14,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from synthlaw.common.errors import UsageError
-from synthlaw.execute.base import ClosingExecutor, ExecutorSettings, Failure, Json, Report, as_json
+from synthlaw.execute.base import (
+    USUAL_PATIENCE,
+    ClosingExecutor,
+    ExecutorSettings,
+    Failure,
+    Json,
+    Patience,
+    Report,
+    as_json,
+)
 from synthlaw.execute.feed import Feed, Job
 from synthlaw.execute.machine import default_workers, visible_gpus
 
@@ -59,7 +68,7 @@ _Event = tuple[_Worker, dict[str, Json] | None]
 
 def make(settings: ExecutorSettings) -> LocalExecutor:
     """See `registry`."""
-    return LocalExecutor(settings.workers, settings.threads, settings.gpus)
+    return LocalExecutor(settings.workers, settings.threads, settings.gpus, settings.patience)
 
 
 class LocalExecutor(ClosingExecutor):
@@ -69,7 +78,14 @@ class LocalExecutor(ClosingExecutor):
     processes share the CPU. Raises UsageError when there are some, and fewer than a job needs.
     """
 
-    def __init__(self, workers: int | None = None, threads: int = 1, gpus: int | None = None):
+    def __init__(
+        self,
+        workers: int | None = None,
+        threads: int = 1,
+        gpus: int | None = None,
+        patience: Patience = USUAL_PATIENCE,
+    ):
+        self._patience = patience
         self.threads = threads
         seen = visible_gpus() if gpus else []
         if gpus and seen and len(seen) < gpus:
@@ -94,7 +110,13 @@ class LocalExecutor(ClosingExecutor):
     ) -> Iterator[tuple[int, Json | Failure]]:
         """See `Executor.map`. A job whose worker dies is tried again by another."""
         window = WINDOW * self.workers if ordered else None
-        feed = Feed(payloads, on_progress=on_progress, seconds=seconds, window=window)
+        feed = Feed(
+            payloads,
+            on_progress=on_progress,
+            seconds=seconds,
+            window=window,
+            patience=self._patience,
+        )
         try:
             while True:
                 self._give(feed, function)

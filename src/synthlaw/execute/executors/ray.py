@@ -15,15 +15,17 @@ from typing import Any
 
 from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
 from synthlaw.execute.base import (
+    USUAL_PATIENCE,
     ClosingExecutor,
     ExecutorSettings,
     Failure,
     Json,
+    Patience,
     Report,
     as_json,
     do_job_counting,
 )
-from synthlaw.execute.feed import ATTEMPTS, Feed, Job
+from synthlaw.execute.feed import Feed, Job
 
 MOST_AT_ONCE = 10_000
 """Tasks that Ray has at a time; also what may wait for an older one, in order."""
@@ -40,7 +42,7 @@ QUIET = {
 
 def make(settings: ExecutorSettings) -> RayExecutor:
     """See `registry`."""
-    return RayExecutor(settings.threads, settings.gpus)
+    return RayExecutor(settings.threads, settings.gpus, settings.patience)
 
 
 def do_line(line: str, path: list[str]) -> str:
@@ -58,7 +60,9 @@ class RayExecutor(ClosingExecutor):
 
     elsewhere = True
 
-    def __init__(self, threads: int = 1, gpus: int | None = None) -> None:
+    def __init__(
+        self, threads: int = 1, gpus: int | None = None, patience: Patience = USUAL_PATIENCE
+    ) -> None:
         """threads, gpus: what Ray sets aside for each job. Raises MissingExtraError."""
         for name, value in QUIET.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
@@ -69,6 +73,7 @@ class RayExecutor(ClosingExecutor):
         self._ray: Any = ray
         self._needs = {"num_cpus": threads * (gpus or 1), "num_gpus": gpus or 0}
         self._began_here = False
+        self._patience = patience
 
     def map(
         self,
@@ -84,8 +89,15 @@ class RayExecutor(ClosingExecutor):
         """
         self._connect()
         window = MOST_AT_ONCE if ordered else None
-        feed = Feed(payloads, on_progress=on_progress, seconds=seconds, window=window)
-        remote = self._ray.remote(**self._needs, max_retries=ATTEMPTS - 1)(do_line)
+        feed = Feed(
+            payloads,
+            on_progress=on_progress,
+            seconds=seconds,
+            window=window,
+            patience=self._patience,
+        )
+        retries = self._patience.attempts - 1
+        remote = self._ray.remote(**self._needs, max_retries=retries)(do_line)
         path = [place for place in sys.path if place]
         waiting: dict[Any, Job] = {}
         try:

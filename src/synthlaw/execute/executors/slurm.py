@@ -15,11 +15,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import TracebackType
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import write_text
 from synthlaw.common.progress import say
-from synthlaw.execute.base import ClosingExecutor, ExecutorSettings, Failure, Json, Report, as_json
+from synthlaw.execute.base import (
+    ClosingExecutor,
+    ExecutorSettings,
+    Failure,
+    Json,
+    Report,
+    as_json,
+    by_ctrl_c,
+)
 from synthlaw.execute.feed import Feed, Job
 from synthlaw.execute.slurm import client
 from synthlaw.execute.slurm.arrays import JobArray
@@ -87,7 +96,20 @@ class SlurmExecutor(ClosingExecutor):
         self._flags = sbatch_flags(settings.options, settings.threads, settings.gpus)
         self._setup = setup_lines(settings.options)
         self._at_once = parallelism(settings.options)
+        self._patience = settings.patience
+        self._live: list[_Waiting] = []
         self._told = 0.0
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        """Leave what a `map` that was broken off has in the queue, or cancel it on Ctrl-C."""
+        for waiting in list(self._live):
+            self._leave(waiting, cancel=by_ctrl_c(error))
+        self.close()
 
     def check(self) -> None:
         """Let Slurm judge the options. Raises UsageError with its own words."""
@@ -105,13 +127,21 @@ class SlurmExecutor(ClosingExecutor):
         seconds: Callable[[Json], float] | None = None,
         ordered: bool = False,
     ) -> Iterator[tuple[int, Json | Failure]]:
-        """See `Executor.map`; work is told of when it is done. Interrupted, it cancels its jobs.
+        """See `Executor.map`; work is told of when it is done.
 
-        Raises SynthlawError when nothing can be submitted.
+        Ctrl-C cancels its jobs; whatever else ends it leaves them in the queue, where the next
+        start finds them. Raises SynthlawError when nothing can be submitted.
         """
         window = MOST_AT_ONCE if ordered else None
-        feed = Feed(payloads, on_progress=on_progress, seconds=seconds, window=window)
+        feed = Feed(
+            payloads,
+            on_progress=on_progress,
+            seconds=seconds,
+            window=window,
+            patience=self._patience,
+        )
         waiting = _Waiting()
+        self._live.append(waiting)
         size = client.max_array()
         known = self._queued()
         pause = POLL_SECONDS
@@ -126,9 +156,12 @@ class SlurmExecutor(ClosingExecutor):
                 pause = POLL_SECONDS if feed.out < before else min(pause * 1.2, POLL_AT_MOST)
                 if feed.out == before:
                     time.sleep(pause)
-        except BaseException:
-            self._cancel(waiting)
+        except GeneratorExit:
+            raise  # by what, `__exit__` will know
+        except BaseException as error:
+            self._leave(waiting, cancel=by_ctrl_c(error))
             raise
+        self._live.remove(waiting)
         for array in waiting.arrays.values():
             if array.name not in waiting.failed:
                 array.remove()
@@ -168,6 +201,7 @@ class SlurmExecutor(ClosingExecutor):
                 fresh.append(job)
             else:
                 array, element, place = found
+                job.deaths, job.interruptions = array.tries.get((element, place), (0, 0))
                 waiting.arrays[array.name] = array
                 waiting.jobs[(array.name, element), place] = job
                 adopted += 1
@@ -196,6 +230,13 @@ class SlurmExecutor(ClosingExecutor):
             array.remove()
             raise
         array.note_number(number)
+        array.note_tries(
+            {
+                (element, place): (job.deaths, job.interruptions)
+                for element, batch in enumerate(batches)
+                for place, job in enumerate(batch)
+            }
+        )
         waiting.arrays[array.name] = array
         for element, batch in enumerate(batches):
             for place, job in enumerate(batch):
@@ -253,9 +294,19 @@ class SlurmExecutor(ClosingExecutor):
             self._told = time.monotonic()
             say(news)
 
-    def _cancel(self, waiting: _Waiting) -> None:
+    def _leave(self, waiting: _Waiting, *, cancel: bool) -> None:
+        """End a `map` whose jobs are not all done."""
+        if waiting not in self._live:
+            return
+        self._live.remove(waiting)
         names = waiting.names()
         if not names:
+            return
+        if not cancel:
+            say(
+                f"  slurm: {len(waiting.jobs)} tasks stay in the queue; run again to wait for "
+                f"them, or give them up: scancel --name={','.join(sorted(names))}"
+            )
             return
         for name in names:
             waiting.arrays[name].note_cancelled()
@@ -295,7 +346,8 @@ def _end_element(feed: Feed, waiting: _Waiting, element: Element, places: list[i
     """
     array = waiting.arrays[element[0]]
     waiting.failed.add(array.name)
-    state = client.last_state(array.number, element[1]) if array.number else ""
+    began = array.began(element[1])
+    state = client.last_state(array.number, element[1], began) if array.number else ""
     last = array.last_line(element[1])
     why = f"Slurm job {array.number}_{element[1]} ended {state or 'without a trace'}"
     why += f"; last output: {last}" if last else ""

@@ -5,6 +5,7 @@
                   outcomes/<element>-<n>.json   what came of its n-th job, see `base.do_job`
                   logs/<element>.log         what it printed
                   number                     Slurm's number, once it is submitted
+                  tries.json                 how often its jobs were lost before
                   cancelled                  it was given up by its driver
 
 The array is named in Slurm as its folder is, so a driver that is started again finds what is
@@ -16,8 +17,9 @@ from __future__ import annotations
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from synthlaw.common.files import read_json, write_json, write_text
@@ -68,6 +70,19 @@ class JobArray:
         """Keep Slurm's number."""
         write_text(self.folder / "number", number + "\n")
 
+    def note_tries(self, tries: Mapping[tuple[int, int], tuple[int, int]]) -> None:
+        """Keep how often jobs were lost before, by (element, place): deaths and interruptions."""
+        rows = [[*where, *counts] for where, counts in tries.items() if any(counts)]
+        if rows:
+            write_json(self.folder / "tries.json", rows)
+
+    @cached_property
+    def tries(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """What `note_tries` kept."""
+        path = self.folder / "tries.json"
+        rows = read_json(path) if path.exists() else []
+        return {(element, place): (deaths, times) for element, place, deaths, times in rows}
+
     def note_cancelled(self) -> None:
         """Let no later driver wait for it."""
         write_text(self.folder / "cancelled", "")
@@ -104,6 +119,10 @@ class JobArray:
         for path in (self.folder / "outcomes").glob("[0-9]*.json"):
             element, _, place = path.stem.partition("-")
             yield int(element), int(place)
+
+    def began(self, element: int) -> bool:
+        """Whether an element ever ran."""
+        return (self.folder / "logs" / f"{element}.log").exists()
 
     def last_line(self, element: int) -> str:
         """The last line that an element printed; '' when it printed none or never began."""

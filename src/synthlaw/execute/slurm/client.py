@@ -67,14 +67,15 @@ def states(names: Iterable[str]) -> dict[Element, str]:
     return found
 
 
-def last_state(number: str, element: int) -> str:
+def last_state(number: str, element: int, began: bool) -> str:
     """State in which a job of an array ended, such as TIMEOUT; '' when Slurm has forgotten it.
 
-    The controller knows for some minutes (MinJobAge), the accounting, if there is one, for ever.
+    began: whether it ever ran, by its log. The controller knows for some minutes (MinJobAge), the
+    accounting, if there is one, for ever.
     """
     sacct = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=State"]
     with suppress(SlurmError):
-        found = _state_in(_said(["scontrol", "show", "job", number, "--oneliner"]), element)
+        found = _state_in(_said(["scontrol", "show", "job", number, "--oneliner"]), element, began)
         if found:
             return found
     with suppress(SlurmError):
@@ -83,10 +84,11 @@ def last_state(number: str, element: int) -> str:
     return ""
 
 
-def _state_in(records: str, element: int) -> str:
+def _state_in(records: str, element: int, began: bool) -> str:
     """An element's state among an array's records, one a line.
 
-    Elements that never began, and never will, share a record without a number of its own.
+    Elements that never began, and never will, share a record without a number of its own. One that
+    began and is forgotten must not be given theirs.
     """
     states = {}
     for line in records.splitlines():
@@ -94,7 +96,8 @@ def _state_in(records: str, element: int) -> str:
         state = re.search(r"\bJobState=([A-Z_]+)", line)
         if task and state:
             states[task.group(1)] = state.group(1)
-    return states.get(str(element)) or states.get(NO_ELEMENT, "")
+    shared = "" if began else states.get(NO_ELEMENT, "")
+    return states.get(str(element)) or shared
 
 
 def cancel(names: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.settings import Count, Name, Settings
+from synthlaw.execute.base import Patience
 from synthlaw.training.presets import PRESETS, ModelShape, preset
 
 
@@ -95,9 +96,20 @@ class Execution(Settings):
     gpus_per_run: int | None = Field(
         None, gt=0, description="train every run on so many GPUs of one machine, a process each"
     )
+    attempts: int = Field(
+        3, gt=0, description="starts of a job whose worker dies before it counts as failed"
+    )
+    interruptions: int = Field(
+        50, gt=0, description="times that an interrupted job which saved its state goes on"
+    )
     slurm: dict[str, str | int | bool | list[str]] = Field(
         default_factory=dict, description="options for sbatch with --executor slurm"
     )
+
+    @property
+    def patience(self) -> Patience:
+        """With jobs that are lost."""
+        return Patience(self.attempts, self.interruptions)
 
     def options(self, executor: str) -> dict[str, Any]:
         """Options of an executor by its name; of Slurm's alone so far."""
