@@ -17,6 +17,7 @@ settings.register_profile("shared", deadline=None)
 settings.load_profile("shared")
 
 
+@pytest.hookimpl(optionalhook=True)  # also without xdist
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: a good part of the tests waits for clocks and servers."""
     return usable_cores() + 1
