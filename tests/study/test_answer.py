@@ -11,6 +11,7 @@ import pytest
 from synthlaw.laws.answer import reference
 from synthlaw.laws.answer.advice import recommend
 from synthlaw.laws.answer.options import Situation
+from synthlaw.laws.table import RunsTable
 from synthlaw.report.artifacts import Advice
 from synthlaw.study.results import answer
 
@@ -49,3 +50,13 @@ def test_a_question_that_is_refused_is_an_answer(params: float, laws: list[Any])
     assert found["level"] == "undecided" and found["advice"].startswith("No answer: ")
     page = Advice.model_validate(found)
     assert page.mixtures == [] and list(page.limits) == ["It is small."]
+
+
+def test_types_of_three_shares_have_a_law_of_the_share() -> None:
+    kinds = {"hq": (0.1, 0.3, 1.0), "qa": (0.3, 1.0), "": (0.0,)}
+    rows = [
+        {"params": 1e6, "tokens": 1e7, "loss": 3.0, "synthetic_type": kind, "synthetic_ratio": r}
+        for kind, shares in kinds.items()
+        for r in shares
+    ]
+    assert answer._types_by_share(RunsTable.from_rows(rows)) == ["hq"]

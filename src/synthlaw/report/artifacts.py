@@ -138,6 +138,20 @@ class RatioCurve(Artifact):
     points: Sequence[RatioPoint] = ()
 
 
+class BestShare(Artifact):
+    """The best share of a synthetic type at the question, by its ratio law."""
+
+    synthetic_type: str
+    best_ratio: float
+    interval: Interval | None = None
+    as_good: Interval | None = None
+    at_edge: bool = False
+    difference: float | None = None
+    difference_interval: Interval | None = None
+    probability_best: float | None = None
+    at: Mapping[str, float] = Field(default_factory=dict)
+
+
 class Advice(Artifact):
     """advice.json: the answer, as `laws.answer` gives it, and what the study cannot show."""
 
@@ -149,6 +163,7 @@ class Advice(Artifact):
     natural: Candidate | None = Field(None, validation_alias="baseline")
     options: Sequence[Candidate] = ()
     ratios: Sequence[RatioCurve] = ()
+    shares: Sequence[BestShare] = ()
     warnings: Sequence[Warned] = ()
     limits: Sequence[str] = ()
 

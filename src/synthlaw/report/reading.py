@@ -64,7 +64,8 @@ def read_study(folder: Path) -> Study:
         name=_study_name(study_file) or clean_text(folder.resolve().name),
         study_file=study_file,
         runs=read_runs(folder / "runs.csv") if "runs.csv" not in missing else (),
-        laws=laws.laws if laws else (),
+        # Laws of the share are read by the answer; charts and tables are of mixtures.
+        laws=[law for law in laws.laws if law.law != "ratio"] if laws else (),
         skipped_laws=laws.skipped if laws else (),
         advice=_read(folder / "advice.json", Advice),
         generation=_read(folder / "generation.json", Generation),

@@ -30,6 +30,7 @@ from synthlaw.laws.answer.options import (
 )
 from synthlaw.laws.answer.predictors import Predictor, baseline_of, predictors
 from synthlaw.laws.answer.sanity import require_sane
+from synthlaw.laws.answer.shares import share_rows
 from synthlaw.laws.answer.split import compute_optimal
 from synthlaw.laws.answer.supply import epochs
 from synthlaw.laws.answer.wording import sentence
@@ -57,12 +58,14 @@ def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
         raise UsageError("found no laws; expected those of at least one mixture")
     require_sane(laws, situation)
     plain = predictors(laws, situation.params, situation.tokens)
-    options = ratio_options([law for law in laws if law.law == "ratio"], situation)
+    by_share = ratio_options([law for law in laws if law.law == "ratio"], situation)
+    # Where mixtures were run at several sizes they are what is chosen among; shares stand apart.
+    options = [] if plain else by_share
     alone: Option | None = None
-    if len(plain) == 1 and not options and situation.baseline in (None, plain[0].name):
+    if len(plain) == 1 and situation.baseline in (None, plain[0].name):
         alone = option_of(plain[0], vectors_of(plain[0].law), situation)
     elif plain:
-        options += mixture_options(plain, baseline_of(plain, situation.baseline), situation)
+        options = mixture_options(plain, baseline_of(plain, situation.baseline), situation)
     chances, base_chance = probabilities_best(options) if options else ([], None)
     order = [int(i) for i in np.argsort([option.losses[0] for option in options], kind="stable")]
     rows = [_row(options[i], chances[i], situation) for i in order]
@@ -85,6 +88,7 @@ def recommend(laws: Sequence[LawFit], situation: Situation) -> dict[str, Any]:
         "best": best,
         "options": rows,
         "ratios": _ratios(rows, base_row),
+        "shares": share_rows(by_share, situation),
         "repetition": _repetition(options, situation),
         "compute_optimal": compute_optimal(
             first.predictor.law, situation.params, situation.tokens, first.predictor.share

@@ -14,6 +14,10 @@ FAR = 1.05
 """From this factor beyond the runs on, a sentence names it."""
 
 
+NAMED = 3
+"""Types whose best shares a sentence names."""
+
+
 def whole(pair: Pair) -> bool:
     """Whether an interval has both ends."""
     return pair is not None and len(pair) == 2 and None not in pair
@@ -81,6 +85,8 @@ def sentence(result: Mapping[str, Any]) -> str:
     parts = [_opening(result)]
     if far := _distance(result):
         parts.append(far)
+    if result["shares"] and result["ratios"]:
+        parts.append(_shares(result["shares"]))
     if result["compute_optimal"] and not result["options"]:
         parts.append(_split(result["compute_optimal"]))
     if not result["options"]:
@@ -128,6 +134,28 @@ def _opening(result: Mapping[str, Any]) -> str:
     if base is None:
         return f"{text}. Natural text alone was not run: no gain over it can be told."
     return f"{text}, against {_loss(base)} for '{base['mixture']}'{_faster(best, base)}."
+
+
+def _shares(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The best share of each type, where the answer is of mixtures that were run."""
+    more = f"; and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return f"The best shares, lowest loss first: {'; '.join(map(_share, rows[:NAMED]))}{more}."
+
+
+def _share(row: Mapping[str, Any]) -> str:
+    share = f"{row['best_ratio']:.0%}"
+    text = f"{'none' if share == '0%' else share} of {row['synthetic_type']}"
+    if whole(row["interval"]):
+        text += f" [{row['interval'][0]:.0%}, {row['interval'][1]:.0%}]"
+    if whole(row["as_good"]):
+        text += f", {row['as_good'][0]:.0%} to {row['as_good'][1]:.0%} as good"
+    if row["at_edge"]:
+        text += ", at the edge of what was tried"
+    if row["at"]:
+        nouns = {"params": "parameters"}
+        listed = [f"{format_count(v)} {nouns.get(n, n)}" for n, v in row["at"].items()]
+        text += f" (at {' and '.join(listed)})"
+    return text
 
 
 def _chance(probability: float | None) -> str:

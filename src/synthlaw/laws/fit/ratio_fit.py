@@ -27,19 +27,26 @@ FOLDS = 10
 
 
 def ratio_groups(runs: Runs, by: str | None, origin: str) -> list[Group]:
-    """A group per synthetic type (or value of `by`), each with all runs of share 0."""
+    """A group per synthetic type (or value of `by`), each with the runs of share 0.
+
+    A size that the type's own runs have one value of is held there: natural runs of other sizes
+    would say how loss falls with it, and nothing of how the share changes that.
+    """
     column = by or ("synthetic_type" if "synthetic_type" in runs.texts else None)
     share = runs.numbers["ratio"]
     names = np.full(len(runs), "all") if column is None else mixture_names(runs, column, origin)
     kinds = list(dict.fromkeys(names[share > 0])) or list(dict.fromkeys(names))
     found = []
     for kind in kinds:
-        part = runs.where((names == kind) | (share == 0))
-        held: dict[str, float] = {
-            n: float(part.numbers[n].mean())
-            for n in ("params", "tokens")
-            if n in part.numbers and not varies(part.numbers[n])
-        }
+        own = (names == kind) & (share > 0)
+        own = own if own.any() else names == kind
+        keep = (names == kind) | (share == 0)
+        held: dict[str, float] = {}
+        for n in ("params", "tokens"):
+            if n in runs.numbers and not varies(runs.numbers[n][own]):
+                held[n] = float(runs.numbers[n][own].mean())
+                keep &= np.abs(runs.numbers[n] - held[n]) <= SAME_SIZE * held[n]
+        part = runs.where(keep)
         found.append(Group(str(kind), held, part, str(kind) if column else "", None))
     return found
 

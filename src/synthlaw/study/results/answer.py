@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json, write_json
 from synthlaw.laws.answer.advice import recommend
 from synthlaw.laws.answer.options import Situation
+from synthlaw.laws.answer.shares import FEWEST_SHARES
 from synthlaw.laws.api import fit_laws
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import RunsTable
@@ -19,7 +22,7 @@ from synthlaw.study.spec import Study
 from synthlaw.study.workspace import Workspace
 from synthlaw.training.presets import LLAMA3_VOCAB
 
-LAWS_VERSION = 4
+LAWS_VERSION = 5
 REPLICATES_KEPT = 200
 """Refits written beside each law: the page draws its bands from them."""
 
@@ -56,7 +59,8 @@ def make_answer(space: Workspace) -> None:
 
 
 def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dict[str, Any]]]:
-    """Data laws with the largest budget held out, then model and joint laws of all runs.
+    """Data laws with the largest budget held out, model and joint laws of all runs, and ratio laws
+    of the types that have enough shares.
 
     Second: the laws that the runs cannot carry, each with its reason.
     """
@@ -64,12 +68,18 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
     held = _held_out(study)
     fits: list[LawFit] = []
     skipped: list[dict[str, Any]] = []
-    for law, holdout in (("data", held), ("model", None), ("joint", None)):
+    for law, holdout, where in (
+        ("data", held, None),
+        ("model", None, None),
+        ("joint", None, None),
+        *(("ratio", None, _of_type(kind)) for kind in _types_by_share(table)),
+    ):
         try:
             found = fit_laws(
                 table,
                 law,
                 holdout=holdout,
+                where=where,
                 bootstrap=study.laws.bootstrap,
                 seed=study.seed,
                 objective=study.laws.objective,
@@ -80,6 +90,24 @@ def _fit_all(space: Workspace, table: RunsTable) -> tuple[list[LawFit], list[dic
         fits.extend(found)
         skipped.extend(found.skipped)
     return fits, skipped
+
+
+def _types_by_share(table: RunsTable) -> list[str]:
+    """Synthetic types of which enough shares were run for a law of the share."""
+    try:
+        runs, _ = table.usable(["params", "tokens", "ratio"])
+    except UsageError:
+        return []  # no run is finished: the other laws say so
+    kinds, ratio = runs.texts["synthetic_type"], runs.numbers["ratio"]
+    return [
+        str(kind)
+        for kind in dict.fromkeys(kinds[ratio > 0])
+        if len(np.unique(ratio[(kinds == kind) & (ratio > 0)])) >= FEWEST_SHARES
+    ]
+
+
+def _of_type(kind: str) -> str:
+    return f"ratio==0 or synthetic_type=='{kind}'"
 
 
 def _asked(study: Study) -> tuple[float, float]:
@@ -112,9 +140,12 @@ def _answer(space: Workspace, fits: Sequence[LawFit]) -> dict[str, Any]:
     limits = {"limits": limits_of(study, space.missing)}
     joint = [law for law in fits if law.law == "joint"]
     # Grids may give some mixtures too few sizes or budgets for a joint law; these answer by theirs.
-    whole = {law.mixture for law in joint} == {law.mixture for law in fits}
+    shares = [law for law in fits if law.law == "ratio"]
+    of_mixtures = [law for law in fits if law.law != "ratio"]
+    whole = {law.mixture for law in joint} == {law.mixture for law in of_mixtures}
     try:
-        return {**recommend(joint if whole else fits, situation), **limits}
+        asked = [*(joint if whole else of_mixtures), *shares]
+        return {**recommend(asked, situation), **limits}
     except UsageError as error:
         reason = str(error)
     return {
