@@ -15,6 +15,7 @@ from synthlaw.report.artifacts import Advice, Law, Run, Study
 from synthlaw.report.contrasts import against_baseline
 from synthlaw.report.curves import TICK_GAP, axis_ticks, default_view, fit_of, floors, views
 from synthlaw.report.reading import read_study
+from synthlaw.report.sections import floor_table
 
 MIXTURES = list(TRUE_LAWS)
 
@@ -142,3 +143,20 @@ def test_axis_labels_lie_within_the_values_and_apart(values: list[float]) -> Non
         span = math.log(max(values) / min(values))
         gaps = np.diff(np.log(ticks))
         assert (gaps >= TICK_GAP * span - 1e-9).all()
+
+
+def test_a_floor_that_the_runs_leave_open_has_no_rank() -> None:
+    def law(mixture: str, floor: float, span: tuple[float | None, float | None]) -> Law:
+        return Law(mixture=mixture, law="joint", coefficients={"E": floor}, intervals={"E": span})
+
+    laws = [
+        law("open", 0.0, (0.0, 6.149)),
+        law("endless", 0.5, (0.2, None)),
+        law("high", 2.0, (1.9, 2.1)),
+        law("low", 1.5, (1.4, 1.6)),
+    ]
+    table = floor_table(Study(name="s", laws=laws))
+    assert table is not None and table.scale is not None
+    assert [row.mixture for row, _ in table.rows] == ["low", "high", "open", "endless"]
+    assert [mark is not None for _, mark in table.rows] == [True, True, False, False]
+    assert table.scale.high < 3, "open floors do not stretch the scale"

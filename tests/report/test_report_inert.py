@@ -83,7 +83,7 @@ def spoiled(value: Any, payload: str, key: str = "") -> Any:
 
 @pytest.fixture(autouse=True, scope="module")
 def short_bundle() -> Iterator[None]:
-    """A few bytes in plotly's place: parsing five megabytes for every payload teaches nothing."""
+    """A few bytes in plotly's place: parsing a megabyte for every payload teaches nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "_plotly", lambda: "var Plotly;")
         yield

@@ -45,7 +45,8 @@ class Line:
     """A curve. Values that are None leave a gap.
 
     width: 0 draws points alone. dashed: by the ink's dash, else solid. size: of its points, 0 for
-    none. texts: what the page says of each point; template: of all, in plotly's words.
+    none. texts: what the page says of each point; template: of all, in plotly's words, with the
+    point's own text as %{text}.
     """
 
     ink: Ink

@@ -24,10 +24,12 @@ Axis = Literal["tokens", "params"]
 LAW_ALONG: dict[Axis, str] = {"tokens": "data", "params": "model"}
 FIXED: dict[Axis, Axis] = {"tokens": "params", "params": "tokens"}
 LOSS_LAWS = ("data", "model", "joint")
-GRID_POINTS = 60
+GRID_POINTS = 40
 SAME = 0.04
 """Sizes (or budgets) are one when they differ by less than this share: a budget is rounded to whole
 batches, so 8,000 tokens asked are 8,192 run."""
+LEAST_FLOOR = 1e-6
+"""Fits hold E above zero; an interval from there on says only that."""
 TICK_GAP = 0.11
 """Labels nearer to each other than this share of a logarithmic axis would touch."""
 
@@ -224,6 +226,15 @@ def floors(study: Study) -> tuple[str, list[Law]]:
             largest = max(places.values())
             return kind, [law for law in laws if same(places.get(id(law), 0.0), largest)]
     return "", []
+
+
+def floor_determined(law: Law) -> bool:
+    """Whether the runs bound E on both sides: an interval that begins at zero bounds nothing."""
+    span = law.intervals.get("E")
+    if span is None:
+        return True
+    low, high = span
+    return low is not None and high is not None and low > LEAST_FLOOR
 
 
 def _has_floor(law: Law) -> bool:

@@ -237,8 +237,8 @@ def _asset(name: str) -> str:
 
 @functools.cache
 def _plotly() -> str:
-    """plotly's script as its Python package carries it: the full bundle, the only one there."""
-    script = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
+    """plotly's script in its basic bundle, which ships with this package: see assets/plotly."""
+    script = _asset("plotly/plotly-basic.min.js")
     if "</script" in script.lower() or "<!--" in script:
         raise SynthlawError("plotly's script holds markup that would end it; it cannot be inlined")
     return script

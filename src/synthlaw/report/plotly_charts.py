@@ -17,6 +17,9 @@ from synthlaw.report.palette import INK, NATURAL, PAPER, rgb
 
 Figure = dict[str, Any]
 BAND_OPACITY = 0.1
+DIGITS = 6
+"""Significant digits of the charts' numbers; the tables beside the page hold all."""
+
 AWAY = {"light": "#dfe2e8", "dark": "#2c3038"}
 
 
@@ -51,7 +54,18 @@ def plotly_figure(panel: Panel) -> Figure:
     if panel.asked is not None:
         layout["shapes"] = [_vertical(panel.asked)]
         layout["annotations"] = [_note(panel.asked, "asked", panel.x.log)]
-    return {"data": [_trace(mark) for mark in panel.marks], "layout": layout}
+    return {"data": [_rounded(_trace(mark)) for mark in panel.marks], "layout": layout}
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers with as many digits as a screen can show: they are most of a page's bytes."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return value
 
 
 def chart_palette(charts: Iterable[Chart]) -> dict[str, dict[str, str]]:
@@ -124,9 +138,9 @@ def _(mark: Line) -> Figure:
     if mark.opacity is not None:
         found["opacity"] = mark.opacity
     if mark.texts:
-        return found | {"text": list(mark.texts), "hovertemplate": "%{text}<extra></extra>"}
-    if mark.template:
-        return found | {"hovertemplate": f"{mark.template}<extra></extra>"}
+        found["text"] = list(mark.texts)
+    if mark.texts or mark.template:
+        return found | {"hovertemplate": f"{mark.template or '%{text}'}<extra></extra>"}
     return found | {"hoverinfo": "skip"}
 
 

@@ -83,23 +83,30 @@ def _panel(view: View, inks: dict[str, Ink]) -> Panel:
 
 def _line(view: View, curve: MixtureCurve, ink: Ink, index: int) -> list[Mark]:
     """The law: as its mixture's dash where there are runs, thin beyond the last of them."""
-    inside = [(x, y) for x, y in zip(curve.x, curve.loss, strict=True) if x <= curve.reach]
-    beyond = [(x, y) for x, y in zip(curve.x, curve.loss, strict=True) if x > curve.reach]
+    spans: list[str] = [""] * len(curve.x)
+    if curve.low:
+        show, ends = _show(view), zip(curve.low, curve.high, strict=True)
+        spans = [f" ({show(low)} to {show(high)})" for low, high in ends]
+    places = list(zip(curve.x, curve.loss, spans, strict=True))
+    inside = [place for place in places if place[0] <= curve.reach]
+    beyond = [place for place in places if place[0] > curve.reach]
     if inside and beyond:
         beyond.insert(0, inside[-1])
     name, unit = chart_text(curve.mixture), _unit(view)
     form = ".3f" if view.baseline is None else "+.3f"
+    span = "%{text}" if curve.low else ""
     marks: list[Mark] = []
     for part, width, words in ((inside, 2.25, "fit"), (beyond, 1.25, "extrapolated")):
         if part:
             marks.append(
                 Line(
                     ink,
-                    [x for x, _ in part],
-                    [y for _, y in part],
+                    [x for x, _, _ in part],
+                    [y for _, y, _ in part],
                     width=width,
                     opacity=1.0 if words == "fit" else 0.75,
-                    template=f"{name}, {words}<br>%{{y:{form}}} {unit}",
+                    texts=[span for _, _, span in part] if curve.low else (),
+                    template=f"{name}, {words}<br>%{{y:{form}}}{span} {unit}",
                     mixture=index,
                 )
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from synthlaw.report.artifacts import Candidate, Law, Mixture, Output, Recipe, Sample, Study
-from synthlaw.report.curves import floors
+from synthlaw.report.curves import floor_determined, floors
 from synthlaw.report.glossary import explain
 from synthlaw.report.heat import baseline_of
 from synthlaw.report.marks import Mark, Scale, scale_of
@@ -138,7 +138,10 @@ def _span(values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class FloorTable:
-    """Floors E with intervals on one scale; `kind` is the law they come from."""
+    """Floors E with intervals on one scale; `kind` is the law they come from.
+
+    A row without a mark is a floor that the runs do not determine: it has no rank.
+    """
 
     kind: str
     at: str
@@ -147,16 +150,23 @@ class FloorTable:
 
 
 def floor_table(study: Study) -> FloorTable | None:
-    """The floors, lowest first; None when there are no laws."""
+    """The floors, lowest first, then those that the runs leave open; None without laws."""
     kind, laws = floors(study)
     if not laws:
         return None
-    ordered = sorted(laws, key=lambda law: (law.coefficients["E"] or 0.0, law.mixture))
+    ordered = sorted(
+        laws,
+        key=lambda law: (not floor_determined(law), law.coefficients["E"] or 0.0, law.mixture),
+    )
+    ranked = [law for law in ordered if floor_determined(law)]
+    shown = ranked or ordered
     scale = scale_of(
-        [law.coefficients["E"] for law in ordered], [law.intervals.get("E") for law in ordered]
+        [law.coefficients["E"] for law in shown], [law.intervals.get("E") for law in shown]
     )
     rows = [
         (law, scale.mark(law.coefficients["E"], law.intervals.get("E")) if scale else None)
+        if law in ranked
+        else (law, None)
         for law in ordered
     ]
     return FloorTable(kind, at_text(ordered[0]), rows, scale)

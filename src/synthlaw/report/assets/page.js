@@ -55,6 +55,8 @@
   for (const [name, chart] of Object.entries(island.charts)) {
     if (!chart) continue;
     view[name] = chart.start;
+    // Losses nearly coincide; their differences are what decides.
+    measure[name] = chart.views[chart.start].difference ? "difference" : "figure";
     widths.observe(document.getElementById("plot-" + name));
   }
   for (const chooser of document.querySelectorAll(".chooser")) {
