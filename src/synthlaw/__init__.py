@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from synthlaw.interface.advice import Advice, recommend
     from synthlaw.interface.laws import Law, Laws, Prediction, fit, read_laws, reference_laws
     from synthlaw.interface.runs import read_runs
+    from synthlaw.interface.sources import fit_sources
     from synthlaw.interface.study import Study
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ _HOMES = {
     "SynthlawError": "common.errors",
     "UsageError": "common.errors",
     "fit": "interface.laws",
+    "fit_sources": "interface.sources",
     "read_laws": "interface.laws",
     "read_runs": "interface.runs",
     "recommend": "interface.advice",
@@ -52,6 +54,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "fit",
+    "fit_sources",
     "read_laws",
     "read_runs",
     "recommend",

@@ -1,0 +1,1 @@
+"""Laws of mixtures of several sources: the loss as a function of shares, parameters and tokens."""
