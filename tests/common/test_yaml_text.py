@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 from hypothesis import given
@@ -90,10 +92,16 @@ def test_any_text_is_a_value_or_one_error(text: str) -> None:
         return
 
 
+PLAIN_TEXT = st.text(max_size=8).filter(
+    # PyYAML writes the texts 0E0 and 0o7 without quotes; in YAML 1.2 they are numbers.
+    lambda text: not re.fullmatch(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+|0o[0-7]+", text)
+)
+
+
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+        st.none() | st.booleans() | st.integers(-(10**9), 10**9) | PLAIN_TEXT,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN_TEXT, inner),
         max_leaves=8,
     )
 )
