@@ -191,17 +191,17 @@ class LawFit:
         not read UNSEEN_DRIFT.
         """
         far = self.extrapolation(**inputs)
-        wanted = sum((self._drift_in(name) * math.log(factor)) ** 2 for name, factor in far.items())
+        wanted = sum((self.drift_in(name) * math.log(factor)) ** 2 for name, factor in far.items())
         if len(values) < 2 or wanted == 0:
             return np.ones(len(values))
         with np.errstate(divide="ignore", invalid="ignore"):
             known = float(np.nanvar(np.log(values)))
         missing = math.sqrt(max(wanted - (known if math.isfinite(known) else 0.0), 0.0))
-        generator = np.random.default_rng(derive_seed(0, "beyond", self.mixture, self.law))
-        result: Array = np.exp(missing * generator.standard_normal(len(values)))
+        result: Array = np.exp(missing * beyond_draws(self, len(values)))
         return result
 
-    def _drift_in(self, name: str) -> float:
+    def drift_in(self, name: str) -> float:
+        """The relative error per factor of e beyond the runs in a size, assumed where unknown."""
         unread = name not in self.form.inputs
         return self.drift.get(name, UNSEEN_DRIFT if unread else ASSUMED_DRIFT)
 
@@ -275,6 +275,12 @@ class LawFit:
                 f"{place}: found {type(error).__name__} {error}; expected a law as "
                 "'synthlaw fit --out' writes it"
             ) from None
+
+
+def beyond_draws(law: LawFit, count: int) -> Array:
+    """The normal draws by which `LawFit.beyond` widens `count` replicates: fewer are the first."""
+    generator = np.random.default_rng(derive_seed(0, "beyond", law.mixture, law.law))
+    return generator.standard_normal(count)
 
 
 def _optional(value: Any) -> float | None:

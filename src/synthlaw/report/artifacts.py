@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synthlaw.laws.answer.portable import Case
 from synthlaw.report.comparison import Comparison
 
 Share = Annotated[float, Field(ge=0.0, le=1.0 + 1e-6)]
@@ -158,6 +159,7 @@ class Advice(Artifact):
     headline: str = Field(validation_alias="advice")
     params: Positive | None = None
     tokens: Positive | None = None
+    natural_tokens: Positive | None = None
     level: str = ""
     law: str | None = None
     natural: Candidate | None = Field(None, validation_alias="baseline")
@@ -317,13 +319,14 @@ class Study:
     """A study folder, read. A file that was not there is None (or empty) and named in `missing`.
 
     of_table: there is no folder: the runs are a table of anyone's, and only what a table and its
-    laws can tell is shown.
+    laws can tell is shown. cases: the same laws, and laws of the share, as the explorer asks them.
     """
 
     name: str
     study_file: str | None = None
     runs: Sequence[Run] = ()
     laws: Sequence[Law] = ()
+    cases: Sequence[Case] = ()
     skipped_laws: Sequence[Skipped] = ()
     advice: Advice | None = None
     generation: Generation | None = None

@@ -12,15 +12,14 @@ import numpy as np
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.answer.advice import recommend
 from synthlaw.laws.answer.options import Situation
+from synthlaw.laws.answer.portable import Case
 from synthlaw.laws.api import fit_laws, named_runs
 from synthlaw.laws.lawfit import LawFit
+from synthlaw.laws.laws_file import REPLICATES_KEPT
 from synthlaw.laws.table import Runs, RunsTable
 from synthlaw.report.artifacts import Advice, Law, Run, Skipped, Study
 from synthlaw.report.reading import DOMAIN_PREFIX, clean
 from synthlaw.report.text import clean_text
-
-REPLICATES_KEPT = 200
-"""Refits that the page draws its bands from."""
 
 
 def fit_every_law(
@@ -65,12 +64,16 @@ def study_of_table(
     cautions = list(table.remarks(found))
     if absent := len(found) - len(runs):
         cautions.append(f"{absent} of {len(found)} runs tell no size or no budget: not drawn")
+    kept = [clean(law.to_json(replicates=REPLICATES_KEPT)) for law in laws]
+    # The answer is the one that `recommend` gives from the file that `fit --out` writes.
+    fits = [LawFit.from_json(law, table.origin) for law in kept]
     return Study(
         name=clean_text(Path(table.origin).name),
         runs=runs,
-        laws=[Law.model_validate(clean(law.to_json(replicates=REPLICATES_KEPT))) for law in laws],
+        laws=[Law.model_validate(law) for law in kept if law["law"] != "ratio"],
+        cases=[Case(fits)],
         skipped_laws=[Skipped.model_validate(clean(dict(row))) for row in skipped],
-        advice=_advice(laws, runs, cautions),
+        advice=_advice(fits, runs, cautions),
         of_table=True,
     )
 

@@ -25,6 +25,7 @@ from synthlaw.report.artifacts import Study
 from synthlaw.report.chart import Chart
 from synthlaw.report.comparison import Comparison
 from synthlaw.report.curves import ratio_types
+from synthlaw.report.explorer import explorer
 from synthlaw.report.facts import facts
 from synthlaw.report.heat import baseline_of, heat_table
 from synthlaw.report.palette import Style, mixture_kinds, mixture_styles, type_colours
@@ -39,6 +40,7 @@ PLACED = (
 
 CONTENTS = (
     ("answer", "Answer"),
+    ("explore", "Ask"),
     ("data-scaling", "More tokens"),
     ("model-scaling", "Larger models"),
     ("ratio", "Synthetic share"),
@@ -58,6 +60,9 @@ CONTENTS = (
 )
 """The sections of the page, in order."""
 
+EXPLORER = ("laws.js", "answer.js", "explorer.js")
+"""The explorer's scripts, in the order in which they need each other."""
+
 OF_A_STUDY = ("samples", "generation", "mixtures", "statistics", "cost", "study-file")
 """Sections of which a table of runs tells nothing."""
 
@@ -71,7 +76,10 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     drawn = {name: page_chart(chart) for name, chart in shown.items()}
     compared = charts.get("generators")
     authors = {name: ink.style for name, ink in compared.legend} if compared else {}
-    scripts = [_plotly(), _asset("page.js")] if drawn else [_asset("page.js")]
+    numbers = {name: index for index, name in enumerate(mixtures)}
+    asked, refused = explorer(study, numbers)
+    own = ["page.js"] if asked is None else ["page.js", *EXPLORER]
+    scripts = [*([_plotly()] if drawn else []), *map(_asset, own)]
     page = _environment().get_template("page.html.j2")
     return page.render(
         study=study,
@@ -81,9 +89,12 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
         policy=_policy(scripts),
         charts=dict.fromkeys(PLACED) | drawn,
         more_charts=[name for name in drawn if name not in PLACED],
-        island=island({"charts": drawn, "palette": chart_palette(shown.values())}),
+        island=island(
+            {"charts": drawn, "palette": chart_palette(shown.values()), "explorer": asked}
+        ),
+        explorer_refused=refused,
         mixtures=mixtures,
-        number_of={name: index for index, name in enumerate(mixtures)},
+        number_of=numbers,
         dashes=[styles[name].dash for name in mixtures],
         files_written=frozenset(files_written),
         version=_version(),

@@ -58,6 +58,8 @@ def mixture_kinds(study: Study) -> dict[str, Kind]:
     kinds: dict[str, Kind] = {}
 
     def add(name: str, synthetic_type: str | None, ratio: float | None) -> None:
+        if ratio == 0:  # natural text, whatever its column calls it
+            synthetic_type = None
         known = kinds.get(name)
         if known is None or (not known.synthetic_type and synthetic_type):
             kinds[name] = Kind(synthetic_type or "", ratio or 0.0)

@@ -14,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.yaml_text import read_yaml
+from synthlaw.laws.answer.portable import Case
+from synthlaw.laws.lawfit import LawFit
 from synthlaw.report.artifacts import (
     Advice,
     Evaluation,
@@ -66,6 +68,7 @@ def read_study(folder: Path) -> Study:
         runs=read_runs(folder / "runs.csv") if "runs.csv" not in missing else (),
         # Laws of the share are read by the answer; charts and tables are of mixtures.
         laws=[law for law in laws.laws if law.law != "ratio"] if laws else (),
+        cases=_cases(folder / "laws.json") if laws else (),
         skipped_laws=laws.skipped if laws else (),
         advice=_read(folder / "advice.json", Advice),
         generation=_read(folder / "generation.json", Generation),
@@ -83,6 +86,17 @@ def read_study(folder: Path) -> Study:
     # One mixture, one colour, wherever it is drawn.
     known = mixture_styles(mixture_kinds(study))
     return replace(study, comparison=replace(study.comparison, known=known))
+
+
+def _cases(path: Path) -> list[Case]:
+    """The laws as the laws room calculates with them; those that it cannot read are left out."""
+    found = []
+    for index, law in enumerate(_read(path, Mapping[str, Any])["laws"]):
+        try:
+            found.append(LawFit.from_json(law, f"{path}, laws[{index}]"))
+        except UsageError:
+            continue
+    return [Case(found)]
 
 
 def read_runs(path: Path) -> list[Run]:

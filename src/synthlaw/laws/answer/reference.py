@@ -114,6 +114,12 @@ def laws_at(params: float, seed: int = 0) -> list[LawFit]:
     return found
 
 
+def table_reach() -> tuple[float, float]:
+    """The model sizes for which `laws_at` answers by Table 4 itself."""
+    at = _tables()["data_law"]["params"]
+    return at * (1 - TAKEN_AT), at * (1 + TAKEN_AT)
+
+
 def joint_laws(seed: int = 0) -> list[LawFit]:
     """Joint laws implied by the two tables; see `combination.implied_joint`.
 

@@ -20,7 +20,7 @@ MOST_EPOCHS = 10_000.0
 def require_sane(laws: Sequence[LawFit], situation: Situation) -> None:
     """Raise UsageError, with what was probably meant, for an absurd question to `laws`."""
     for name, value in (("params", situation.params), ("tokens", situation.tokens)):
-        ends = [end for law in laws for end in _places(law, name)]
+        ends = [end for law in laws for end in places_of(law, name)]
         if not ends:
             continue
         low, high = min(ends), max(ends)
@@ -44,7 +44,7 @@ def require_sane(laws: Sequence[LawFit], situation: Situation) -> None:
         )
 
 
-def _places(law: LawFit, name: str) -> list[float]:
+def places_of(law: LawFit, name: str) -> list[float]:
     """The sizes that a law's runs had: the ends of their range, or where they hold it."""
     if name in law.at and name not in law.form.inputs:
         return [law.at[name] * law.unit[name]]

@@ -1,0 +1,44 @@
+"""What the page's explorer asks of: the laws as data, and the question that it opens with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synthlaw.common.errors import UsageError
+from synthlaw.laws.answer.portable import portable
+from synthlaw.report.artifacts import Study
+
+
+def explorer(study: Study, numbers: Mapping[str, int]) -> tuple[dict[str, Any] | None, str]:
+    """The explorer's part of the page's data, or None and why these laws answer no questions.
+
+    numbers: of the mixtures, by which the page knows their colours.
+    """
+    start = _opening(study)
+    if start is None:
+        return None, "no run tells both its size and its budget"
+    named = study.advice.baseline if study.advice else None
+    known = {law.mixture for case in study.cases for law in case.laws}
+    try:
+        data = portable(study.cases, named if named in known else None)
+    except UsageError as error:
+        return None, str(error)
+    colours = {name: f"m{number}" for name, number in numbers.items()}
+    return {"data": data, "start": start, "colours": colours}, ""
+
+
+def _opening(study: Study) -> dict[str, float | None] | None:
+    """The question that was answered, else the run of most compute."""
+    question = study.advice.question if study.advice else None
+    if question is None:
+        runs = list(study.finished_runs())
+        if not runs:
+            return None
+        largest = max(runs, key=lambda run: run.params * run.tokens)
+        params, tokens = largest.params, largest.tokens
+    else:
+        params, tokens = question.params, question.tokens
+    natural = study.advice.natural_tokens if study.advice else None
+    opening = {"params": params, "tokens": tokens, "natural": natural}
+    return {**opening, "generator": None, "training": None}
