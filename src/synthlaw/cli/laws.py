@@ -67,6 +67,14 @@ def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path 
 @click.option("--predict", metavar="NAME=VALUE,...", help="Loss there: params=7B,tokens=2T.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option(
+    "--format",
+    "table_format",
+    type=click.Choice(["text", "markdown", "latex", "csv"]),
+    default="text",
+    show_default=True,
+    help="Tables of the coefficients, rounded by their intervals, for a paper or a sheet.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_own_laws,
@@ -79,7 +87,12 @@ def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path 
     help="Write a page with figures and tables there.",
 )
 def fit(
-    runs: Path, as_json: bool, out: Path | None, report_folder: Path | None, **options: Any
+    runs: Path,
+    as_json: bool,
+    table_format: str,
+    out: Path | None,
+    report_folder: Path | None,
+    **options: Any,
 ) -> None:
     """Fit scaling laws to RUNS, a table (CSV, TSV, JSON, JSONL, Parquet) with a row per run.
 
@@ -88,6 +101,7 @@ def fit(
       synthlaw fit runs.csv --law data --by mixture --holdout 'tokens>100e9'
       synthlaw fit runs.csv --law joint --params-column N --tokens-column D --json
       synthlaw fit runs.csv --law joint --by mixture --out laws.json --report report
+      synthlaw fit runs.csv --law data --by mixture --format latex
     """
     from synthlaw.laws.answer.summary import comparison_summary, predict_all
     from synthlaw.laws.api import fit_laws
@@ -130,8 +144,20 @@ def fit(
         _write_page(report_folder, table, laws, chosen)
     if as_json:
         click.echo(json.dumps(result, allow_nan=False))
-    else:
+    elif table_format == "text":
         click.echo(fit_text(result))
+    else:
+        _print_tables(result, table_format)
+
+
+def _print_tables(result: dict[str, Any], table_format: str) -> None:
+    """Tables go to standard output; what is no table of laws, to standard error."""
+    from synthlaw.report.laws_tables import FORMATS
+    from synthlaw.report.laws_text import beside_laws
+
+    click.echo(FORMATS[table_format](result))
+    if rest := beside_laws(result):
+        click.echo("\n\n".join(rest), err=True)
 
 
 def _write_page(folder: Path, table: RunsTable, laws: LawSet, chosen: dict[str, Any]) -> None:

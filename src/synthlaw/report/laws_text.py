@@ -10,7 +10,12 @@ from synthlaw.laws.answer.wording import bounded, counted, decimals, money, plai
 
 def fit_text(result: dict[str, Any]) -> str:
     """The answer of `fit`: one block per law, then rows left out and groups skipped."""
-    blocks = [_law_block(law) for law in result["laws"]]
+    return "\n\n".join([*map(_law_block, result["laws"]), *beside_laws(result)])
+
+
+def beside_laws(result: dict[str, Any]) -> list[str]:
+    """What `fit` says besides its laws: comparisons, predictions, groups and rows left out."""
+    blocks = []
     if "comparison" in result:
         blocks.append(_comparison_block(result["comparison"]))
     if "predictions" in result:
@@ -23,7 +28,7 @@ def fit_text(result: dict[str, Any]) -> str:
         shown = "\n".join(f"  line {row['row']}: {row['reason']}" for row in left[:20])
         more = f"\n  and {len(left) - 20} more" if len(left) > 20 else ""
         blocks.append(f"{len(left)} rows left out:\n{shown}{more}")
-    return "\n\n".join(blocks)
+    return blocks
 
 
 def _law_block(law: dict[str, Any]) -> str:
