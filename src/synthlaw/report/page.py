@@ -23,6 +23,7 @@ from synthlaw.common.numbers import format_seconds
 from synthlaw.report import numerals, sections, statistics_sections
 from synthlaw.report.artifacts import Study
 from synthlaw.report.chart import Chart
+from synthlaw.report.claims import MARKS, claims_of, finding_text
 from synthlaw.report.comparison import Comparison
 from synthlaw.report.curves import ratio_types
 from synthlaw.report.explorer import explorer
@@ -46,6 +47,7 @@ CONTENTS = (
     ("ratio", "Synthetic share"),
     ("generators", "Generator"),
     ("floors", "Floors"),
+    ("claims", "Statements"),
     ("domains", "Domains"),
     ("samples", "Samples"),
     ("generation", "Generation"),
@@ -74,6 +76,7 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     styles = mixture_styles(kinds)
     shown = {name: chart for name, chart in charts.items() if chart.on_page}
     drawn = {name: page_chart(chart) for name, chart in shown.items()}
+    claims = claims_of(study)
     compared = charts.get("generators")
     authors = {name: ink.style for name, ink in compared.legend} if compared else {}
     numbers = {name: index for index, name in enumerate(mixtures)}
@@ -98,15 +101,17 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
         dashes=[styles[name].dash for name in mixtures],
         files_written=frozenset(files_written),
         version=_version(),
-        contents=_contents(study, drawn),
+        claims=claims,
+        contents=_contents(study, drawn, claims is not None),
         **_section_values(study, mixtures),
         **_statistics_values(study.comparison),
     )
 
 
-def _contents(study: Study, drawn: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _contents(study: Study, drawn: Mapping[str, Any], claimed: bool) -> list[tuple[str, str]]:
     """The page's sections: (id, words). A table of runs has no more than it can tell."""
     absent = set() if "generators" in drawn else {"generators"}
+    absent |= set() if claimed else {"claims"}
     if study.of_table:
         absent |= set(OF_A_STUDY)
         if not any(run.domains for run in study.runs):
@@ -238,6 +243,8 @@ def _environment() -> jinja2.Environment:
     environment.filters["at_text"] = sections.at_text
     environment.filters["facts"] = facts
     environment.filters["columns"] = sections.sample_columns
+    environment.filters["finding_text"] = finding_text
+    environment.globals["verdict_marks"] = MARKS
     environment.globals["makers"] = sections.MAKERS
     return environment
 

@@ -16,7 +16,8 @@ LIMITS = (
     "The paper gives no runs and no intervals: an interval here comes from its validation errors "
     "and from how far its two tables disagree",
     "Laws of both sizes are put together from Table 4 (1B parameters) and Table 5 (50B tokens), as "
-    "if losses added up; the paper fitted none",
+    "if losses added up; the paper's own joint fits (its Figure 3) have no published coefficients, "
+    "so statements about floors are judged by these",
 )
 
 

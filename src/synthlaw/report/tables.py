@@ -10,6 +10,7 @@ from typing import Any
 
 from synthlaw.common.files import write_text
 from synthlaw.report.artifacts import Interval, Study
+from synthlaw.report.claims import claims_of
 from synthlaw.report.curves import Axis, views
 from synthlaw.report.generator_curves import generator_points
 from synthlaw.report.palette import mixture_kinds
@@ -29,6 +30,7 @@ def write_tables(study: Study, folder: Path) -> list[str]:
         "generation": _generation,
         "mixtures": _mixtures,
         "generators": _generators,
+        "claims": _claims,
     }
     written = []
     for name, make in makers.items():
@@ -133,6 +135,18 @@ def _generators(study: Study) -> Rows:
     for it in generator_points(study):
         place = [it.recipe, it.generator, it.share, it.params, it.tokens]
         rows.append([*place, it.loss, *_ends(it.interval), it.runs])
+    return rows
+
+
+def _claims(study: Study) -> Rows:
+    rows: Rows = [["statement", "section", "verdict", "of", "value", "low", "high", "unit", "says"]]
+    found = claims_of(study)
+    for row in found.rows if found else ():
+        head = [row.statement, row.section, row.verdict]
+        for it in row.findings:
+            rows.append([*head, it.of, it.value, *_ends(it.interval), it.unit, it.verdict])
+        if not row.findings:
+            rows.append([*head, None, None, None, None, None, row.missing])
     return rows
 
 
