@@ -14,7 +14,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import write_text
 from synthlaw.common.progress import say
 from synthlaw.execute.registry import executor_names
-from synthlaw.study.paper import ALL, GRIDS, paper_text
+from synthlaw.study.paper import ALL, EXTENSIONS, GRIDS, paper_text
 from synthlaw.study.workspace import STAGES
 from synthlaw.training.gpus import PlanSettings
 
@@ -74,7 +74,14 @@ def demo(out: Path, quick: bool, verify: bool, as_json: bool) -> None:
     help="Write the study of arXiv 2510.01631 instead: one of its grids, or all.",
 )
 @click.option("--cpu", is_flag=True, help="With --paper: its shape at the size of two CPU cores.")
-def init(file: Path, force: bool, of_demo: bool, paper: str | None, cpu: bool) -> None:
+@click.option(
+    "--extension",
+    type=click.Choice(EXTENSIONS),
+    help="Write a study of what the paper leaves out instead, for two CPU cores.",
+)
+def init(
+    file: Path, force: bool, of_demo: bool, paper: str | None, cpu: bool, extension: str | None
+) -> None:
     """Write an annotated study file to FILE (default: study.yaml).
 
     As written it runs on this machine in minutes, on a text and a model that packages carry.
@@ -84,12 +91,16 @@ def init(file: Path, force: bool, of_demo: bool, paper: str | None, cpu: bool) -
       synthlaw init my-study.yaml && synthlaw plan my-study.yaml
       synthlaw init --paper all paper.yaml && synthlaw plan paper.yaml --gpu h100 --gpus 64
       synthlaw init --paper ratio --cpu ratio.yaml
+      synthlaw init --extension rounds rounds.yaml
     """
     if file.exists() and not force:
         raise UsageError(f"{file}: exists already; give another name, or --force to replace it")
-    if (of_demo and paper) or (cpu and not paper):
-        raise UsageError("init: --demo and --paper exclude each other, and --cpu goes with --paper")
+    if sum(map(bool, (of_demo, paper, extension))) > 1 or (cpu and not paper):
+        raise UsageError(
+            "init: --demo, --paper and --extension exclude each other, and --cpu goes with --paper"
+        )
     name = "demo.yaml" if of_demo else "study.yaml"
+    name = f"extension-{extension}.yaml" if extension else name
     text = (_TEMPLATES / name).read_text(encoding="utf-8")
     write_text(file, paper_text(paper, cpu=cpu) if paper else text)
     say(f"wrote {file}; next: edit it, then synthlaw plan {file}")

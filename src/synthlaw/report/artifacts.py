@@ -253,9 +253,10 @@ class MixedSource(Artifact):
 
 
 class Mixture(Artifact):
-    """One mixture at one budget, as it was read."""
+    """One mixture at one budget, as it was read. round: models that its text passed through."""
 
     mixture: str
+    round: int = 0
     tokens: Count | None = None
     sources: Sequence[MixedSource] = ()
 

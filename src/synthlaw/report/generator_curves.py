@@ -84,19 +84,22 @@ def _points(
         if run.synthetic_type == source and (run.params, run.tokens) == cell:
             runs[run.synthetic_ratio or 0.0].append(run)
     return [
-        GeneratorPoint(recipe, generator, share, *cell, _mean(some), _span(study, some), len(some))
+        GeneratorPoint(
+            recipe, generator, share, *cell, mean_loss(some), span_of(study, some), len(some)
+        )
         for share, some in sorted(runs.items())
         if share > 0
     ]
 
 
-def _mean(runs: Sequence[Run]) -> float:
+def mean_loss(runs: Sequence[Run]) -> float:
+    """Nats per token, the mean of finished runs."""
     return math.fsum(run.loss or 0.0 for run in runs) / len(runs)
 
 
-def _span(study: Study, runs: Sequence[Run]) -> Interval:
-    """The interval of the mean of runs that differ in their seed."""
-    mean = _mean(runs)
+def span_of(study: Study, runs: Sequence[Run]) -> Interval:
+    """The interval of the mean of runs that differ in their seed; of one run, over documents."""
+    mean = mean_loss(runs)
     if len(runs) > 1:
         variance = math.fsum(((run.loss or 0.0) - mean) ** 2 for run in runs) / (len(runs) - 1)
         half = float(t.ppf(0.5 + LEVEL / 2, len(runs) - 1)) * math.sqrt(variance / len(runs))

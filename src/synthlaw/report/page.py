@@ -34,7 +34,7 @@ from synthlaw.report.plotly_charts import chart_palette, page_chart
 from synthlaw.report.set_styles import group_styles
 
 PLACED = (
-    *("data_scaling", "model_scaling", "ratio", "generators"),
+    *("data_scaling", "model_scaling", "ratio", "generators", "rounds"),
     *("rank_frequency", "loss_by_frequency"),
 )
 """Charts that a section of the page shows with its own words."""
@@ -46,6 +46,7 @@ CONTENTS = (
     ("model-scaling", "Larger models"),
     ("ratio", "Synthetic share"),
     ("generators", "Generator"),
+    ("rounds", "Rounds"),
     ("floors", "Floors"),
     ("claims", "Statements"),
     ("domains", "Domains"),
@@ -65,6 +66,9 @@ CONTENTS = (
 EXPLORER = ("laws.js", "answer.js", "explorer.js")
 """The explorer's scripts, in the order in which they need each other."""
 
+LEGENDS = {"g": "generators", "k": "rounds"}
+"""Charts whose curves are neither mixtures nor types, by the letter of their colours' classes."""
+
 OF_A_STUDY = ("samples", "generation", "mixtures", "statistics", "cost", "study-file")
 """Sections of which a table of runs tells nothing."""
 
@@ -77,8 +81,7 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     shown = {name: chart for name, chart in charts.items() if chart.on_page}
     drawn = {name: page_chart(chart) for name, chart in shown.items()}
     claims = claims_of(study)
-    compared = charts.get("generators")
-    authors = {name: ink.style for name, ink in compared.legend} if compared else {}
+    legends = {letter: _legend(charts.get(name)) for letter, name in LEGENDS.items()}
     numbers = {name: index for index, name in enumerate(mixtures)}
     asked, refused = explorer(study, numbers)
     own = ["page.js"] if asked is None else ["page.js", *EXPLORER]
@@ -86,8 +89,9 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     page = _environment().get_template("page.html.j2")
     return page.render(
         study=study,
-        styles=_style_sheet(study, mixtures, styles, authors),
-        generators=list(authors),
+        styles=_style_sheet(study, mixtures, styles, legends),
+        generators=list(legends["g"]),
+        chains=list(legends["k"]),
         scripts=[_trusted(script) for script in scripts],
         policy=_policy(scripts),
         charts=dict.fromkeys(PLACED) | drawn,
@@ -108,9 +112,13 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     )
 
 
+def _legend(chart: Chart | None) -> dict[str, Style]:
+    return {name: ink.style for name, ink in chart.legend} if chart else {}
+
+
 def _contents(study: Study, drawn: Mapping[str, Any], claimed: bool) -> list[tuple[str, str]]:
     """The page's sections: (id, words). A table of runs has no more than it can tell."""
-    absent = set() if "generators" in drawn else {"generators"}
+    absent = {"generators", "rounds"} - set(drawn)
     absent |= set() if claimed else {"claims"}
     if study.of_table:
         absent |= set(OF_A_STUDY)
@@ -192,16 +200,17 @@ def _style_sheet(
     study: Study,
     mixtures: Sequence[str],
     styles: Mapping[str, Style],
-    authors: Mapping[str, Style],
+    legends: Mapping[str, Mapping[str, Style]],
 ) -> Markup:
-    """The page's styles, then a colour variable for every mixture, type, source and generator."""
+    """The page's styles, then a colour variable for every mixture, type, source and curve."""
     lines = [
         f".m{index}{{--c:light-dark({styles[name].light},{styles[name].dark})}}"
         for index, name in enumerate(mixtures)
     ]
     lines += [
-        f".g{index}{{--c:light-dark({style.light},{style.dark})}}"
-        for index, style in enumerate(authors.values())
+        f".{letter}{index}{{--c:light-dark({style.light},{style.dark})}}"
+        for letter, named in legends.items()
+        for index, style in enumerate(named.values())
     ]
     own = [kind.synthetic_type for kind in mixture_kinds(study).values()]
     recipes = sections.sampled_recipes(study)

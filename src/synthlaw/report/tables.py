@@ -14,6 +14,7 @@ from synthlaw.report.claims import claims_of
 from synthlaw.report.curves import Axis, views
 from synthlaw.report.generator_curves import generator_points
 from synthlaw.report.palette import mixture_kinds
+from synthlaw.report.round_curves import round_points
 from synthlaw.report.sections import coefficient_names, drop_table
 
 Rows = list[list[Any]]
@@ -31,6 +32,7 @@ def write_tables(study: Study, folder: Path) -> list[str]:
         "mixtures": _mixtures,
         "generators": _generators,
         "claims": _claims,
+        "rounds": _rounds,
     }
     written = []
     for name, make in makers.items():
@@ -147,6 +149,15 @@ def _claims(study: Study) -> Rows:
             rows.append([*head, it.of, it.value, *_ends(it.interval), it.unit, it.verdict])
         if not row.findings:
             rows.append([*head, None, None, None, None, None, row.missing])
+    return rows
+
+
+def _rounds(study: Study) -> Rows:
+    head = ["chain", "round", "mixture", "params", "tokens", "loss", "low", "high", "runs"]
+    rows: Rows = [[*head, "distinct_3"]]
+    for it in round_points(study):
+        place = [it.chain, it.round, it.mixture, it.params, it.tokens]
+        rows.append([*place, it.loss, *_ends(it.interval), it.runs, it.distinct])
     return rows
 
 

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ValidationError
 from synthlaw.common.errors import UsageError
 from synthlaw.common.settings import mistake_message
 from synthlaw.common.yaml_text import read_yaml
+from synthlaw.study.grid import runs_of
+from synthlaw.study.rounds import rounds_of
 from synthlaw.study.spec import Study
+from synthlaw.training.presets import LLAMA3_VOCAB
 
 
 def load_study(path: Path) -> Study:
@@ -42,7 +45,7 @@ def parse_study(text: str, name: str) -> Study:
     if not isinstance(value, dict) or tree is None:
         raise UsageError(f"{name}: found {type(value).__name__}; expected keys such as 'natural:'")
     try:
-        return Study.model_validate(value)
+        return _with_writers(Study.model_validate(value), name)
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors()]
         meant = {_meant(mistake) for mistake in mistakes}
@@ -53,6 +56,19 @@ def parse_study(text: str, name: str) -> Study:
             if not (mistake["type"] == "missing" and mistake["loc"] in meant)
         ]
         raise UsageError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _with_writers(study: Study, name: str) -> Study:
+    """The study, once the runs that are to write text are found among its runs.
+
+    Raises UsageError for one that is not there, or that reads what it is to write.
+    """
+    if any(one.run is not None for one in study.generate.generators.values()):
+        try:
+            rounds_of(study, runs_of(study, LLAMA3_VOCAB))  # names do not depend on it
+        except UsageError as error:
+            raise UsageError(f"{name}: {error}") from None
+    return study
 
 
 def _meant(mistake: dict[str, Any]) -> tuple[Any, ...] | None:

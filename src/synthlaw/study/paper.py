@@ -13,6 +13,9 @@ GENERATORS = "generators"
 GRIDS = ("data", "model", "joint", "ratio", GENERATORS)
 """Grids that the files hold, a line each with a comment before it."""
 
+EXTENSIONS = ("rounds", "repetition", "schedule")
+"""Studies of what the paper leaves out; templates by these names."""
+
 _OTHERS = re.compile(r"  generators:.*\n(?:    .*\n)*|    .*\bgenerator: .*\n")
 """What the files hold for the comparison of generators alone, in `generate`."""
 

@@ -10,7 +10,7 @@ Training and evaluation are done together, run by run, by the executor; `until: 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -52,16 +52,19 @@ from synthlaw.study.results.tables import (
     write_mixtures,
     write_runs,
 )
+from synthlaw.study.rounds import Round, place_of, rounds_of
 from synthlaw.study.run.downstream import task_settings
 from synthlaw.study.run.execute import find_finished
 from synthlaw.study.run.external import check_trainer
 from synthlaw.study.run.ladder import Finished, check_budgets, collect, tasks_of, train_and_score
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.run.trunks import trunk_states
+from synthlaw.study.run.writer import writer_model
 from synthlaw.study.spec import NATURAL
 from synthlaw.study.store import Artifact, Store
 from synthlaw.study.workspace import STAGES, Workspace
 from synthlaw.tokens.dataset import TokenDataset
+from synthlaw.tokens.sampler import SourceUse
 from synthlaw.tokens.tokenizer import Tokenizer
 
 STUDY_FILE = "study.yaml"
@@ -161,34 +164,82 @@ def _run_stages(space: Workspace, name: str, last: int, allow_missing: int) -> P
             for warning in unread_shares(space.study, runs):
                 say(f"  warning: {warning}")
             _check_supply(data, needed)
-            if last < STAGES.index("generate"):
-                return None
-            generated = _generate(space, data, needed)
-        if last < STAGES.index("tokens"):
+        if last < STAGES.index("generate"):
             return None
-        uses = check_budgets(space, runs, data.sources)
+        rounds = rounds_of(space.study, runs)
+        whole = _Rounds(space, data, needed, name, allow_missing)
+        for one in rounds:
+            whole.generate(one)
+            if last < STAGES.index("training"):
+                _say_what_waits(rounds)
+                return None
+            whole.train(one)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    if last < STAGES.index("training"):
-        return None
-    tasks = tasks_of(space, runs, data.sources, data.domains, data.tokenizer.anywhere)
-    with (
-        space.stage("training", f"{len(runs)} runs, each scored on {len(data.domains)} domains"),
-        space.run_executor,
-    ):
-        space.store.made += train_and_score(space, runs, tasks, allow_missing=allow_missing)
-    finished, untrained = collect(space, runs, tasks)
+    finished, untrained = collect(space, runs, whole.tasks)
     documents = {n: TokenDataset(a.path).manifest.documents for n, a in data.domains.items()}
-    write_runs(space, finished, generated.labels())
+    assert whole.generated is not None, "there is a first round"
+    write_runs(space, finished, whole.generated.labels())
     write_curves(space, finished)
-    write_mixtures(space, finished, uses)
+    write_mixtures(space, finished, whole.uses)
     write_evaluation(space, finished, untrained, documents)
     spent = sum(item.result["seconds"] for item in finished)
     if spent > 0:
         flops = sum(item.result["flops"] for item in finished)
         note_speeds(space.root, flops_per_second=round(flops / spent, 3))
-    write_facts(space, _timed(space, data, runs, tasks))
+    write_facts(space, _timed(space, data, runs, whole.tasks))
     return _conclude(space, data, finished, last)
+
+
+def _say_what_waits(rounds: Sequence[Round]) -> None:
+    later = [name for one in rounds[1:] for name in one.recipes]
+    if later:
+        say(f"  {', '.join(later)}: written by the study's own models, once these are trained")
+
+
+@dataclass
+class _Rounds:
+    """Text and models of one round after the other.
+
+    runs, tasks, uses: of all rounds so far. generated: their text.
+    """
+
+    space: Workspace
+    data: _Data
+    needed: Mapping[str, int]
+    name: str
+    allow_missing: int
+    runs: list[Run] = field(default_factory=list)
+    tasks: dict[str, RunTask] = field(default_factory=dict)
+    uses: dict[str, list[SourceUse]] = field(default_factory=dict)
+    generated: Generation | None = None
+
+    def generate(self, one: Round) -> None:
+        """The text of a round, and its token sets."""
+        models = {
+            generator: writer_model(
+                self.tasks[run.name], self.space.store, self.data.tokenizer, place_of(generator)
+            )
+            for generator, run in one.writers.items()
+        }
+        wanted = {name: self.needed[name] for name in one.recipes if name in self.needed}
+        with self.space.executor:
+            self.generated = _generate(self.space, self.data, wanted, models, self.generated)
+
+    def train(self, one: Round) -> None:
+        """The runs of a round, trained and scored."""
+        space, data = self.space, self.data
+        self.uses |= check_budgets(space, list(one.runs), data.sources)
+        # In the order of all runs: what stands for several of them is then chosen alike.
+        self.runs = sorted([*self.runs, *one.runs], key=lambda run: (run.config.flops, run.name))
+        anywhere = data.tokenizer.anywhere
+        self.tasks = tasks_of(space, self.runs, data.sources, data.domains, anywhere)
+        told = f"{len(one.runs)} runs, each scored on {len(data.domains)} domains"
+        told += f" (round {one.number})" if one.number else ""
+        with space.stage("training", told), space.run_executor:
+            space.store.made += train_and_score(
+                space, self.runs, self.tasks, allow_missing=self.allow_missing
+            )
 
 
 def _conclude(
@@ -297,19 +348,25 @@ def _check_supply(data: _Data, needed: dict[str, int]) -> None:
             )
 
 
-def _generate(space: Workspace, data: _Data, needed: dict[str, int]) -> Generation:
-    wanted = {name: needed[name] for name in space.study.generate.recipes if name in needed}
+def _generate(
+    space: Workspace,
+    data: _Data,
+    wanted: Mapping[str, int],
+    models: Mapping[str, Path],
+    earlier: Generation | None,
+) -> Generation:
     listed = ", ".join(f"{name} {format_count(count)}" for name, count in wanted.items())
     with space.stage("generate", f"{listed or 'nothing'} tokens wanted"):
-        generated = make_generated(space, wanted, documents_of(data.corpus), data.tokenizer)
+        made = make_generated(space, wanted, documents_of(data.corpus), data.tokenizer, models)
+        generated = made.after(earlier)
         write_generation(space, generated)
     with space.stage("tokens", "token sets of every source"):
-        for name, source in generated.sources.items():
+        for name, source in made.sources.items():
             data.sources[name] = make_tokens(space, name, source.dataset, data.tokenizer)
             data.check.report(name, source.dataset)
         data.check.write()
-        for name, artifact in data.sources.items():
-            manifest = TokenDataset(artifact.path).manifest
+        for name in data.sources if earlier is None else made.sources:
+            manifest = TokenDataset(data.sources[name].path).manifest
             say(f"  {name}: {manifest.tokens:,} tokens in {manifest.documents:,} documents")
     return generated
 

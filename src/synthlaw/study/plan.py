@@ -28,6 +28,7 @@ from synthlaw.study.hardware import account_lines, gpu_account
 from synthlaw.study.measured import GENERATED, measured_speeds
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.precision import with_precision
+from synthlaw.study.rounds import rounds_of
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
 from synthlaw.training.precision import PrecisionRecord
@@ -84,6 +85,7 @@ def plan_study(
         "sizes": [_size(study, name, vocab) for name in study.sizes],
         "budgets": study.budgets,
         "grids": _grids(study, runs),
+        "rounds": _rounds(study, runs),
         "mixtures": [_mixture(name, mean_shares(study, name)) for name in study.mixtures],
         "seeds": study.seeds,
         "training": {
@@ -147,6 +149,19 @@ def _grids(study: Study, runs: list[Run]) -> list[dict[str, Any]]:
             "flops": sum(run.config.flops for run in runs if run.grids[0] == grid.name),
         }
         for grid in study.all_grids()
+    ]
+
+
+def _rounds(study: Study, runs: list[Run]) -> list[dict[str, Any]]:
+    """Text and runs of each round; one round where the study's own models write nothing."""
+    return [
+        {
+            "round": one.number,
+            "recipes": list(one.recipes),
+            "runs": len(one.runs),
+            "writers": {name: run.name for name, run in one.writers.items()},
+        }
+        for one in rounds_of(study, runs)
     ]
 
 
@@ -254,12 +269,22 @@ def _run_lines(plan: dict[str, Any]) -> list[str]:
             + shared
         )
     if len(rows) == 1:
-        return [f"runs          {rows[0]}"]
+        return [f"runs          {rows[0]}", *_round_lines(plan["rounds"])]
     named = zip(plan["grids"], rows, strict=True)
     return [
         f"runs          {plan['runs']} in {len(rows)} grids",
         *(f"  {grid['grid']:<11} {row}" for grid, row in named),
+        *_round_lines(plan["rounds"]),
     ]
+
+
+def _round_lines(rounds: list[dict[str, Any]]) -> list[str]:
+    """Rounds after the first: whose text is read, and how many runs read it."""
+    lines = []
+    for one in rounds[1:]:
+        writers = ", ".join(dict.fromkeys(one["writers"].values()))
+        lines.append(f"round {one['round']:<8}{one['runs']} runs read text by {writers}")
+    return lines
 
 
 def _counted(count: int, words: str) -> str:

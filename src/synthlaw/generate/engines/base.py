@@ -1,7 +1,7 @@
 """What an engine is: a language model that answers requests and owns the tokenizer that counts.
 
 Engines: `embedded` (on this CPU, in process), `openai` (any server that speaks that protocol),
-`vllm` (such a server, started by us).
+`vllm` (such a server, started by us), `transformers` (a plain model that continues a text).
 A new one implements `Engine` and is made by a module of `kinds/`; see registry.py.
 """
 
@@ -89,8 +89,14 @@ PACKAGED_MODEL = EngineDefaults(Sampling(0.4, 0.95, 0, 1.0, 300, 0.5), 500, ("un
 With the paper's sampling, all of 16 articles and lists by it were loops or cut off."""
 
 
+PLAIN_MODEL = EngineDefaults(Sampling(1.0, 1.0, max_tokens=256), 32)
+"""Of a model that continues a text: its own distribution, from a document's first tokens on."""
+
+
 def defaults_of(kind: str, model: str | None) -> EngineDefaults:
-    """The paper's defaults, except for the packaged model of 135M parameters."""
+    """The paper's defaults, except for plain models and the packaged one of 135M parameters."""
+    if kind == "transformers":
+        return PLAIN_MODEL
     packaged = kind == "embedded" and model is None
     return PACKAGED_MODEL if packaged else EngineDefaults()
 

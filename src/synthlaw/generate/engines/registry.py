@@ -32,12 +32,15 @@ def engine_kinds() -> list[str]:
 class EngineSettings(Settings):
     """An engine, as a study file, the command line and Python describe it."""
 
-    kind: str = Field("embedded", description="embedded, openai, vllm, or a kind added to them")
+    kind: str = Field(
+        "embedded", description="embedded, openai, vllm, transformers, or a kind added to them"
+    )
     base_url: tuple[str, ...] = Field((), description="servers of kind openai")
     model: str | None = Field(
         None,
-        description="name on the server (default: what it lists first), what vllm serves, or a "
-        "GGUF file (embedded; default: the packaged SmolLM2-135M-Instruct)",
+        description="name on the server (default: what it lists first), what vllm serves, a "
+        "folder (transformers), or a GGUF file (embedded; default: the packaged "
+        "SmolLM2-135M-Instruct)",
     )
     concurrency: int | None = Field(
         None,

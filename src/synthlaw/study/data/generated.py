@@ -78,20 +78,36 @@ class Generation:
     sources: dict[str, GeneratedSource] = field(default_factory=dict)
     speeds: dict[str, float] = field(default_factory=dict)
 
+    def after(self, earlier: Generation | None) -> Generation:
+        """This and what rounds before it made."""
+        if earlier is None:
+            return self
+        return Generation(
+            {**earlier.engines, **self.engines},
+            self.inputs,
+            {**earlier.sources, **self.sources},
+            {**earlier.speeds, **self.speeds},
+        )
+
     def labels(self) -> dict[str, str]:
         """Who wrote each source, as provenance says it."""
         return {name: self.engines[one.generator].label for name, one in self.sources.items()}
 
 
 def make_generated(
-    space: Workspace, wanted: Mapping[str, int], documents: Dataset, tokenizer: Tokenizer
+    space: Workspace,
+    wanted: Mapping[str, int],
+    documents: Dataset,
+    tokenizer: Tokenizer,
+    models: Mapping[str, Path],
 ) -> Generation:
     """Every source in `wanted` (name to tokens), generated or found.
 
-    documents: the natural training documents. Raises UsageError when they are spent before a source
+    documents: the natural training documents. models: of generators that are runs of the study,
+    by name. Raises UsageError when they are spent before a source
     has its tokens, and SynthlawError when the generator fails on too many of them.
     """
-    orders = _orders(space, wanted, documents, tokenizer)
+    orders = _orders(space, wanted, documents, tokenizer, models)
     orders.write()
     generators = orders.make_generators()
     runs = orders.open_runs(generators, verify=space.store.verify)
@@ -172,7 +188,11 @@ def _log_name() -> str:
 
 
 def _orders(
-    space: Workspace, wanted: Mapping[str, int], documents: Dataset, tokenizer: Tokenizer
+    space: Workspace,
+    wanted: Mapping[str, int],
+    documents: Dataset,
+    tokenizer: Tokenizer,
+    models: Mapping[str, Path],
 ) -> Orders:
     study = space.study
     runs = {
@@ -184,7 +204,11 @@ def _orders(
         for name, tokens in wanted.items()
     }
     used = {order.generator for order in runs.values()}
-    generators = {n: one for n, one in study.generate.used_generators.items() if n in used}
+    generators = {
+        n: one.model_copy(update={"model": str(models[n])}) if n in models else one
+        for n, one in study.generate.used_generators.items()
+        if n in used
+    }
     size = study.generate.shard_documents
     place = tokenizer.place
     return Orders(space.root, generators, documents.folder, study.seed, size, place, runs)

@@ -95,7 +95,7 @@ class Orders:
         """Let workers know."""
         value = {
             "format": FORMAT,
-            "generators": {name: _engine_record(one) for name, one in self.generators.items()},
+            "generators": {name: self._engine(one) for name, one in self.generators.items()},
             "documents": self._relative(self.documents),
             "seed": self.seed,
             "block_size": self.block_size,
@@ -105,6 +105,12 @@ class Orders:
             "runs": {name: order.as_json() for name, order in self.runs.items()},
         }
         write_json(self.folder / FILE, value)
+
+    def _engine(self, engine: EngineSettings) -> dict[str, Any]:
+        record = _engine_record(engine)
+        if engine.model is not None and (self.root / engine.model).exists():
+            record["model"] = self._relative(Path(engine.model))
+        return record
 
     def _relative(self, path: Path) -> str:
         """A path from the study folder on, where it lies in it: other machines may mount it
@@ -181,6 +187,14 @@ def _engine_record(engine: EngineSettings) -> dict[str, Any]:
     return known | {"base_url": _without_secrets(engine.base_url)}
 
 
+def _engine_of(root: Path, record: dict[str, Any]) -> EngineSettings:
+    """Settings as written down; a model that lies in the study folder is found from there."""
+    model = record.get("model")
+    if model is not None and (root / model).exists():
+        record = {**record, "model": str(root / model)}
+    return EngineSettings(**record)
+
+
 def _without_secrets(urls: Sequence[str]) -> list[str]:
     """URLs as they may stand in a file, without password and query; whoever needs these gives a
     URL of its own."""
@@ -208,7 +222,7 @@ def read_orders(root: Path) -> Orders:
     tokenizer = value["tokenizer"]
     return Orders(
         root=root,
-        generators={name: EngineSettings(**one) for name, one in value["generators"].items()},
+        generators={name: _engine_of(root, one) for name, one in value["generators"].items()},
         documents=root / value["documents"],
         seed=value["seed"],
         block_size=value["block_size"],

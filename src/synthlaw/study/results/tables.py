@@ -19,6 +19,7 @@ from synthlaw.common.seeds import derive_seed
 from synthlaw.evaluation.tasks import task_columns
 from synthlaw.study.grid import synthetic_part
 from synthlaw.study.mixing import mean_shares
+from synthlaw.study.rounds import round_of_mixtures
 from synthlaw.study.run.execute import SCORES
 from synthlaw.study.run.ladder import Finished
 from synthlaw.study.spec import NATURAL
@@ -113,12 +114,17 @@ def write_curves(space: Workspace, finished: Sequence[Finished]) -> None:
 def write_mixtures(
     space: Workspace, finished: Sequence[Finished], uses: Mapping[str, Sequence[SourceUse]]
 ) -> None:
-    """`mixtures.json`: realised shares and epochs of every source, by mixture and budget."""
+    """`mixtures.json`: realised shares and epochs of every source, by mixture and budget.
+
+    round: how many of the study's own models a mixture's text has passed through.
+    """
+    rounds = round_of_mixtures(space.study, [item.run for item in finished])
     listed: dict[tuple[str, int], dict[str, Any]] = {}
     for item in finished:
         place = (item.run.mixture, item.run.config.tokens)
         listed[place] = {
             "mixture": place[0],
+            "round": rounds[place[0]],
             "tokens": place[1],
             "sources": [
                 {

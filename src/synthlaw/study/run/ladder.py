@@ -141,7 +141,11 @@ def train_and_score(
     allow_missing: so many runs may fail for good; they are named in `space.missing`. Raises
     SynthlawError naming every run that failed when more did, after all others are done.
     """
-    waiting = [task for task in tasks.values() if find_finished(task, space.store) is None]
+    waiting = [
+        task
+        for task in tasks.values()
+        if task.name not in space.missing and find_finished(task, space.store) is None
+    ]
     if not waiting:
         return []
     scored = sum(TokenDataset(path).manifest.tokens for path in waiting[0].domains.values())
@@ -153,10 +157,10 @@ def train_and_score(
         effort.execute(list(trunks.values()))
         broken = [name for name, task in trunks.items() if task.name in effort.failed]
         effort.execute([task for task in waiting if not (task.train and task.trunk in broken)])
-    write_json(space.root / FAILURES, effort.failed)
+    write_json(space.root / FAILURES, {**space.missing, **effort.failed})
     if effort.failed:
         # A run whose trunk failed was not begun.
-        space.missing = {
+        space.missing |= {
             task.name: effort.failed.get(task.name) or effort.failed[trunks[task.trunk].name]
             for task in waiting
             if task.name in effort.failed or (task.train and task.trunk in broken)

@@ -15,6 +15,7 @@ from synthlaw.generate.engines.base import (
     defaults_of,
 )
 from synthlaw.generate.engines.registry import EngineSettings
+from synthlaw.study.spec.rounds import RunRef
 
 ENGINE = "engine"
 """Name of the generator that `generate.engine` is."""
@@ -22,6 +23,11 @@ ENGINE = "engine"
 
 class EngineSpec(EngineSettings):
     """The generator: the embedded model, an OpenAI-compatible server by URL, or vLLM run here."""
+
+    @property
+    def _is_made_here(self) -> bool:
+        """Whether the model is one that the study itself trains."""
+        return False
 
     @field_validator("base_url")
     @classmethod
@@ -35,6 +41,8 @@ class EngineSpec(EngineSettings):
 
     @model_validator(mode="after")
     def _named(self) -> EngineSpec:
+        if self._is_made_here:
+            return self
         if self.kind == "openai" and (not self.base_url or self.model is None):
             raise ValueError("kind 'openai' needs 'base_url' and 'model'")
         if self.kind == "vllm" and self.model is None:
@@ -47,12 +55,42 @@ class EngineSpec(EngineSettings):
 class GeneratorSpec(EngineSpec):
     """A generator by a name of its own: an engine, and how its text is drawn."""
 
+    run: str | RunRef | None = Field(
+        None,
+        description="a run of this study whose model writes, by its name or by mixture, size, "
+        "budget and seed; kinds 'transformers' (the default then) and 'vllm'",
+    )
+
     sampling: SamplingSettings = Field(
         default_factory=SamplingSettings, description="what it leaves open: generate.sampling's"
     )
     input_tokens: int | None = Field(
         None, gt=0, description="documents are cut to so many tokens; default: generate's"
     )
+
+    @property
+    def _is_made_here(self) -> bool:
+        return self.run is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _continues(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("run") is not None:
+            return {"kind": "transformers", **value}
+        return value
+
+    @model_validator(mode="after")
+    def _run_fits(self) -> GeneratorSpec:
+        if self.run is None:
+            return self
+        if self.kind not in ("transformers", "vllm"):
+            raise ValueError(
+                f"found kind {self.kind!r} with 'run'; expected 'transformers', or 'vllm' to serve "
+                "the run's model"
+            )
+        if self.model is not None:
+            raise ValueError("found 'model' beside 'run'; the run's model is what writes")
+        return self
 
     @property
     def defaults(self) -> EngineDefaults:

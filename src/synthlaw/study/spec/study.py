@@ -13,6 +13,7 @@ from synthlaw.study.spec.answer import Evaluation, Laws, Question
 from synthlaw.study.spec.generation import Generate
 from synthlaw.study.spec.grids import NATURAL, Grid, GridSpec, resolved, shapes, with_rules
 from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec, SizeSpec
+from synthlaw.study.spec.rounds import RoundsSpec, with_rounds
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.study.spec.trainer import TrainerSpec
 from synthlaw.tokens.shares import exact_shares
@@ -42,6 +43,9 @@ class Study(Settings):
     grids: dict[Name, GridSpec] = Field(
         default_factory=dict, description="several products of runs in place of the one ladder"
     )
+    rounds: RoundsSpec | None = Field(
+        None, description="models that learn from models: short for generators, mixtures, a grid"
+    )
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     trainer: TrainerSpec | None = Field(
         None, description="a command that trains the runs in the place of our own trainer"
@@ -60,7 +64,7 @@ class Study(Settings):
     @model_validator(mode="before")
     @classmethod
     def _rules(cls, value: Any) -> Any:
-        return with_rules(value)
+        return with_rules(with_rounds(value))
 
     @field_validator("mixtures", mode="after")
     @classmethod
@@ -171,6 +175,11 @@ class Study(Settings):
     def all_grids(self) -> list[Grid]:
         """The grids in the file's order; the ladder as the one grid where there is no other."""
         return resolved(self.grids, self.ladder, self.mixtures)
+
+    def sources_of(self, mixture: str) -> list[str]:
+        """Sources that a mixture reads in any of its phases."""
+        parts = [self.mixtures[mixture], *(p.shares for p in self.phases.get(mixture, []))]
+        return list(dict.fromkeys(name for part in parts for name, share in part.items() if share))
 
     @property
     def sizes(self) -> dict[str, SizeSpec]:
