@@ -59,7 +59,7 @@ def test_a_new_kind_of_engine_is_one_new_file(
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "shouting.py").write_text(PLUG_IN)
     monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(tmp_path / "plugins")])
-    assert engine_kinds() == ["embedded", "openai", "shouting", "vllm"]
+    assert engine_kinds() == ["embedded", "openai", "shouting", "transformers", "vllm"]
     source = write_input(tmp_path / "in.jsonl", 7)
     args = ["--recipe", "hq", "--engine", "shouting", "--model", "loud", "--without-rule", "short"]
     files = ["--input", str(source), "--out", str(tmp_path / "out"), "--json"]
@@ -74,5 +74,7 @@ def test_a_new_kind_of_engine_is_one_new_file(
 
 
 def test_a_kind_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(UsageError, match="found 'opnai'; expected one of embedded, openai, vllm"):
+    with pytest.raises(
+        UsageError, match="found 'opnai'; expected one of embedded, openai, transformers, vllm"
+    ):
         engine_by(kind="opnai")

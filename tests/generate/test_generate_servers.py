@@ -212,7 +212,7 @@ def test_settings_that_cannot_be_right_are_refused() -> None:
             server_address(wrong)
     with pytest.raises(UsageError, match="no base URL"):
         engine_by(kind="openai")
-    with pytest.raises(UsageError, match="embedded, openai, vllm"):
+    with pytest.raises(UsageError, match="embedded, openai, transformers, vllm"):
         engine_by(kind="opneai")
     for name, value in (("temperature", -1.0), ("top_p", 0.0), ("top_k", -1), ("max_tokens", 0)):
         with pytest.raises(UsageError, match=name):
