@@ -96,6 +96,8 @@ def _mix(named: tuple[str, ...], options: dict[str, Any]) -> RecipeMix:
         [load_recipe(name) for name, _ in pairs],
         chapters=options["chapters"],
         seeds=options["seeds"],
+        versions=options["versions"],
+        stitch=options["stitch"],
         without=options["without"],
         without_if_used=() if options["all_rules"] else defaults.rules_off,
     )

@@ -56,6 +56,8 @@ SECTIONS: dict[str, tuple[Callable[[Any], Any], ...]] = {
     ),
     "Recipe": (
         field_option(RecipeUse, "chapters"),
+        field_option(RecipeUse, "versions"),
+        field_option(RecipeUse, "stitch"),
         field_option(RecipeUse, "seeds"),
         field_option(Generate, "input_tokens"),
         click.option("--without-rule", "without", multiple=True, help="Post-filter rule, off."),

@@ -23,6 +23,7 @@ from synthlaw.common.yaml_text import read_yaml
 from synthlaw.generate.filters import RULES
 
 Seeds = Literal["document", "themes", "keywords"]
+Stitch = Literal["first", "last", "without"]
 
 _NAME = re.compile(r"\{(\w+)\}")
 _BUILT_IN = ("document", "audience", "chapters", "chapter")
@@ -99,6 +100,8 @@ class Recipe(BaseModel):
 
     seeds: what `{document}` stands for: the document's text, its own `keywords` key phrases, or
     so many drawn from the whole input; see keywords.py.
+    versions: times that a document goes through the steps in one rollout. stitch: join what is kept
+    of them to one document, with the original first, last or without it; see stitching.py.
     A recipe has steps, or names a function (see rollout.py): python is then `file.py:function`,
     python_sha256 the file's digest, and target_tokens and rules apply to what it returns.
     """
@@ -109,6 +112,8 @@ class Recipe(BaseModel):
     version: str = Field(min_length=1)
     seeds: Seeds = "document"
     keywords: int = Field(default=3, ge=1, le=100)
+    versions: int = Field(default=1, ge=1, le=1000)
+    stitch: Stitch | None = None
     title: str = ""
     citation: str = ""
     audiences: tuple[str, ...] = ()
@@ -164,11 +169,9 @@ class Recipe(BaseModel):
         value = self.model_dump(mode="json")
         if self.seeds == "document":
             del value["seeds"], value["keywords"]
+        if (self.versions, self.stitch) == (1, None):
+            del value["versions"], value["stitch"]
         return value | {"python": self.python.rpartition(":")[2] if self.python else None}
-
-    def seeded_by(self, seeds: Seeds) -> Recipe:
-        """The recipe with another kind of seed."""
-        return self.model_copy(update={"seeds": seeds})
 
     def with_chapters(self, chapters: int) -> Recipe:
         """The recipe asking for `chapters` chapters. Raises UsageError where it has none."""
@@ -245,6 +248,8 @@ def refine(
     *,
     chapters: int | None = None,
     seeds: Seeds | None = None,
+    versions: int | None = None,
+    stitch: Stitch | None = None,
     without: tuple[str, ...] = (),
     without_if_used: tuple[str, ...] = (),
 ) -> list[Recipe]:
@@ -263,7 +268,8 @@ def refine(
         made = recipe.without_rules(tuple(off)) if off else recipe
         if chapters is not None and made.chapters:
             made = made.with_chapters(chapters)
-        refined.append(made.seeded_by(seeds) if seeds else made)
+        asked = {"seeds": seeds, "versions": versions, "stitch": stitch}
+        refined.append(made.model_copy(update={n: v for n, v in asked.items() if v is not None}))
     return refined
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from synthlaw.common.errors import UsageError
 from synthlaw.corpus.documents import Document
@@ -24,6 +24,9 @@ from synthlaw.generate.requests import (
     Rollout,
 )
 from synthlaw.generate.settings import Settings
+from synthlaw.generate.stitching import stitched
+
+T = TypeVar("T")
 
 
 class RolloutMaker:
@@ -55,7 +58,24 @@ class RolloutMaker:
         )
 
     async def make(self, document: Document, number: int, journal: Journal) -> Generated:
-        """One rollout of one document; asks only what `journal` lacks."""
+        """One rollout of one document; asks only what `journal` lacks.
+
+        Versions are asked for side by side, numbered on through the rollouts.
+        """
+        recipe = self._settings.recipe
+        first = number * recipe.versions
+        numbers = range(first, first + recipe.versions)
+        made = await _all(self._version(document, version, journal) for version in numbers)
+        whole = Generated()
+        for one in made:
+            whole.extend(one)
+        if recipe.stitch is not None:
+            whole = stitched(recipe, document, number, whole)
+        self._progress.documents += 1
+        self._requests.report()
+        return whole
+
+    async def _version(self, document: Document, number: int, journal: Journal) -> Generated:
         whole = Generated()
         try:
             text = await self._prompt_text(document, number)
@@ -65,8 +85,6 @@ class RolloutMaker:
             self._filing.fail(f"{document.id}/{number}", fields, document, None, error, whole)
         else:
             await self._recipe(Rollout(document, number, text, journal), whole)
-        self._progress.documents += 1
-        self._requests.report()
         return whole
 
     async def _prompt_text(self, document: Document, number: int) -> str:
@@ -139,8 +157,8 @@ class RolloutMaker:
         return self._engine.plain(result.text) if passed else None
 
 
-async def _all(tasks: Iterable[Coroutine[Any, Any, str | None]]) -> list[str | None]:
-    """Run a step's requests side by side and wait for every one."""
+async def _all(tasks: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run several side by side and wait for every one."""
     pending = list(tasks)
     if len(pending) == 1:
         return [await pending[0]]

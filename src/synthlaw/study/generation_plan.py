@@ -53,6 +53,7 @@ def _expected(
 ) -> Expected:
     use = study.generate.recipes[name]
     guess = float(FIRST_GUESS_TOKENS * _chapters(study, name))
+    guess *= study.generate.recipes[name].versions
     kept, completion = measured or (guess, guess)
     whole = None if use.documents is None else use.documents * use.rollouts
     wanted = whole or max(1, round(-(-tokens // max(kept, 1e-9))))

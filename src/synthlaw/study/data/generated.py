@@ -57,7 +57,8 @@ class GeneratedSource:
     @property
     def versions(self) -> int:
         """Most versions of one document."""
-        return -(-self.rollouts // self.documents) if self.documents else 0
+        rollouts = -(-self.rollouts // self.documents) if self.documents else 0
+        return rollouts * self.settings.recipe.versions
 
     def first(self, kind: str) -> Iterator[Document]:
         """What came of the first block, of one kind."""

@@ -41,6 +41,8 @@ def _recipe(space: Workspace, name: str) -> Recipe:
         [recipe],
         chapters=use.chapters,
         seeds=use.seeds,
+        versions=use.versions,
+        stitch=use.stitch,
         without=off if asked else (),
         without_if_used=() if asked else off,
     )
@@ -51,13 +53,13 @@ def target_of(space: Workspace, name: str, tokens: int, tokenizer: str) -> Targe
     """What is wanted of one of the study's recipes: `tokens`, as the tokenizer counts them."""
     generate = space.study.generate
     count = generate.recipes[name].documents
-    chapters = settings_of(space, name).recipe.chapters
+    recipe = settings_of(space, name).recipe
     return Target(
         tokens=tokens,
         tokenizer=tokenizer,
         documents=count,
         passes=generate.recipes[name].rollouts,
         whole=count is not None,
-        guess=FIRST_GUESS_TOKENS * max(1, chapters),
+        guess=FIRST_GUESS_TOKENS * max(1, recipe.chapters) * recipe.versions,
         max_failed=generate.max_failed,
     )

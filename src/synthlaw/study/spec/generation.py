@@ -130,6 +130,14 @@ class RecipeUse(Settings):
         description="most versions of a document, with seeds of their own: all documents once "
         "before any twice",
     )
+    versions: int = Field(
+        1, gt=0, le=1000, description="times that a document is rewritten in one rollout"
+    )
+    stitch: Literal["first", "last", "without"] | None = Field(
+        None,
+        description="join what is kept of the versions to one document, a megadoc, with the "
+        "original first, last or without it",
+    )
     chapters: int | None = Field(None, gt=0, le=50, description="textbooks: chapters per book")
     seeds: Literal["document", "themes", "keywords"] | None = Field(
         None, description="what stands for the document: its text, its key phrases, or sampled ones"
