@@ -62,8 +62,10 @@ class Markup(HTMLParser):
 def test_page_figures_and_tables_lie_under_report(page: Path) -> None:
     assert page.name == "index.html" and page.parent.name == "report"
     figures = {path.name for path in (page.parent / "figures").iterdir()}
-    names = ("data_scaling", "model_scaling", "ratio", "floors")
-    assert figures == {f"{name}.{ending}" for name in names for ending in ("png", "svg")}
+    names = ("data_scaling", "model_scaling", "ratio", "floors", "best_share", "best_mixture")
+    names += ("loss_contours", "speedup", "break_even", "extrapolation_error")
+    endings = ("png", "svg", "pdf", "csv")
+    assert figures == {f"{name}.{ending}" for name in names for ending in endings}
     tables = {path.stem for path in (page.parent / "tables").iterdir()}
     shown = {"answer", "curves", "laws", "domains", "mixtures", "generation", "ratios", "claims"}
     assert tables == shown
@@ -133,7 +135,7 @@ def test_charts_hold_every_run_and_mark_the_held_out_ones(page: Path) -> None:
     found = Markup(page.read_text(encoding="utf-8"))
     data = json.loads(next(script for script in found.scripts if script.startswith("{")))
     chart = data["charts"]["data_scaling"]
-    assert [view["label"] for view in chart["views"]] == ["100k", "300k", "1M"]
+    assert [view["label"] for view in chart["views"]] == ["100k", "300k", "1M", "1M, to 18M"]
     for view in chart["views"]:
         markers = [
             t for t in view["figure"]["data"] if t["mode"] == "markers" and "error_y" not in t
@@ -154,7 +156,7 @@ def test_same_study_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
             shutil.copy(whole / name, study)
         pages.append(build_report(study).parent)
     files = [path.relative_to(pages[0]) for path in pages[0].rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".html", ".png", ".svg", ".csv", ".json"}
+    assert {path.suffix for path in files} == {".html", ".png", ".svg", ".pdf", ".csv", ".json"}
     for name in files:
         assert (pages[0] / name).read_bytes() == (pages[1] / name).read_bytes(), name
 
@@ -191,8 +193,12 @@ def test_one_file_alone_still_makes_a_page(name: str, whole: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "figures"),
     [
-        ("runs.csv", {"data_scaling", "model_scaling"}),
-        ("laws.json", {"floors"}),
+        ("runs.csv", {"data_scaling", "model_scaling", "best_share"}),
+        (
+            "laws.json",
+            {"floors", "data_scaling", "model_scaling", "loss_contours", "best_mixture"}
+            | {"extrapolation_error"},
+        ),
         ("advice.json", {"ratio"}),
         ("plan.json", set()),
     ],

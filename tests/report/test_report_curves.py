@@ -76,8 +76,8 @@ def test_bands_hold_the_curve_and_need_replicates(study: Study) -> None:
 
 def test_a_question_off_the_grid_has_a_view_of_joint_laws(study: Study) -> None:
     found = views(study, "params", MIXTURES)
-    assert [view.fixed for view in found] == [*BUDGETS, 400_000]
-    asked = found[-1]
+    assert [view.fixed for view in found] == [*BUDGETS, 400_000, BUDGETS[-1]]
+    asked = found[-2]
     assert asked.question == SIZES[-1] and not any(curve.points for curve in asked.curves)
     assert all(curve.law is not None and curve.law.law == "joint" for curve in asked.curves)
     assert default_view(found) == len(BUDGETS) - 1, "it opens on the largest budget with runs"
@@ -92,7 +92,7 @@ def test_a_budget_rounded_to_batches_is_the_one_asked_for() -> None:
         advice=Advice.model_validate(advice),
         laws=[law("joint", {"E": 3.0, "A": 1.0, "alpha": 0.3, "B": 1.0, "beta": 0.3})],
     )
-    assert [view.fixed for view in views(study, "params", ["CC"])] == [2048, 4096, 8192]
+    assert [view.fixed for view in views(study, "params", ["CC"])] == [2048, 4096, 8192, 8192]
 
 
 def test_differences_are_to_the_baseline_of_the_same_place(study: Study) -> None:

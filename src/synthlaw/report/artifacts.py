@@ -53,6 +53,7 @@ class Law(Artifact):
     """One fitted law, in the fields that the page shows; `curves.fit_of` makes it calculable.
 
     at: the variables that the law does not see, in `unit`, where its runs hold them fixed.
+    ranges: smallest and largest value of each size among its runs. drift: its error beyond them.
     level: nominal coverage of the intervals. replicates: bootstrap refits, one row each, in the
     order of `coefficients`.
     """
@@ -62,6 +63,8 @@ class Law(Artifact):
     form: str | None = None
     at: Mapping[str, Positive] = Field(default_factory=dict)
     coefficients: Mapping[str, float | None]
+    ranges: Mapping[str, tuple[float, float]] = Field(default_factory=dict)
+    drift: Mapping[str, float] = Field(default_factory=dict)
     unit: Unit = Unit()
     points: int = 0
     degrees_of_freedom: int = 0

@@ -113,7 +113,8 @@ class Panel:
     """One pair of axes: a view of the page's chart, a panel of the file's figure.
 
     label: how the page's reader chooses it. title: above it in a file. asked: the question's x.
-    difference: the same against the baseline, which the page can show instead.
+    fitted: the largest x that was run, where the marks go on beyond it. difference: the same
+    against the baseline, which the page can show instead.
     """
 
     x: AxisSpec
@@ -122,6 +123,7 @@ class Panel:
     label: str = ""
     title: str = ""
     asked: float | None = None
+    fitted: float | None = None
     difference: Panel | None = None
 
 
@@ -131,7 +133,8 @@ class Chart:
 
     start: the panel that the page opens with. in_files: panels that a file has room for, the last
     ones. width, height: of a file's panel in inches. stacked: panels one below the other. on_page:
-    whether the page shows it. words: what its reader chooses there.
+    whether the page shows it. words: what its reader chooses there. heading, lead: what stands
+    above it on the page, where no section of the page has words of its own.
     """
 
     panels: Sequence[Panel]
@@ -143,6 +146,8 @@ class Chart:
     stacked: bool = False
     on_page: bool = True
     words: str = ""
+    heading: str = ""
+    lead: str = ""
 
     def inks(self) -> Iterator[Ink]:
         """Every colour that the page looks up."""

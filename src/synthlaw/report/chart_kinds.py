@@ -11,8 +11,10 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
+from synthlaw.common.files import write_text
 from synthlaw.report.artifacts import Study
 from synthlaw.report.chart import Chart
+from synthlaw.report.chart_table import chart_csv
 from synthlaw.report.comparison import Comparison, read_comparison
 from synthlaw.report.drawing import drawing, write_drawn
 from synthlaw.report.matplotlib_charts import matplotlib_figure
@@ -44,9 +46,13 @@ def _made(function: str, given: Study | Comparison) -> dict[str, Chart]:
 
 
 def write_charts(charts: dict[str, Chart], folder: Path) -> list[str]:
-    """Write every chart as SVG and PNG into `folder`; gives the files' names."""
+    """Write every chart as SVG, PNG, PDF and CSV into `folder`; gives the files' names."""
     with drawing():
-        return write_drawn({n: matplotlib_figure(chart) for n, chart in charts.items()}, folder)
+        drawn = write_drawn({n: matplotlib_figure(chart) for n, chart in charts.items()}, folder)
+    for name, chart in charts.items():
+        write_text(folder / f"{name}.csv", chart_csv(chart))
+        drawn.append(f"{name}.csv")
+    return drawn
 
 
 def draw_statistics(tables: Path, folder: Path) -> list[str]:

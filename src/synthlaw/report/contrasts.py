@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from synthlaw.report.artifacts import Candidate, Interval, Study
-from synthlaw.report.curves import FIXED, Axis, MixtureCurve, Point, View, fit_of
+from synthlaw.report.curves import (
+    FIXED,
+    Axis,
+    MixtureCurve,
+    Point,
+    View,
+    fit_of,
+    replicates_along,
+)
 
 
 def against_baseline(study: Study, view: View, baseline: str | None) -> View | None:
@@ -74,7 +82,7 @@ def _band(view: View, curve: MixtureCurve, base: MixtureCurve) -> tuple[list[flo
         return [], []
     axis: Axis = view.axis
     inputs: dict[str, Any] = {axis: np.asarray(curve.x), FIXED[axis]: view.fixed}
-    mine, theirs = own.predict_replicates(**inputs), other.predict_replicates(**inputs)
+    mine, theirs = replicates_along(own, inputs), replicates_along(other, inputs)
     rows = min(len(mine), len(theirs))
     low, high = own.interval_of_many(mine[:rows] - theirs[:rows])
     if not (np.isfinite(low).all() and np.isfinite(high).all()):

@@ -8,7 +8,7 @@ is read there.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ LAW_ALONG: dict[Axis, str] = {"tokens": "data", "params": "model"}
 FIXED: dict[Axis, Axis] = {"tokens": "params", "params": "tokens"}
 LOSS_LAWS = ("data", "model", "joint")
 GRID_POINTS = 40
+FAR: dict[Axis, float] = {"tokens": 80.0, "params": 100.0}
+"""How far beyond the largest run the last view goes: the paper's figures 1 and 2 go on from fits
+up to 100B tokens to 8T, and from 2B parameters to 200B."""
 SAME = 0.04
 """Sizes (or budgets) are one when they differ by less than this share: a budget is rounded to whole
 batches, so 8,000 tokens asked are 8,192 run."""
@@ -69,7 +72,8 @@ class MixtureCurve:
 class View:
     """One chart: `fixed` is the size or budget that is held, `question` the x that was asked.
 
-    baseline: the mixture that losses are differences to; None when they are losses.
+    baseline: the mixture that losses are differences to; None when they are losses. fitted: the
+    largest x that was run, in the view that goes on far beyond it.
     """
 
     axis: Axis
@@ -77,6 +81,7 @@ class View:
     curves: Sequence[MixtureCurve]
     question: float | None
     baseline: str | None = None
+    fitted: float | None = None
 
 
 def same(a: float, b: float) -> bool:
@@ -107,8 +112,12 @@ def law_in_view(study: Study, mixture: str, axis: Axis, fixed: float) -> Law | N
 
 
 def views(study: Study, axis: Axis, mixtures: Sequence[str]) -> list[View]:
-    """One view for every size (or budget) that has runs, and one for the question's own."""
+    """One view for every size (or budget) that has runs, and one for the question's own; then the
+    one to open with again, far beyond the runs. Without runs: where the laws were taken."""
     fixed_values = study.sizes() if axis == "tokens" else study.budgets()
+    if not fixed_values:
+        taken = (law.fixed_at(FIXED[axis]) for law in study.laws_of(LAW_ALONG[axis]))
+        fixed_values = sorted({value for value in taken if value is not None})[-1:]
     question = study.advice.question if study.advice else None
     asked_fixed = getattr(question, FIXED[axis]) if question else None
     if (
@@ -117,17 +126,24 @@ def views(study: Study, axis: Axis, mixtures: Sequence[str]) -> list[View]:
         and not any(same(asked_fixed, value) for value in fixed_values)
     ):
         fixed_values = sorted([*fixed_values, asked_fixed])
-    return [_view(study, axis, value, mixtures) for value in fixed_values]
+    found = [_view(study, axis, value, mixtures) for value in fixed_values]
+    place = default_view(found)
+    far = _view(study, axis, found[place].fixed, mixtures, FAR[axis]) if found else None
+    return [*found, far] if far is not None and far.fitted is not None else found
 
 
 def default_view(found: Sequence[View]) -> int:
     """The view to open with: the largest size or budget with runs of the most mixtures."""
-    coverage = [sum(bool(curve.points) for curve in view.curves) for view in found]
+    near = [view for view in found if view.fitted is None]
+    coverage = [sum(bool(curve.points) for curve in view.curves) for view in near]
     best = max(coverage, default=0)
     return max((i for i, covered in enumerate(coverage) if covered == best), default=0)
 
 
-def _view(study: Study, axis: Axis, fixed: float, mixtures: Sequence[str]) -> View:
+def _view(
+    study: Study, axis: Axis, fixed: float, mixtures: Sequence[str], beyond: float = 1.0
+) -> View:
+    """beyond: how many times the largest run the curves go on to."""
     question = study.advice.question if study.advice else None
     asked_x = None
     if question is not None and same(getattr(question, FIXED[axis]), fixed):
@@ -136,14 +152,22 @@ def _view(study: Study, axis: Axis, fixed: float, mixtures: Sequence[str]) -> Vi
     every_x = [getattr(run, axis) for run in runs]
     if not every_x:
         every_x = study.budgets() if axis == "tokens" else study.sizes()
-    low = min(every_x, default=1.0)
-    high = max([*every_x, asked_x or 0.0])
+    if not every_x:
+        every_x = [end for law in study.laws for end in _range(law, axis)]
+    low, largest = min(every_x, default=1.0), max(every_x, default=0.0)
+    high = max(largest * beyond, asked_x or 0.0)
     grid = np.geomspace(low * 0.9, high * 1.12, GRID_POINTS) if every_x else np.array([])
     curves = [
         _curve(study, axis, fixed, mixture=mixture, runs=runs, grid=grid, asked_x=asked_x)
         for mixture in mixtures
     ]
-    return View(axis, fixed, curves, asked_x)
+    covered = beyond > 1 and any(curve.x for curve in curves)
+    return View(axis, fixed, curves, asked_x, fitted=largest if covered else None)
+
+
+def _range(law: Law, axis: Axis) -> Sequence[float]:
+    """The ends of a law's runs along `axis`, where it reads it."""
+    return law.ranges.get(axis, ()) if law.law in (LAW_ALONG[axis], "joint") else ()
 
 
 def _curve(
@@ -165,6 +189,8 @@ def _curve(
     ]
     loss, low, high = _law_on_grid(law, axis, fixed, grid)
     reach = max((point.x for point in points if not point.held_out), default=0.0)
+    if law is not None and not points:
+        reach = max(_range(law, axis), default=0.0)
     asked = None
     if asked_x is not None and study.advice is not None:
         for candidate in study.advice.mixtures:
@@ -188,10 +214,20 @@ def _law_on_grid(
             return [], [], []
         if fit.replicates is None or fit.replicates.shape[1] != len(fit.coefficients):
             return loss.tolist(), [], []
-        low, high = fit.interval_of_many(fit.predict_replicates(**inputs))
+        low, high = fit.interval_of_many(replicates_along(fit, inputs))
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return loss.tolist(), [], []
     return loss.tolist(), low.tolist(), high.tolist()
+
+
+def replicates_along(fit: LawFit, inputs: Mapping[str, Any]) -> np.ndarray:
+    """Losses of every replicate [count, points], widened where they lie beyond the runs."""
+    table = fit.predict_replicates(**inputs)
+    columns = np.broadcast_arrays(*inputs.values())
+    for point in range(table.shape[1]):
+        place = {name: float(v[point]) for name, v in zip(inputs, columns, strict=True)}
+        table[:, point] *= fit.beyond(table[:, point], place)
+    return table
 
 
 def is_held_out(run: Run, law: Law | None) -> bool:

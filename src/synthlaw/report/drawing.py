@@ -27,6 +27,7 @@ ENTRY_WIDTH = 1.3
 
 LONGEST_NAME = 24
 DPI = 160
+ENDINGS = ("svg", "png", "pdf")
 SETTINGS: Any = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -46,6 +47,8 @@ SETTINGS: Any = {
     # Names are data: a dollar sign in one is not mathematics.
     "text.parse_math": False,
     "svg.fonttype": "none",
+    # Fonts go into a PDF as TrueType: publishers refuse matplotlib's own kind.
+    "pdf.fonttype": 42,
     # The same study gives the same bytes.
     "svg.hashsalt": "synthlaw",
 }
@@ -83,20 +86,22 @@ def logarithmic(panel: Axes, *axes: str) -> None:
 
 
 def write_drawn(drawn: Mapping[str, Figure], folder: Path) -> list[str]:
-    """Write every figure as SVG and PNG; gives their file names."""
+    """Write every figure as SVG, PNG and PDF; gives their file names."""
     written = []
     for name, figure in drawn.items():
         # Laid out once; each file would lay it out again.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
-        for ending in ("svg", "png"):
+        for ending in ENDINGS:
             _save(figure, folder / f"{name}.{ending}")
             written.append(f"{name}.{ending}")
     return written
 
 
 def _save(figure: Figure, path: Path) -> None:
-    metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    metadata: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
+        path.suffix, {"Software": None}
+    )
     with atomic_path(path) as aside:
         figure.savefig(aside, format=path.suffix[1:], dpi=DPI, metadata=metadata)
 

@@ -55,8 +55,9 @@ def _draw_panel(place: Axes, panel: Panel) -> None:
         _set_axis(place, name, axis)
     for mark in panel.marks:
         _draw(mark, place)
-    if panel.asked is not None:
-        place.axvline(panel.asked, color=NATURAL["light"], lw=0.8, linestyle=":")
+    for x in (panel.asked, panel.fitted):
+        if x is not None:
+            place.axvline(x, color=NATURAL["light"], lw=0.8, linestyle=":")
     for name, axis in (("x", panel.x), ("y", panel.y)):
         if axis.ticks is not None:
             _label(place, name, axis)

@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -22,7 +23,7 @@ from synthlaw.common.errors import SynthlawError
 from synthlaw.common.numbers import format_seconds
 from synthlaw.report import numerals, sections, statistics_sections
 from synthlaw.report.artifacts import Study
-from synthlaw.report.chart import Chart
+from synthlaw.report.chart import Chart, Ink
 from synthlaw.report.claims import MARKS, claims_of, finding_text
 from synthlaw.report.comparison import Comparison
 from synthlaw.report.curves import ratio_types
@@ -89,7 +90,7 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
     page = _environment().get_template("page.html.j2")
     return page.render(
         study=study,
-        styles=_style_sheet(study, mixtures, styles, legends),
+        styles=_style_sheet(study, mixtures, styles, legends, _own_inks(charts)),
         generators=list(legends["g"]),
         chains=list(legends["k"]),
         scripts=[_trusted(script) for script in scripts],
@@ -196,13 +197,22 @@ def _policy(scripts: Sequence[str]) -> str:
     )
 
 
+def _own_inks(charts: Mapping[str, Chart]) -> list[Ink]:
+    """Inks in the legends of further charts that are no mixture's, by reference."""
+    further = [chart for name, chart in charts.items() if name not in PLACED]
+    found = {ink.ref: ink for chart in further for _, ink in chart.legend}
+    return [ink for ref, ink in found.items() if re.fullmatch(r"[a-z]+:\d+", ref)]
+
+
 def _style_sheet(
     study: Study,
     mixtures: Sequence[str],
     styles: Mapping[str, Style],
     legends: Mapping[str, Mapping[str, Style]],
+    inks: Sequence[Ink],
 ) -> Markup:
-    """The page's styles, then a colour variable for every mixture, type, source and curve."""
+    """The page's styles, then a colour variable for every mixture, type, source and curve, and for
+    inks of a chart's own."""
     lines = [
         f".m{index}{{--c:light-dark({styles[name].light},{styles[name].dark})}}"
         for index, name in enumerate(mixtures)
@@ -211,6 +221,10 @@ def _style_sheet(
         f".{letter}{index}{{--c:light-dark({style.light},{style.dark})}}"
         for letter, named in legends.items()
         for index, style in enumerate(named.values())
+    ]
+    lines += [
+        f".{ink.ref.replace(':', '-')}{{--c:light-dark({ink.style.light},{ink.style.dark})}}"
+        for ink in inks
     ]
     own = [kind.synthetic_type for kind in mixture_kinds(study).values()]
     recipes = sections.sampled_recipes(study)

@@ -45,15 +45,20 @@ def page_chart(chart: Chart) -> dict[str, Any]:
         "start": chart.start,
         "bands": chart.bands,
         "words": chart.words,
+        "heading": chart.heading,
+        "lead": chart.lead,
+        "legend": [(name, ink.ref, ink.style.dash) for name, ink in chart.legend],
     }
 
 
 def plotly_figure(panel: Panel) -> Figure:
     """One panel as plotly's data and layout."""
     layout = _layout(panel)
-    if panel.asked is not None:
-        layout["shapes"] = [_vertical(panel.asked)]
-        layout["annotations"] = [_note(panel.asked, "asked", panel.x.log)]
+    marked = [(panel.asked, "asked"), (panel.fitted, "largest run")]
+    known = [(x, words) for x, words in marked if x is not None]
+    if known:
+        layout["shapes"] = [_vertical(x) for x, _ in known]
+        layout["annotations"] = [_note(x, words, panel.x.log) for x, words in _told(known)]
     return {"data": [_rounded(_trace(mark)) for mark in panel.marks], "layout": layout}
 
 
@@ -229,6 +234,14 @@ def _axis(axis: AxisSpec) -> Figure:
             "ticktext": [words for _, words in axis.ticks],
         }
     return found
+
+
+def _told(marked: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Marked places with their words; those that lie together share one."""
+    (first, words), *rest = marked
+    if rest and math.isclose(first, rest[0][0], rel_tol=0.35):
+        return [(first, f"{words}, {rest[0][1]}")]
+    return marked
 
 
 def _vertical(x: float) -> Figure:

@@ -56,12 +56,18 @@ def scaling_chart(study: Study, axis: Axis) -> Chart | None:
         contrast = against_baseline(study, view, baseline_of(study))
         panel = replace(
             _panel(view, inks),
-            label=count + ("" if view.fixed in sizes else " (asked)"),
+            label=_label(count, view, asked=bool(sizes) and view.fixed not in sizes),
             title=f"{count} {fixed}",
             difference=None if contrast is None else _panel(contrast, inks),
         )
         panels.append(panel)
     return Chart(panels, list(inks.items()), start=default_view(found))
+
+
+def _label(count: str, view: View, *, asked: bool) -> str:
+    if view.fitted is None:
+        return f"{count} (asked)" if asked else count
+    return f"{count}, to {format_count(view.curves[0].x[-1], 2) if view.curves[0].x else 'far'}"
 
 
 def _panel(view: View, inks: dict[str, Ink]) -> Panel:
@@ -74,11 +80,13 @@ def _panel(view: View, inks: dict[str, Ink]) -> Panel:
     for index, curve in enumerate(view.curves):
         marks += _points(view, curve, inks[curve.mixture], index)
     every_x = [p.x for c in view.curves for p in c.points] or [x for c in view.curves for x in c.x]
+    if view.fitted is not None:
+        every_x = [*every_x, *next((curve.x for curve in view.curves if curve.x), [])[-1:]]
     ticks = axis_ticks([*every_x, *([view.question] if view.question else [])]) if every_x else []
     words = [(tick, format_count(tick)) for tick in ticks]
     title = LOSS_TITLE if view.baseline is None else f"loss minus that of {view.baseline}"
     x = AxisSpec(AXIS_TITLES[view.axis], log=True, ticks=words)
-    return Panel(x, AxisSpec(title), marks, asked=view.question)
+    return Panel(x, AxisSpec(title), marks, asked=view.question, fitted=view.fitted)
 
 
 def _line(view: View, curve: MixtureCurve, ink: Ink, index: int) -> list[Mark]:
