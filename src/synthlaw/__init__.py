@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from synthlaw.common.errors import SynthlawError, UsageError
     from synthlaw.interface.advice import Advice, recommend
+    from synthlaw.interface.design import design
     from synthlaw.interface.laws import Law, Laws, Prediction, fit, read_laws, reference_laws
     from synthlaw.interface.runs import read_runs
     from synthlaw.interface.sources import fit_sources
@@ -36,6 +37,7 @@ _HOMES = {
     "Study": "interface.study",
     "SynthlawError": "common.errors",
     "UsageError": "common.errors",
+    "design": "interface.design",
     "fit": "interface.laws",
     "fit_sources": "interface.sources",
     "read_laws": "interface.laws",
@@ -53,6 +55,7 @@ __all__ = [
     "SynthlawError",
     "UsageError",
     "__version__",
+    "design",
     "fit",
     "fit_sources",
     "read_laws",

@@ -41,6 +41,7 @@ COMMANDS = {
     "stats": ("synthlaw.cli.stats", "stats", "What tells token sets apart; loss by token."),
     "export": ("synthlaw.cli.models", "export", "A trained model as a Hugging Face folder."),
     "fit": ("synthlaw.cli.laws", "fit", "Fit scaling laws to a table of runs."),
+    "design": ("synthlaw.cli.design", "design", "The runs to train next."),
     "sources": ("synthlaw.cli.sources", "sources", "The best mixture of several sources."),
     "recommend": ("synthlaw.cli.laws", "recommend", "Which synthetic type, what share, how sure."),
     "report": ("synthlaw.cli.report", "report", "Draw the page of a study folder."),
