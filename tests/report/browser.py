@@ -44,6 +44,7 @@ class Watched:
             ),
         )
         self.page.goto(address)
+        self.until(lambda: self.page.evaluate("document.documentElement.dataset.charts") == "ready")
 
     def until(self, holds: Callable[[], bool]) -> None:
         """Wait until something holds; the page's policy forbids playwright's own way of it."""

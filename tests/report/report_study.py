@@ -6,7 +6,9 @@ small seed noise. The laws are fitted to them by the laws room; the texts are wr
 
 from __future__ import annotations
 
+import base64
 import csv
+import gzip
 import json
 import math
 from dataclasses import dataclass
@@ -102,6 +104,12 @@ OUTPUTS = (
     ),
     ("TXBK", "chapter-2", "How how how how", False, "too_short"),
 )
+
+
+def read_island(page: str) -> Any:
+    """The data block of a page."""
+    packed = page.split('id="island">')[1].split("</script>", maxsplit=1)[0]
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 def write_study(folder: Path, seed: int = 7) -> Path:

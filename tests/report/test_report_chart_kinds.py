@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from report_study import write_study
+from report_study import read_island, write_study
 
 from synthlaw.report import charts
 from synthlaw.report.build import build_report
@@ -40,7 +39,7 @@ def test_a_new_chart_is_one_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (figures / "loss_by_compute.svg").is_file() and (figures / "ratio.svg").is_file()
     text = page.read_text(encoding="utf-8")
     assert 'id="plot-loss_by_compute"' in text and "Further charts" in text
-    island = json.loads(text.split('id="island">')[1].split("</script>")[0])
+    island = read_island(text)
     [view] = island["charts"]["loss_by_compute"]["views"]
     [trace] = view["figure"]["data"]
     assert len(trace["x"]) == len(trace["text"]) > 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 from synthlaw.common.files import atomic_folder, write_text
@@ -30,13 +31,19 @@ def write_report(study: Study, folder: Path) -> Path:
     Raises UsageError when `folder` holds what is not a report.
     """
     # Drawing is loaded here, so that importing this module costs nothing.
-    from synthlaw.report.chart_kinds import study_charts, write_charts
-    from synthlaw.report.page import render_page
+    from synthlaw.report.chart_kinds import picture, study_charts, write_charts
+    from synthlaw.report.page import STILLS, render_page
     from synthlaw.report.tables import write_tables
 
     with atomic_folder(folder, "report") as aside:
         charts = study_charts(study)
         written = [f"figures/{name}" for name in write_charts(charts, aside / "figures")]
         written += [f"tables/{name}" for name in write_tables(study, aside / "tables")]
-        write_text(aside / PAGE, render_page(study, charts, written))
+        pictures = {name: _address(picture(charts[name])) for name in STILLS if name in charts}
+        write_text(aside / PAGE, render_page(study, charts, written, pictures))
     return folder / PAGE
+
+
+def _address(svg: str) -> str:
+    """A picture within the page, where it can neither run nor fetch anything."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode("ascii")

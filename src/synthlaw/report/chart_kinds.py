@@ -8,6 +8,7 @@ that no section of the page names stands at the page's end.
 from __future__ import annotations
 
 import pkgutil
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from synthlaw.report.artifacts import Study
 from synthlaw.report.chart import Chart
 from synthlaw.report.chart_table import chart_csv
 from synthlaw.report.comparison import Comparison, read_comparison
-from synthlaw.report.drawing import drawing, write_drawn
+from synthlaw.report.drawing import drawing, svg_text, write_drawn
 from synthlaw.report.matplotlib_charts import matplotlib_figure
 
 _CHARTS = "synthlaw.report.charts"
@@ -53,6 +54,12 @@ def write_charts(charts: dict[str, Chart], folder: Path) -> list[str]:
         write_text(folder / f"{name}.csv", chart_csv(chart))
         drawn.append(f"{name}.csv")
     return drawn
+
+
+def picture(chart: Chart) -> str:
+    """The panel that the page opens with, as SVG: what a browser without scripts shows."""
+    with drawing():
+        return svg_text(matplotlib_figure(replace(chart, panels=[chart.panels[chart.start]])))
 
 
 def draw_statistics(tables: Path, folder: Path) -> list[str]:

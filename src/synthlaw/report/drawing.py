@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ ENTRY_WIDTH = 1.3
 
 LONGEST_NAME = 24
 DPI = 160
-ENDINGS = ("svg", "png", "pdf")
+ENDINGS = ("png", "svg", "pdf")
 SETTINGS: Any = {
     "font.size": 9,
     "font.family": "sans-serif",
@@ -89,11 +90,10 @@ def write_drawn(drawn: Mapping[str, Figure], folder: Path) -> list[str]:
     """Write every figure as SVG, PNG and PDF; gives their file names."""
     written = []
     for name, figure in drawn.items():
-        # Laid out once; each file would lay it out again.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
         for ending in ENDINGS:
             _save(figure, folder / f"{name}.{ending}")
+            # Laid out once; each further file would lay it out again.
+            figure.set_layout_engine("none")
             written.append(f"{name}.{ending}")
     return written
 
@@ -104,6 +104,13 @@ def _save(figure: Figure, path: Path) -> None:
     )
     with atomic_path(path) as aside:
         figure.savefig(aside, format=path.suffix[1:], dpi=DPI, metadata=metadata)
+
+
+def svg_text(figure: Figure) -> str:
+    """A figure as SVG in memory."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
 
 
 def add_legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:

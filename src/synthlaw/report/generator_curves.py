@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from synthlaw.report.artifacts import Interval, Run, Study
 
@@ -102,7 +102,7 @@ def span_of(study: Study, runs: Sequence[Run]) -> Interval:
     mean = mean_loss(runs)
     if len(runs) > 1:
         variance = math.fsum(((run.loss or 0.0) - mean) ** 2 for run in runs) / (len(runs) - 1)
-        half = float(t.ppf(0.5 + LEVEL / 2, len(runs) - 1)) * math.sqrt(variance / len(runs))
+        half = float(stdtrit(len(runs) - 1, 0.5 + LEVEL / 2)) * math.sqrt(variance / len(runs))
         return mean - half, mean + half
     return _over_documents(study, runs[0])
 

@@ -1,19 +1,21 @@
 """The page: one HTML file with its styles, scripts and data inside, that opens offline.
 
 Whatever the study holds is data. Text goes through autoescaping, the charts' JSON through
-`island`, and a content security policy lets only the two scripts below run, by their hashes.
+`island`, and a content security policy lets only the page's own scripts run, by their hashes.
 """
 
 from __future__ import annotations
 
 import base64
 import functools
+import gzip
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -74,8 +76,20 @@ OF_A_STUDY = ("samples", "generation", "mixtures", "statistics", "cost", "study-
 """Sections of which a table of runs tells nothing."""
 
 
-def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequence[str]) -> str:
-    """The page as HTML. files_written: figures and tables beside it, relative to its folder."""
+STILLS = ("data_scaling", "model_scaling", "ratio")
+"""Charts that a browser without scripts shows as pictures; more would fill the page."""
+
+
+def render_page(
+    study: Study,
+    charts: Mapping[str, Chart],
+    files_written: Sequence[str],
+    pictures: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The page as HTML. files_written: figures and tables beside it, relative to its folder.
+
+    pictures: addresses of pictures for browsers without scripts, by chart.
+    """
     kinds = mixture_kinds(study)
     mixtures = list(kinds)
     styles = mixture_styles(kinds)
@@ -105,6 +119,7 @@ def render_page(study: Study, charts: Mapping[str, Chart], files_written: Sequen
         number_of=numbers,
         dashes=[styles[name].dash for name in mixtures],
         files_written=frozenset(files_written),
+        pictures=dict(pictures),
         version=_version(),
         claims=claims,
         contents=_contents(study, drawn, claims is not None),
@@ -173,11 +188,13 @@ def _section_values(study: Study, mixtures: Sequence[str]) -> dict[str, Any]:
 
 
 def island(value: Any) -> Markup:
-    """`value` as JSON that no HTML parser reads as markup, for a data block."""
+    """`value` as JSON, compressed, in letters that no HTML parser reads as markup: a data block.
+
+    Curves are digits, which gzip makes a third of; the page's script unpacks them.
+    """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return _trusted(text)
+    packed = gzip.compress(text.encode("ascii"), mtime=0)
+    return _trusted(base64.b64encode(packed).decode("ascii"))
 
 
 def _trusted(text: str) -> Markup:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from synthlaw.report.artifacts import Candidate, Law, Mixture, Output, Recipe, Sample, Study
+from synthlaw.report.artifacts import Candidate, Law, Mixture, Output, Recipe, Sample, Study, Warned
 from synthlaw.report.curves import floor_determined, floors
 from synthlaw.report.glossary import explain
 from synthlaw.report.heat import baseline_of
@@ -259,32 +259,48 @@ def natural_sources(study: Study) -> set[str]:
 
 @dataclass(frozen=True)
 class WarningGroup:
-    """All warnings of one code; `places` says for each message which laws gave it."""
+    """All warnings of one code; `places` says for each message which laws gave it.
+
+    answers: whether they touch the answer.
+    """
 
     code: str
     explanation: str
     messages: Sequence[tuple[str, Sequence[str]]]
+    answers: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many laws, the answer among them, are warned of."""
+        return len({place for _, places in self.messages for place in places})
 
 
 def warning_groups(study: Study) -> list[WarningGroup]:
-    """The warnings of the answer and of every law, by code, in the order of first appearance."""
-    groups: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    # The answer repeats its laws' warnings under the mixture's name; once is enough.
-    of_laws = {
-        (warning.code, f"'{law.mixture}': {warning.message}")
-        for law in study.laws
-        for warning in law.warnings
-    }
-    for warning in study.advice.warnings if study.advice else ():
-        if (warning.code, warning.message) not in of_laws:
-            groups[warning.code][warning.message].append("the answer")
+    """The warnings by code: those that touch the answer first, then those of other laws.
+
+    A law's warning touches the answer when the answer repeats it under the mixture's name.
+    """
+    of_answer = {(w.code, w.message) for w in _of_answer(study)}
+    groups: dict[tuple[bool, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    told = set()
+    kind = study.advice.law if study.advice else None
     for law in study.laws:
         place = f"{law.mixture}, {law.law} law"
         if law.at:
             place += f" at {at_text(law)}"
         for warning in law.warnings:
-            groups[warning.code][warning.message].append(place)
+            repeated = (warning.code, f"'{law.mixture}': {warning.message}")
+            touches = law.law == kind and repeated in of_answer
+            told |= {repeated} if touches else set()
+            groups[touches, warning.code][warning.message].append(place)
+    for code, message in dict.fromkeys((w.code, w.message) for w in _of_answer(study)):
+        if (code, message) not in told:
+            groups[True, code][message].append("the answer")
     return [
-        WarningGroup(code, explain(code), list(messages.items()))
-        for code, messages in groups.items()
+        WarningGroup(code, explain(code), list(messages.items()), answers)
+        for (answers, code), messages in sorted(groups.items(), key=lambda item: not item[0][0])
     ]
+
+
+def _of_answer(study: Study) -> Sequence[Warned]:
+    return study.advice.warnings if study.advice else ()

@@ -1,7 +1,6 @@
 "use strict";
 // Sliders and fields of the explorer; answer.js answers. All text goes in as text, never as markup.
-(function () {
-  const island = JSON.parse(document.getElementById("island").textContent).explorer;
+window.synthlawIsland.then(function ({ explorer: island }) {
   const box = document.getElementById("explorer");
   if (!island || !box) return;
   const { data, start, colours } = island;
@@ -321,4 +320,4 @@
   box.hidden = false;
   window.addEventListener("hashchange", () => { if (location.hash.startsWith("#explore?")) restore(); });
   restore();
-})();
+});

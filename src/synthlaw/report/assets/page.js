@@ -1,7 +1,13 @@
 "use strict";
-// Draws the charts from the JSON island, in the reader's theme; everything else is plain HTML.
-(function () {
-  const island = JSON.parse(document.getElementById("island").textContent);
+// Draws the charts from the island (JSON, compressed), in the reader's theme; everything else is
+// plain HTML. A chart is drawn when it comes near the screen, so that a large page opens at once.
+window.synthlawIsland = (function () {
+  const packed = atob(document.getElementById("island").textContent.trim());
+  const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+})();
+window.synthlawIsland.then(function (island) {
   const root = document.documentElement;
   const darkPage = window.matchMedia("(prefers-color-scheme: dark)");
   const finePointer = window.matchMedia("(pointer: fine)").matches;
@@ -43,9 +49,24 @@
       { displayModeBar: false, displaylogo: false, doubleClick: "reset" });
   }
 
+  const near = new Set();
   function drawAll() {
-    Object.keys(island.charts).forEach(draw);
+    near.forEach(draw);
   }
+  const places = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (!entry.isIntersecting) continue;
+      const name = entry.target.id.slice("plot-".length);
+      places.unobserve(entry.target);
+      near.add(name);
+      draw(name);
+    }
+  }, { rootMargin: "60% 0px" });
+  function drawEvery() {
+    Object.keys(view).forEach((name) => near.add(name));
+    drawAll();
+  }
+  window.addEventListener("beforeprint", drawEvery);
 
   const widths = new ResizeObserver((entries) => {
     for (const entry of entries) {
@@ -57,7 +78,9 @@
     view[name] = chart.start;
     // Losses nearly coincide; their differences are what decides.
     measure[name] = chart.views[chart.start].difference ? "difference" : "figure";
-    widths.observe(document.getElementById("plot-" + name));
+    const place = document.getElementById("plot-" + name);
+    widths.observe(place);
+    places.observe(place);
   }
   for (const chooser of document.querySelectorAll(".chooser")) {
     chooser.addEventListener("change", (event) => {
@@ -105,5 +128,5 @@
   document.querySelectorAll("main section").forEach((section) => seen.observe(section));
 
   nameToggle();
-  drawAll();
-})();
+  root.dataset.charts = "ready";
+});
