@@ -12,6 +12,7 @@ from typing import Any
 from synthlaw.common.numbers import format_count
 from synthlaw.common.seeds import derive_seed
 from synthlaw.study.mixing import mean_shares, windows_needed
+from synthlaw.study.repetition import unique_tokens
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.tokens.tokenizer import Tokenizer, known_vocab
 from synthlaw.training.config import TrainingConfig
@@ -131,11 +132,10 @@ def tokens_needed(study: Study, runs: list[Run]) -> dict[str, int]:
     windows: dict[str, int] = {}
     context, epochs = study.training.context, study.ladder.max_epochs
     for mixture, length in dict.fromkeys((run.mixture, run.windows) for run in runs):
+        unique = unique_tokens(study, mixture, length)
         for source, count in windows_needed(study, mixture, length).items():
-            windows[source] = max(windows.get(source, 0), int(-(-count // epochs)))
-    for source, tokens in study.ladder.unique_tokens.items():
-        if source in windows:
-            windows[source] = int(tokens // context)
+            need = int(unique[source] // context) if source in unique else int(-(-count // epochs))
+            windows[source] = max(windows.get(source, 0), need)
     # One token more than whole windows: the last window's last target.
     return {s: n * context + 1 for s, n in windows.items()}
 

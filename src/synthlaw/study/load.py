@@ -14,8 +14,10 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.settings import mistake_message
 from synthlaw.common.yaml_text import read_yaml
 from synthlaw.study.grid import runs_of
+from synthlaw.study.repetition import repetition_warnings
 from synthlaw.study.rounds import rounds_of
 from synthlaw.study.spec import Study
+from synthlaw.study.spec.ladder import MATCHED
 from synthlaw.training.presets import LLAMA3_VOCAB
 
 
@@ -45,7 +47,7 @@ def parse_study(text: str, name: str) -> Study:
     if not isinstance(value, dict) or tree is None:
         raise UsageError(f"{name}: found {type(value).__name__}; expected keys such as 'natural:'")
     try:
-        return _with_writers(Study.model_validate(value), name)
+        return _thought_through(Study.model_validate(value), name)
     except ValidationError as error:
         mistakes = [dict(mistake) for mistake in error.errors()]
         meant = {_meant(mistake) for mistake in mistakes}
@@ -58,16 +60,19 @@ def parse_study(text: str, name: str) -> Study:
         raise UsageError("\n".join(dict.fromkeys(lines))) from None
 
 
-def _with_writers(study: Study, name: str) -> Study:
-    """The study, once the runs that are to write text are found among its runs.
+def _thought_through(study: Study, name: str) -> Study:
+    """The study, once what follows from several of its parts together is found to hold.
 
-    Raises UsageError for one that is not there, or that reads what it is to write.
+    Raises UsageError for a run that is to write text and is not there, or reads what it writes, and
+    for repetition that the target's would exceed.
     """
-    if any(one.run is not None for one in study.generate.generators.values()):
-        try:
+    try:
+        if any(one.run is not None for one in study.generate.generators.values()):
             rounds_of(study, runs_of(study, LLAMA3_VOCAB))  # names do not depend on it
-        except UsageError as error:
-            raise UsageError(f"{name}: {error}") from None
+        if study.ladder.unique_tokens == MATCHED:
+            repetition_warnings(study)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
     return study
 
 

@@ -41,6 +41,7 @@ from synthlaw.study.load import parse_study
 from synthlaw.study.measured import note_speeds
 from synthlaw.study.plan import plan_study
 from synthlaw.study.precision import settled_by, settled_study
+from synthlaw.study.repetition import repetition_warnings
 from synthlaw.study.results.answer import make_answer
 from synthlaw.study.results.generation import write_generation
 from synthlaw.study.results.page import make_page
@@ -161,7 +162,7 @@ def _run_stages(space: Workspace, name: str, last: int, allow_missing: int) -> P
             data = _natural(space)
             runs = runs_of(space.study, data.tokenizer.vocab, data.tokenizer.bos)
             needed = tokens_needed(space.study, runs)
-            for warning in unread_shares(space.study, runs):
+            for warning in unread_shares(space.study, runs) + repetition_warnings(space.study):
                 say(f"  warning: {warning}")
             _check_supply(data, needed)
         if last < STAGES.index("generate"):

@@ -28,6 +28,7 @@ from synthlaw.study.hardware import account_lines, gpu_account
 from synthlaw.study.measured import GENERATED, measured_speeds
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.precision import with_precision
+from synthlaw.study.repetition import repetition_warnings
 from synthlaw.study.rounds import rounds_of
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
@@ -109,7 +110,7 @@ def plan_study(
         "speeds": speeds,
         "tokenizer": {"vocab": vocab, "known": known},
         "hardware": account,
-        "warnings": unread_shares(study, runs),
+        "warnings": unread_shares(study, runs) + repetition_warnings(study),
     }
 
 

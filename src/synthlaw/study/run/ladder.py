@@ -15,6 +15,7 @@ from synthlaw.execute.base import Executor, Failure
 from synthlaw.study.grid import Run
 from synthlaw.study.mixing import phases_of_run
 from synthlaw.study.plan import speeds_of
+from synthlaw.study.repetition import unique_tokens
 from synthlaw.study.run.downstream import answers_of, task_settings
 from synthlaw.study.run.execute import JOB, SUMMARY, find_finished
 from synthlaw.study.run.task import RunTask
@@ -70,7 +71,7 @@ def tasks_of(
             sources={name: sources[name].path.absolute() for name in read},
             data_seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
-            unique={n: u for n, u in study.ladder.unique_tokens.items() if n in read},
+            unique=unique_tokens(study, run.mixture, run.windows),
             domains={name: one.path.absolute() for name, one in domains.items()},
             processes=study.execution.gpus_per_run or 1,
             # One run per mixture shows which tokens carry the loss.
@@ -123,7 +124,7 @@ def check_budgets(
             context=study.training.context,
             seed=run.data_seed,
             max_epochs=study.ladder.max_epochs,
-            unique=study.ladder.unique_tokens,
+            unique=unique_tokens(study, run.mixture, run.windows),
         )
         try:
             sampler.check(run.windows)

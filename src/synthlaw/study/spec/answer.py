@@ -35,3 +35,8 @@ class Question(Settings):
 
     params: Count | None = None
     tokens: Count | None = None
+    supply: dict[Name, Count] = Field(
+        default_factory=dict,
+        description="tokens at hand for that run, by source: it reads a source again when they "
+        "are spent",
+    )

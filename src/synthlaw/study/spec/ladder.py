@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.settings import Count, Name, Settings
 from synthlaw.execute.base import Patience
 from synthlaw.training.presets import PRESETS, ModelShape, preset
+
+MATCHED = "matched"
+"""Value of ladder.unique_tokens."""
 
 
 class SizeSpec(Settings):
@@ -67,8 +70,10 @@ class Ladder(Settings):
         default_factory=lambda: [0], min_length=1, description="each gives every run once"
     )
     max_epochs: float = Field(1.0, ge=1, description="how often a source may be read")
-    unique_tokens: dict[Name, Count] = Field(
-        default_factory=dict, description="by source: read only so many of its tokens"
+    unique_tokens: dict[Name, Count] | Literal["matched"] = Field(
+        default_factory=dict,
+        description="by source: read only so many of its tokens; matched: so many that every run "
+        "repeats its sources as often as the run of `question` does, given its supply",
     )
 
     @field_validator("budgets", "seeds")

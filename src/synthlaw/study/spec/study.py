@@ -12,7 +12,7 @@ from synthlaw.common.settings import Name, Settings
 from synthlaw.study.spec.answer import Evaluation, Laws, Question
 from synthlaw.study.spec.generation import Generate
 from synthlaw.study.spec.grids import NATURAL, Grid, GridSpec, resolved, shapes, with_rules
-from synthlaw.study.spec.ladder import Execution, Ladder, PhaseSpec, SizeSpec
+from synthlaw.study.spec.ladder import MATCHED, Execution, Ladder, PhaseSpec, SizeSpec
 from synthlaw.study.spec.rounds import RoundsSpec, with_rounds
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.study.spec.trainer import TrainerSpec
@@ -105,6 +105,22 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
+    def _repetition_can_be_matched(self) -> Study:
+        if self.ladder.unique_tokens != MATCHED:
+            return self
+        if self.training.schedule == "wsd":
+            raise ValueError(
+                "ladder.unique_tokens: 'matched' gives every budget text of its own, and with "
+                "training.schedule 'wsd' budgets share their steps; use 'cosine'"
+            )
+        if not self.question.supply:
+            raise ValueError(
+                "ladder.unique_tokens: found 'matched' without question.supply; expected the "
+                "tokens at hand of the sources that the run asked about repeats"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _trainer_fits(self) -> Study:
         if self.trainer is None:
             return self
@@ -151,7 +167,9 @@ class Study(Settings):
             for name, phases in self.phases.items()
             for phase in phases
         ]
-        named.append(("ladder.unique_tokens", self.ladder.unique_tokens))
+        if not isinstance(self.ladder.unique_tokens, str):
+            named.append(("ladder.unique_tokens", self.ladder.unique_tokens))
+        named.append(("question.supply", self.question.supply))
         for place, shares in named:
             for source in shares:
                 if source not in known:
