@@ -28,6 +28,7 @@ COMMANDS = {
     "plan": ("synthlaw.cli.study", "plan", "What a study will cost, before anything is spent."),
     "run": ("synthlaw.cli.study", "run", "Run a study; resumable."),
     "status": ("synthlaw.cli.study", "status", "What is done, failed and left in a study folder."),
+    "watch": ("synthlaw.cli.watch", "watch", "The live page of a running study."),
     "prepare": ("synthlaw.cli.prepare", "prepare", "Natural text to training documents."),
     "generate": ("synthlaw.cli.generate", "generate", "Documents to synthetic documents."),
     "work": ("synthlaw.cli.work", "work", "Help to generate the text of a running study."),

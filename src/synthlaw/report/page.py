@@ -57,6 +57,7 @@ CONTENTS = (
     ("generation", "Generation"),
     ("mixtures", "Mixtures"),
     ("statistics", "Statistics"),
+    ("more-charts", "Further charts"),
     ("limits", "Limits"),
     ("warnings", "Warnings"),
     ("laws", "Laws"),
@@ -136,6 +137,7 @@ def _contents(study: Study, drawn: Mapping[str, Any], claimed: bool) -> list[tup
     """The page's sections: (id, words). A table of runs has no more than it can tell."""
     absent = {"generators", "rounds"} - set(drawn)
     absent |= set() if claimed else {"claims"}
+    absent |= set() if set(drawn) - set(PLACED) else {"more-charts"}
     if study.of_table:
         absent |= set(OF_A_STUDY)
         if not any(run.domains for run in study.runs):
