@@ -15,7 +15,7 @@ from sandbox import Sandbox, article
 
 from synthlaw.cli.study import plan, run
 from synthlaw.cli.work import work
-from synthlaw.common.errors import UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.parts import Dataset
 from synthlaw.corpus.documents import Document, read_dataset, read_documents
 from synthlaw.study.load import parse_study
@@ -215,3 +215,21 @@ def test_so_many_versions_of_so_many_documents(sandbox: Sandbox) -> None:
     for document in made:
         assert before[document.fields["source_id"], document.fields["rollout"]] == document.text
     assert len(sandbox.server.received) - asked <= 15
+
+
+def test_a_study_that_has_its_text_asks_no_server_again(sandbox: Sandbox) -> None:
+    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 12}}
+    sandbox.value["ladder"] = {
+        "sizes": {"a": {"dim": 16, "layers": 1, "heads": 2}},
+        "budgets": [512],
+    }
+    until_tokens(sandbox)
+    label = json.loads((sandbox.out / "generation.json").read_text())["generators"][0]["label"]
+    sandbox.value["generate"]["engine"]["base_url"] = "http://127.0.0.1:9/v1"
+    run_study(sandbox.write().read_text(), "study.yaml", sandbox.folder, sandbox.out)
+    (one,) = json.loads((sandbox.out / "generation.json").read_text())["generators"]
+    assert one["label"] == label
+    # What is not there cannot be told without a server.
+    sandbox.value["generate"]["recipes"] = {"hq": {"documents": 13}}
+    with pytest.raises(SynthlawError, match="no server could be reached"):
+        until_tokens(sandbox)

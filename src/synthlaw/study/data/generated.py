@@ -32,6 +32,7 @@ from synthlaw.generate.run.target import NotEnoughError
 from synthlaw.generate.run.work import RunWork
 from synthlaw.generate.settings import Settings
 from synthlaw.study.data.generators import Generator, serve_all
+from synthlaw.study.data.known_engines import known_engines, note_engines
 from synthlaw.study.data.orders import Order, Orders, read_orders
 from synthlaw.study.data.recipes import settings_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
@@ -110,8 +111,7 @@ def make_generated(
     """
     orders = _orders(space, wanted, documents, tokenizer, models)
     orders.write()
-    generators = orders.make_generators()
-    runs = orders.open_runs(generators, verify=space.store.verify)
+    generators, runs = _opened(orders, verify=space.store.verify)
     work = _by_jobs if space.generation_executor.elsewhere else _here
     try:
         speeds = {} if all(run.complete for run in runs) else work(space, runs, generators)
@@ -119,12 +119,27 @@ def make_generated(
             run.standing.check_enough()
     except NotEnoughError as error:
         raise _not_enough(error, documents.documents) from None
+    note_engines(
+        orders, {n: (one.engine.identity(), one.engine.label) for n, one in generators.items()}
+    )
     inputs = SourceDocuments(documents, orders.seed, orders.block_size)
     engines = {name: one.engine for name, one in generators.items()}
     made = Generation(engines, inputs, speeds=speeds)
     for run in runs:
         made.sources[run.name] = _source(space, run, orders)
     return made
+
+
+def _opened(orders: Orders, *, verify: bool) -> tuple[dict[str, Generator], list[RunWork]]:
+    """Generators and runs; where all was made before, servers are not asked who they are."""
+    known = known_engines(orders)
+    if known and all(name in known for name in orders.generators):
+        generators = {name: Generator(name, known[name], elsewhere=True) for name in known}
+        runs = orders.open_runs(generators, verify=verify)
+        if all(run.complete for run in runs):
+            return generators, runs
+    generators = orders.make_generators()
+    return generators, orders.open_runs(generators, verify=verify)
 
 
 def _here(

@@ -93,7 +93,11 @@ class Orders:
 
     def write(self) -> None:
         """Let workers know."""
-        value = {
+        write_json(self.folder / FILE, self.record())
+
+    def record(self) -> dict[str, Any]:
+        """The orders as JSON values; nothing secret is in them."""
+        return {
             "format": FORMAT,
             "generators": {name: self._engine(one) for name, one in self.generators.items()},
             "documents": self._relative(self.documents),
@@ -104,7 +108,6 @@ class Orders:
             else self._relative(Path(self.tokenizer)),
             "runs": {name: order.as_json() for name, order in self.runs.items()},
         }
-        write_json(self.folder / FILE, value)
 
     def _engine(self, engine: EngineSettings) -> dict[str, Any]:
         record = _engine_record(engine)
