@@ -98,3 +98,23 @@ def test_half_a_request_says_what_is_missing(words: list[str], runs: Path) -> No
     done = call(report, *words)
     assert isinstance(done.exception, UsageError)
     assert "--runs" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--law", "repetition"], ["--law", "joint", "--form", "E + A * params**-a + B * tokens**-b"]],
+)
+def test_laws_that_answer_no_question_have_a_page_too(options: list[str], tmp_path: Path) -> None:
+    lines = ["params,tokens,unique_tokens,mixture,loss"]
+    for params in (1e8, 4e8, 1e9):
+        for tokens in (2e9, 8e9, 3e10):
+            for repeats in (1, 4, 16) if options[1] == "repetition" else (1,):
+                fresh = tokens / repeats * (1 + 15 * (1 - 2.718 ** (-(repeats - 1) / 15)))
+                loss = 2 + 0.3 * (params / 1e9) ** -0.3 + 1.1 * (fresh / 1e9) ** -0.4
+                lines.append(f"{params},{tokens},{tokens / repeats},CC,{loss:.5f}")
+    table = tmp_path / "runs.csv"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    folder = tmp_path / "page"
+    done = call(fit, table, *options, "--bootstrap", 0, "--report", folder)
+    assert done.exit_code == 0, done.output
+    assert "These laws answer no questions here" in (folder / "index.html").read_text("utf-8")

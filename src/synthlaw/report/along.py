@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import format_count
 from synthlaw.laws.answer.comparison import spread
 from synthlaw.laws.answer.options import Option, Situation
@@ -83,8 +84,11 @@ def _values(options: Sequence[tuple[Option, Situation]], quantity: Quantity) -> 
     """(tokens, value, interval) wherever the quantity is finite."""
     rows: list[Row] = []
     for option, situation in options:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            values = quantity(option, situation)
+        try:
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                values = quantity(option, situation)
+        except UsageError:  # a form of one's own, which is no power of the tokens
+            return []
         if not np.isfinite(values[0]):
             continue
         pair = spread(option.predictor.law, values)

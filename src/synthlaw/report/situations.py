@@ -56,13 +56,9 @@ def options_at(study: Study, params: float, tokens: float) -> list[Option]:
 
 
 def joint_laws(study: Study) -> list[LawFit]:
-    """The laws of both sizes, of the set of laws that has them."""
+    """The laws of both sizes and nothing else, of the set of laws that has them."""
     for case in study.cases:
-        found = [
-            law
-            for law in case.laws
-            if law.law != "ratio" and law.reads("params") and law.reads("tokens")
-        ]
+        found = [law for law in case.laws if set(law.form.inputs) == {"params", "tokens"}]
         if found:
             return found
     return []
