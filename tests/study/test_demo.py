@@ -14,7 +14,7 @@ from sandbox import Sandbox
 from synthlaw.common.errors import SynthlawError
 from synthlaw.study import demo
 from synthlaw.study.demo import demo_text, time_lines
-from synthlaw.study.forecast import Speeds, forecast, measure_speeds
+from synthlaw.study.forecast import Pace, Speeds, forecast, measure_speeds, measured_rates
 from synthlaw.study.load import parse_study
 from synthlaw.study.pipeline import run_study
 from synthlaw.study.plan import plan_study
@@ -22,8 +22,8 @@ from synthlaw.study.spec import Study
 from synthlaw.training.precision import PrecisionRecord
 
 SIZES = ("0.1M", "0.3M", "0.8M")
-FAST = Speeds(1e-4, 3e-3, dict.fromkeys(SIZES, 0.02), dict.fromkeys(SIZES, 4e-5))
-SLOW = Speeds(1e-3, 3e-2, dict.fromkeys(SIZES, 0.2), dict.fromkeys(SIZES, 4e-4))
+FAST = Speeds({"engine": Pace(1e-4, 3e-3)}, dict.fromkeys(SIZES, 0.02), dict.fromkeys(SIZES, 4e-5))
+SLOW = Speeds({"engine": Pace(1e-3, 3e-2)}, dict.fromkeys(SIZES, 0.2), dict.fromkeys(SIZES, 4e-4))
 
 
 def study(quick: bool = False) -> Study:
@@ -59,10 +59,15 @@ def test_the_quick_demo_is_a_third_of_the_work_at_most() -> None:
 @pytest.mark.parametrize("part", ["read", "written"])
 def test_generation_takes_what_a_token_takes(part: str) -> None:
     before = forecast(study(), FAST)
-    after = forecast(study(), replace(FAST, **{part: 3 * getattr(FAST, part)}))
+    pace = FAST.generators["engine"]
+
+    def with_pace(**changed: float) -> Speeds:
+        return replace(FAST, generators={"engine": replace(pace, **changed)})
+
+    after = forecast(study(), with_pace(**{part: 3 * getattr(pace, part)}))
     assert after.generation > before.generation
     assert (after.training, after.scoring) == (before.training, before.scoring)
-    both = replace(FAST, read=2 * FAST.read, written=2 * FAST.written)
+    both = with_pace(read=2 * pace.read, written=2 * pace.written)
     assert forecast(study(), both).generation == pytest.approx(2 * before.generation)
 
 
@@ -105,11 +110,15 @@ def test_speeds_are_measured_with_the_study_s_own_engine(sandbox: Sandbox) -> No
     text = sandbox.write().read_text(encoding="utf-8")
     speeds = measure_speeds(text)
     assert speeds.step.keys() == speeds.scored.keys() == {"a", "b"}
-    every = [speeds.read, speeds.written, *speeds.step.values(), *speeds.scored.values()]
+    pace = speeds.generators["engine"]
+    every = [pace.read, pace.written, *speeds.step.values(), *speeds.scored.values()]
     assert all(0 < seconds < 60 for seconds in every)
     assert sandbox.server.received
     found = forecast(parse_study(text, "study.yaml"), speeds)
     assert found.total > found.other
+    rates = measured_rates(parse_study(text, "study.yaml"), speeds)
+    assert rates["completion_tokens_per_second"]["engine"] == pytest.approx(1 / pace.answered)
+    assert 1e5 < rates["flops_per_second"] < 1e13
 
 
 @pytest.mark.isa

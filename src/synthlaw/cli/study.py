@@ -113,9 +113,16 @@ def init(
     type=click.Path(path_type=Path, file_okay=False),
     help="A study folder whose measured speeds to plan with.",
 )
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Measure this machine and the generators first, about a minute; kept in --out.",
+)
 @settings_options(PlanSettings, "hardware", without=("generator", "generators"))
 @json_option
-def plan(study: Path, out: Path | None, hardware: dict[str, Any], as_json: bool) -> None:
+def plan(
+    study: Path, out: Path | None, measure: bool, hardware: dict[str, Any], as_json: bool
+) -> None:
     """What STUDY will cost, before anything is spent.
 
     With a GPU named, here or as `plan: {gpu: …}` in STUDY: GPU-hours by grid and stage, days and
@@ -125,14 +132,18 @@ def plan(study: Path, out: Path | None, hardware: dict[str, Any], as_json: bool)
     Examples:
       synthlaw plan study.yaml --json
       synthlaw plan study.yaml --gpu h100 --gpus 64 --mfu 0.4 --price 2.5
+      synthlaw plan study.yaml --measure
     """
     from synthlaw.study.load import load_study
+    from synthlaw.study.measuring import measure_here
     from synthlaw.study.planning import plan_here, planned_lines
 
     wanted = load_study(study)
     asked = checked(PlanSettings, {**wanted.plan.model_dump(exclude_unset=True), **hardware})
     wanted = wanted.model_copy(update={"plan": asked})
-    found = plan_here(wanted, study.resolve().parent, out)
+    base = study.resolve().parent
+    measured = measure_here(study, wanted, out) if measure else None
+    found = plan_here(wanted, base, out, measured)
     answer(found, planned_lines(found), as_json)
 
 

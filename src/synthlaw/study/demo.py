@@ -59,9 +59,10 @@ def time_lines(quick: bool = False) -> list[str]:
 
 def _line(found: Forecast, speeds: Speeds) -> str:
     size = next(reversed(speeds.step))
+    pace = next(iter(speeds.generators.values()))
     return (
         f"this will take about {format_seconds(found.total)} here: generation "
-        f"{format_seconds(found.generation)} ({1 / speeds.written:.0f} tokens/s), training "
+        f"{format_seconds(found.generation)} ({1 / pace.written:.0f} tokens/s), training "
         f"{format_seconds(found.training)} ({speeds.step[size] * 1e3:.0f} ms a step of {size}), "
         f"scoring {format_seconds(found.scoring)} "
         f"({format_count(1 / speeds.scored[size])} tokens/s of {size}), the rest about "

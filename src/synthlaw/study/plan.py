@@ -55,17 +55,18 @@ def plan_study(
     base: Path,
     folder: Path | None = None,
     precision: PrecisionRecord | None = None,
+    measured: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The plan as one JSON document.
 
     base: where the study's relative paths start. folder: a study folder whose measured speeds to
-    use. precision: what was settled for it.
+    use. precision: what was settled for it. measured: speeds in place of the folder's.
     """
     study = with_precision(study, precision)
     vocab, known = planned_vocab(study, base)
     runs = runs_of(study, vocab)
     need = tokens_needed(study, runs)
-    speeds = speeds_of(folder)
+    speeds = speeds_of(folder, measured)
     alone = sum(run.config.flops for run in runs)
     taken = steps_to_take(runs)
     flops = sum(run.config.flops * taken[run.name] / run.config.steps for run in runs)
@@ -198,13 +199,14 @@ def _memory(study: Study, runs: list[Run]) -> dict[str, Any]:
     return {"bytes": need, "found": found, "device": device, "fits": fits, "advice": advice}
 
 
-def speeds_of(folder: Path | None) -> dict[str, Any]:
-    """Speeds measured in `folder` by an earlier run of it, else the assumed ones."""
-    measured = measured_speeds(folder)
+def speeds_of(folder: Path | None, now: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Speeds measured `now`, else in `folder` by an earlier run of it, else the assumed ones."""
+    measured = {**measured_speeds(folder), **(now or {})}
     return {
         "flops_per_second": measured.get("flops_per_second", ASSUMED_FLOPS),
         GENERATED: measured.get(GENERATED, {}),
         "measured": sorted(measured),
+        "where": "now, on this machine" if now else "in this folder",
     }
 
 
@@ -297,7 +299,8 @@ def _time_lines(plan: dict[str, Any]) -> list[str]:
     if plan["hardware"] is not None:
         return []
     training, speeds = plan["training"], plan["speeds"]
-    basis = "measured in this folder" if speeds["measured"] else "assumed, not measured"
+    where = f"measured {speeds['where']}"
+    basis = where if speeds["measured"] else "assumed, not measured"
     return [
         f"time          generation {format_seconds(plan['generation_seconds'])}, training "
         f"{format_seconds(training['seconds'])} with {training['workers']} workers (speeds "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ from synthlaw.study.spec import Study
 from synthlaw.training.precision import PrecisionRecord, settle_here
 
 
-def plan_here(study: Study, base: Path, folder: Path | None = None) -> dict[str, Any]:
+def plan_here(
+    study: Study,
+    base: Path,
+    folder: Path | None = None,
+    measured: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The plan of a study whose relative paths start at `base`; see `plan_study`.
 
     folder: a study folder whose measured speeds and settled precision to use. A plan may be made
@@ -25,7 +31,7 @@ def plan_here(study: Study, base: Path, folder: Path | None = None) -> dict[str,
     if precision is None and study.plan.gpu is None:  # every GPU listed has bf16
         precision = settle_here(request)
     missing = missing_inputs(study, base)
-    return {**plan_study(study, base, folder, precision), "missing": missing}
+    return {**plan_study(study, base, folder, precision, measured), "missing": missing}
 
 
 def planned_lines(plan: dict[str, Any]) -> list[str]:
