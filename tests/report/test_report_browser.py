@@ -18,6 +18,9 @@ WIDTHS = (1280, 768, 400)
 LONG = "a_mixture_with_a_name_as_long_as_lawyers_" * 4
 
 
+pytestmark = pytest.mark.usefixtures("no_figure_files")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as found:
@@ -25,7 +28,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory, no_figure_files: None) -> dict[str, Path]:
     """A study with a very long name for a mixture, and the paper."""
     folder = tmp_path_factory.mktemp("browser")
     study = write_study(folder / "study")
@@ -58,10 +61,11 @@ def test_quiet_alone_and_no_wider_than_the_window(
 
 
 def test_choosers_and_legends_change_the_charts(browser: Any, pages: dict[str, Path]) -> None:
-    page = Watched(browser, pages["study"].as_uri()).page
+    opened = Watched(browser, pages["study"].as_uri())
+    page = opened.page
     watched = "document.getElementById('plot-data_scaling').data.length"
     page.locator("#plot-data_scaling").scroll_into_view_if_needed()
-    page.wait_for_timeout(200)
+    opened.until(lambda: page.evaluate("'data' in document.getElementById('plot-data_scaling')"))
     before = page.evaluate(watched)
     page.locator("#data-scaling .legend button").first.click()
     assert page.evaluate(watched) < before

@@ -36,6 +36,9 @@ COMPARED = (
 Laws = Callable[[float], Sequence[LawFit]]
 
 
+pytestmark = pytest.mark.usefixtures("no_figure_files")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as found:
@@ -48,7 +51,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture(scope="module")
-def study_page(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study_page(
+    study: Study, tmp_path_factory: pytest.TempPathFactory, no_figure_files: None
+) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page_module, "_plotly", lambda: "")
         return write_report(study, tmp_path_factory.mktemp("page") / "report")
@@ -220,3 +225,20 @@ def test_laws_that_answer_nothing_say_why(study: Study, monkeypatch: pytest.Monk
     monkeypatch.setattr(page_module, "_plotly", lambda: "")
     text = page_module.render_page(replace(study, cases=[]), {}, [])
     assert "These laws answer no questions here" in text
+
+
+def test_the_paper_answers_beside_a_study_of_its_scale(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "_plotly", lambda: "")
+    paper = replace(study_of_paper(), of_paper=False)
+    text = page_module.render_page(paper, {}, [])
+    (tmp_path / "index.html").write_text(text, encoding="utf-8")
+    watched = Watched(browser, (tmp_path / "index.html").as_uri())
+    told = watched.page.inner_text("#ask-paper")
+    answer = recommend(reference.laws_at(1e9), Situation(1e9, 200e9))
+    assert f"{answer['best']['mixture']} has the lowest expected loss" in told
+    assert f"{answer['best']['speedup']:.2f}×" in told
+    watched.page.fill("#ask-params", "10k")
+    watched.until(lambda: not watched.page.is_visible("#ask-paper"))
+    assert watched.wrong == []

@@ -117,6 +117,7 @@ def test_figure_page_and_table_show_it(tmp_path: Path) -> None:
     assert len((tmp_path / "generators.csv").read_text().splitlines()) == 7
 
 
+@pytest.mark.usefixtures("no_files")
 def test_a_folder_without_several_generators_has_no_such_section(tmp_path: Path) -> None:
     from report_study import write_study
 

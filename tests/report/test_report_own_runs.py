@@ -50,6 +50,7 @@ def test_fit_writes_the_page_of_a_table_that_names_no_runs(runs: Path, tmp_path:
     assert [row.split(",")[0] for row in answered[1:]] == ["33HQ", "CC"]
 
 
+@pytest.mark.usefixtures("no_files")
 def test_every_entry_of_the_contents_is_on_the_page(runs: Path, tmp_path: Path) -> None:
     folder = tmp_path / "page"
     assert call(fit, runs, "--law", "data", "--bootstrap", 0, "--report", folder).exit_code == 0
@@ -61,6 +62,7 @@ def test_every_entry_of_the_contents_is_on_the_page(runs: Path, tmp_path: Path) 
     assert all(f'id="{place}"' in text for place in places)
 
 
+@pytest.mark.usefixtures("no_files")
 def test_report_fits_the_laws_or_takes_those_of_fit(runs: Path, tmp_path: Path) -> None:
     laws = tmp_path / "laws.json"
     assert call(fit, runs, "--law", "joint", "--bootstrap", 30, "--out", laws).exit_code == 0
@@ -75,6 +77,7 @@ def test_report_fits_the_laws_or_takes_those_of_fit(runs: Path, tmp_path: Path) 
     assert kinds == {taken: {"joint"}, fitted: {"data", "model", "joint"}}
 
 
+@pytest.mark.usefixtures("no_files")
 def test_names_of_a_table_are_inert(runs: Path, tmp_path: Path) -> None:
     text = runs.read_text(encoding="utf-8").replace("33HQ", HOSTILE)
     folder = tmp_path / "page"
@@ -100,6 +103,7 @@ def test_half_a_request_says_what_is_missing(words: list[str], runs: Path) -> No
     assert "--runs" in str(done.exception)
 
 
+@pytest.mark.usefixtures("no_files")
 @pytest.mark.parametrize(
     "options",
     [["--law", "repetition"], ["--law", "joint", "--form", "E + A * params**-a + B * tokens**-b"]],

@@ -323,7 +323,8 @@ class Study:
     """A study folder, read. A file that was not there is None (or empty) and named in `missing`.
 
     of_table: there is no folder: the runs are a table of anyone's, and only what a table and its
-    laws can tell is shown. cases: the same laws, and laws of the share, as the explorer asks them.
+    laws can tell is shown. of_paper: the laws are the paper's own. cases: the same laws, and laws
+    of the share, as the explorer asks them.
     """
 
     name: str
@@ -343,6 +344,7 @@ class Study:
     comparison: Comparison | None = None
     missing: frozenset[str] = frozenset()
     of_table: bool = False
+    of_paper: bool = False
 
     def finished_runs(self) -> Iterator[Run]:
         """Runs with a usable loss."""

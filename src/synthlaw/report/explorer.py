@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from synthlaw.common.errors import UsageError
-from synthlaw.laws.answer.portable import portable
+from synthlaw.laws.answer import reference
+from synthlaw.laws.answer.portable import Case, portable
 from synthlaw.report.artifacts import Study
 
 
@@ -25,7 +27,16 @@ def explorer(study: Study, numbers: Mapping[str, int]) -> tuple[dict[str, Any] |
     except UsageError as error:
         return None, str(error)
     colours = {name: f"m{number}" for name, number in numbers.items()}
-    return {"data": data, "start": start, "colours": colours}, ""
+    paper = None if study.of_paper else portable(_paper_cases())
+    return {"data": data, "start": start, "colours": colours, "paper": paper}, ""
+
+
+def _paper_cases() -> list[Case]:
+    """The paper's laws to compare with: their replicates would be a fifth of a page."""
+    within = reference.table_reach()
+    near, far = reference.laws_at(sum(within) / 2), reference.joint_laws()
+    bare = [[replace(law, replicates=None) for law in laws] for laws in (near, far)]
+    return [Case(bare[0], within), Case(bare[1])]
 
 
 def _opening(study: Study) -> dict[str, float | None] | None:

@@ -34,4 +34,5 @@ def study_of_paper(params: float = QUESTION[0], tokens: float = QUESTION[1]) -> 
         ],
         advice=Advice.model_validate(clean({**answer, "limits": list(LIMITS)})),
         of_table=True,
+        of_paper=True,
     )

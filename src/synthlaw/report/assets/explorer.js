@@ -245,12 +245,31 @@ window.synthlawIsland.then(function ({ explorer: island }) {
       + `: expected loss ${row.loss.toFixed(decimals(row.loss_interval, row.loss))}`)));
   }
 
+  // The paper's laws at the same question, by their fits alone; nothing where they do not reach.
+  function comparePaper() {
+    const place = element("ask-paper");
+    place.hidden = true;
+    if (!island.paper) return;
+    let found;
+    try { found = recommend(island.paper, ask); } catch { return; }
+    const row = found.best || found.baseline;
+    const far = Object.entries(found.extrapolation).filter(([, factor]) => factor > FAR)
+      .map(([name, factor]) => `${count(factor, 2)} times outside its runs in ${NOUNS[name]}`);
+    place.textContent = `The paper’s laws (arXiv 2510.01631, Tables 4 and 5), without intervals: `
+      + `${row.mixture} has the lowest expected loss, ${row.loss.toFixed(2)}`
+      + (found.best ? `, against ${found.baseline.loss.toFixed(2)} for ${found.baseline.mixture}`
+        + (row.speedup > 0 ? `, a speed-up of ${times(row)}` : "") : "")
+      + (far.length ? `; ${far.join(" and ")}` : "") + ".";
+    place.hidden = false;
+  }
+
   function answer() {
     try {
       const found = recommend(data, ask);
       element("ask-refused").textContent = "";
       element("ask-answer").hidden = false;
       show(found);
+      comparePaper();
       box.answered = found;
     } catch (error) {
       element("ask-refused").textContent = `No answer: ${error.message}.`;
