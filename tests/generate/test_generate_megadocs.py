@@ -46,17 +46,18 @@ def test_the_original_stands_where_it_is_asked_for(tmp_path: Path, place: str) -
         assert ("about rivers.\n\n" in row["text"]) == (place == "first")
 
 
-def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", [MEGA, ("--rollouts", "4")], ids=["megadocs", "rollouts"])
+def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, asked: tuple[str, ...]) -> None:
     source = write_input(tmp_path / "in.jsonl", 40)
 
     with fault_server() as server:
-        run(*arguments(server, source, tmp_path / "whole", *MEGA))
+        run(*arguments(server, source, tmp_path / "whole", *asked))
     with fault_server(delay=0.02) as server:
-        again = arguments(server, source, tmp_path / "out", *MEGA, "--concurrency", "4")
+        again = arguments(server, source, tmp_path / "out", *asked, "--concurrency", "4")
         for _ in range(2):
             process = start(again)
-            asked = len(server.received)
-            while len(server.received) < asked + 30 and process.poll() is None:
+            before = len(server.received)
+            while len(server.received) < before + 30 and process.poll() is None:
                 time.sleep(0.02)
             killed(process, tmp_path / "out")
         run(*again)

@@ -24,7 +24,7 @@ from synthlaw.corpus.documents import read_dataset, read_documents
 from synthlaw.study.data import source_documents
 from synthlaw.study.data.generated import help_generate
 from synthlaw.study.data.orders import Order, Orders, read_orders
-from synthlaw.study.data.recipes import settings_of, target_of
+from synthlaw.study.data.recipes import mix_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.generation_plan import expected_generation
 from synthlaw.study.load import parse_study
@@ -177,7 +177,7 @@ def test_orders_are_read_as_they_were_written_without_passwords(
     study = parse_study(sandbox.write().read_text(), "s")
     space = Workspace(study, sandbox.folder, Store(sandbox.out))
     wanted = {
-        name: Order(settings_of(space, name), target_of(space, name, 900, "digest"), "engine")
+        name: Order(mix_of(space, name), target_of(space, name, 900, "digest"), "engine")
         for name in study.generate.recipes
     }
     engine, documents = study.generate.used_generators, sandbox.out / "artifacts" / "corpus"

@@ -153,6 +153,7 @@ def test_a_plan_reckons_every_generator_at_its_own_speed_and_price(compared: San
         ({"generators": {"large": {"temperature": 1}}}, r"generators\.large\.temperature"),
         ({"generators": {"large": {"kind": "openai"}}}, "needs 'base_url' and 'model'"),
         ({"recipes": {"hq": {"rollouts": 0}}}, r"recipes\.hq\.rollouts: found 0"),
+        ({"recipes": {"x": {"recipe": {"hq": 0}}}}, "expected recipes with weights above 0"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
@@ -233,3 +234,28 @@ def test_a_study_that_has_its_text_asks_no_server_again(sandbox: Sandbox) -> Non
     sandbox.value["generate"]["recipes"] = {"hq": {"documents": 13}}
     with pytest.raises(SynthlawError, match="no server could be reached"):
         until_tokens(sandbox)
+
+
+def test_a_source_of_several_recipes_by_weight(sandbox: Sandbox) -> None:
+    sandbox.value["generate"]["recipes"] = {
+        "mixed": {"recipe": {"hq": 3, "tutorial": 1}, "documents": 40}
+    }
+    sandbox.value["mixtures"] = {"A": {"natural": 0.5, "mixed": 0.5}}
+    sandbox.value["ladder"] = {
+        "sizes": {"a": {"dim": 16, "layers": 1, "heads": 2}},
+        "budgets": [512],
+    }
+    until_tokens(sandbox)
+    made = texts(sandbox, "mixed")
+    by_recipe = Counter(str(document.fields["recipe"]) for document in made)
+    assert set(by_recipe) == {"hq", "tutorial"} and sum(by_recipe.values()) == 40
+    assert 20 < by_recipe["hq"] < 38
+    (told,) = json.loads((sandbox.out / "generation.json").read_text())["recipes"]
+    assert told["of"] == "hq+tutorial"
+    # Another worker reads the same orders; other weights are another run.
+    asked = len(sandbox.server.received)
+    done = CliRunner().invoke(work, [str(sandbox.out)], catch_exceptions=False)
+    assert done.exit_code == 0 and len(sandbox.server.received) == asked
+    sandbox.value["generate"]["recipes"]["mixed"]["recipe"] = {"hq": 1, "tutorial": 1}
+    until_tokens(sandbox)
+    assert Counter(str(d.fields["recipe"]) for d in texts(sandbox, "mixed"))["hq"] < by_recipe["hq"]

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models
 from synthlaw.common.errors import UsageError
 from synthlaw.generate.engines.base import PACKAGED_MODEL, Sampling
 from synthlaw.study.data.orders import Orders
-from synthlaw.study.data.recipes import settings_of
+from synthlaw.study.data.recipes import mix_of
 from synthlaw.study.grid import runs_of
 from synthlaw.study.load import parse_study
 from synthlaw.study.plan import plan_study
@@ -160,7 +160,7 @@ def test_engine_and_sampling_are_part_of_a_runs_identity(tmp_path: Path) -> None
         space = Workspace(parse_study(generating(base + rest), "s"), tmp_path, Store(tmp_path))
         orders = Orders(tmp_path, space.study.generate.used_generators, tmp_path, 0, 1, "")
         engine = orders.make_generators()["engine"].engine
-        digests.add(settings_of(space, "hq").digest(engine))
+        digests.add(mix_of(space, "hq").digest(engine))
     assert len(digests) == 4
 
 

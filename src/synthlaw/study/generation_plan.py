@@ -76,13 +76,19 @@ def _expected(
     )
 
 
-def _chapters(study: Study, name: str) -> int:
-    """Chapters of a recipe as far as the study file and the packaged recipes tell."""
+def _chapters(study: Study, name: str) -> float:
+    """Chapters of a recipe as far as the study file and the packaged recipes tell; of several the
+    mean by weight."""
     use = study.generate.recipes[name]
-    wanted = use.recipe or name
-    if use.chapters is not None or wanted not in recipe_names():
-        return use.chapters or 1
-    return max(1, load_recipe(wanted).chapters)
+    weights = use.named(name)
+    known = recipe_names()
+
+    def of(wanted: str) -> int:
+        chapters = load_recipe(wanted).chapters if wanted in known else 0
+        has = chapters or wanted not in known
+        return max(1, (use.chapters or chapters) if has else 1)
+
+    return sum(of(one) * weight for one, weight in weights.items()) / sum(weights.values())
 
 
 def _yields(folder: Path | None) -> dict[str, tuple[float, float]]:

@@ -26,15 +26,15 @@ from synthlaw.corpus.documents import Document, read_documents
 from synthlaw.execute.base import Json, Report, results_of
 from synthlaw.generate.engines.base import Engine
 from synthlaw.generate.generated import Counts, sum_counts
+from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.run.folder import RunFolder
 from synthlaw.generate.run.meter import drawn, watched
 from synthlaw.generate.run.target import NotEnoughError
 from synthlaw.generate.run.work import RunWork
-from synthlaw.generate.settings import Settings
 from synthlaw.study.data.generators import Generator, serve_all
 from synthlaw.study.data.known_engines import known_engines, note_engines
 from synthlaw.study.data.orders import Order, Orders, read_orders
-from synthlaw.study.data.recipes import settings_of, target_of
+from synthlaw.study.data.recipes import mix_of, target_of
 from synthlaw.study.data.source_documents import SourceDocuments
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.tokenizer import Tokenizer
@@ -47,7 +47,7 @@ class GeneratedSource:
     generator: its name in the study. rollouts: documents, each as often as it was read.
     """
 
-    settings: Settings
+    mix: RecipeMix
     generator: str
     dataset: Dataset
     counts: Counts
@@ -59,7 +59,7 @@ class GeneratedSource:
     def versions(self) -> int:
         """Most versions of one document."""
         rollouts = -(-self.rollouts // self.documents) if self.documents else 0
-        return rollouts * self.settings.recipe.versions
+        return rollouts * max(one.recipe.versions for one in self.mix.settings)
 
     def first(self, kind: str) -> Iterator[Document]:
         """What came of the first block, of one kind."""
@@ -213,7 +213,7 @@ def _orders(
     study = space.study
     runs = {
         name: Order(
-            settings_of(space, name),
+            mix_of(space, name),
             target_of(space, name, tokens, tokenizer.digest),
             study.generate.generator_name(name),
         )
@@ -236,7 +236,7 @@ def _source(space: Workspace, run: RunWork, orders: Orders) -> GeneratedSource:
         space.store.keep(f"generate/{run.name}-{block:05d}")
     rollouts = sum(marker.source_documents for marker in result)
     return GeneratedSource(
-        settings=orders.runs[run.name].settings,
+        mix=orders.runs[run.name].mix,
         generator=orders.runs[run.name].generator,
         dataset=run.folder.finish(result, run.target.tokenizer),
         counts=sum_counts(marker.counts for marker in result),

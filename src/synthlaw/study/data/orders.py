@@ -34,7 +34,7 @@ from synthlaw.tokens.tokenizer import Tokenizer, is_named
 
 FOLDER = "generated"
 FILE = ".orders.json"
-FORMAT = 3
+FORMAT = 4
 
 
 class StudyTokens:
@@ -53,18 +53,20 @@ class StudyTokens:
 class Order:
     """One run that a study asks for. generator: who carries it out, by its name in the study."""
 
-    settings: Settings
+    mix: RecipeMix
     target: Target
     generator: str
 
     def as_json(self) -> dict[str, Any]:
         """The order as JSON values."""
+        common = self.mix.common
         return {
-            "recipe": self.settings.recipe.model_dump(mode="json"),
-            "sampling": self.settings.sampling.record(),
-            "seed": self.settings.seed,
-            "input_tokens": self.settings.input_tokens,
-            "rollouts": self.settings.rollouts,
+            "recipes": [one.recipe.model_dump(mode="json") for one in self.mix.settings],
+            "shares": list(self.mix.shares),
+            "sampling": common.sampling.record(),
+            "seed": common.seed,
+            "input_tokens": common.input_tokens,
+            "rollouts": common.rollouts,
             "target": asdict(self.target),
             "generator": self.generator,
         }
@@ -175,11 +177,9 @@ class Orders:
         runs = []
         for name, order in self.runs.items():
             generator = generators[order.generator]
-            mix = RecipeMix.of([order.settings])
-            folder = RunFolder(
-                self.folder / name, mix, generator.engine, inputs, self.block_size, order.target
-            )
-            run = RunWork(name, folder, generator.engine, counter=counter, pool=pool, verify=verify)
+            engine, place = generator.engine, self.folder / name
+            folder = RunFolder(place, order.mix, engine, inputs, self.block_size, order.target)
+            run = RunWork(name, folder, engine, counter=counter, pool=pool, verify=verify)
             generator.runs.append(run)
             runs.append(run)
         return runs
@@ -235,7 +235,16 @@ def read_orders(root: Path) -> Orders:
 
 
 def _read_run(name: str, value: dict[str, Any]) -> Order:
-    recipe = Recipe.model_validate(value["recipe"])
+    common = (
+        Sampling(**value["sampling"]), value["seed"], value["input_tokens"], value["rollouts"]
+    )  # fmt: skip
+    settings = [Settings(_read_recipe(name, one), *common) for one in value["recipes"]]
+    mix = RecipeMix(tuple(settings), tuple(value["shares"]))
+    return Order(mix, Target(**value["target"]), value["generator"])
+
+
+def _read_recipe(name: str, value: dict[str, Any]) -> Recipe:
+    recipe = Recipe.model_validate(value)
     if recipe.python is not None:
         file = Path(recipe.python.rpartition(":")[0])
         if not file.is_file() or file_digest(file) != recipe.python_sha256:
@@ -243,11 +252,4 @@ def _read_run(name: str, value: dict[str, Any]) -> Order:
                 f"generate.recipes.{name}: {file} is not there or not the file that the study was "
                 "started with"
             )
-    settings = Settings(
-        recipe,
-        Sampling(**value["sampling"]),
-        value["seed"],
-        value["input_tokens"],
-        value["rollouts"],
-    )
-    return Order(settings, Target(**value["target"]), value["generator"])
+    return recipe

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from synthlaw.common.errors import UsageError
+from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.recipe import Recipe, load_recipe, refine
 from synthlaw.generate.run.target import Target
 from synthlaw.generate.settings import Settings
@@ -16,29 +19,35 @@ def check_recipes(space: Workspace) -> None:
     """Raise UsageError now if a recipe does not exist or cannot be used as asked."""
     for name in space.study.generate.recipes:
         try:
-            settings_of(space, name)
+            mix_of(space, name)
         except UsageError as error:
             raise UsageError(f"generate.recipes.{name}: {error}") from None
 
 
-def settings_of(space: Workspace, name: str) -> Settings:
-    """Recipe, sampling, seed and length of one of the study's recipes."""
+def mix_of(space: Workspace, name: str) -> RecipeMix:
+    """One of the study's recipes, or its several with their weights, and how they are drawn."""
     study, generate = space.study, space.study.generate
     generator = generate.generator_of(name)
     sampling = generator.sampling_with(generate.recipes[name].max_tokens)
-    return Settings(_recipe(space, name), sampling, study.seed, generator.source_tokens)
+    weights = generate.recipes[name].named(name)
+    settings = [
+        Settings(recipe, sampling, study.seed, generator.source_tokens)
+        for recipe in _recipes(space, name, list(weights))
+    ]
+    return RecipeMix.of(settings, list(weights.values()))
 
 
-def _recipe(space: Workspace, name: str) -> Recipe:
+def _recipes(space: Workspace, name: str, wanted: list[str]) -> list[Recipe]:
     generate = space.study.generate
     use = generate.recipes[name]
-    wanted = use.recipe or name
-    is_file = wanted.endswith((".yaml", ".yml"))
-    recipe = load_recipe(space.study.place(wanted, space.base) if is_file else wanted)
+    found = [
+        load_recipe(space.study.place(one, space.base) if one.endswith((".yaml", ".yml")) else one)
+        for one in wanted
+    ]
     off = generate.generator_of(name).rules_off(use)
     asked = use.without_filters is not None  # a default does not ask that the recipe has the rule
-    (made,) = refine(
-        [recipe],
+    return refine(
+        found,
         chapters=use.chapters,
         seeds=use.seeds,
         versions=use.versions,
@@ -46,20 +55,23 @@ def _recipe(space: Workspace, name: str) -> Recipe:
         without=off if asked else (),
         without_if_used=() if asked else off,
     )
-    return made
 
 
 def target_of(space: Workspace, name: str, tokens: int, tokenizer: str) -> Target:
     """What is wanted of one of the study's recipes: `tokens`, as the tokenizer counts them."""
     generate = space.study.generate
     count = generate.recipes[name].documents
-    recipe = settings_of(space, name).recipe
+    mix = mix_of(space, name)
+    texts = math.fsum(
+        share * max(1, one.recipe.chapters) * one.recipe.versions
+        for one, share in zip(mix.settings, mix.shares, strict=True)
+    )
     return Target(
         tokens=tokens,
         tokenizer=tokenizer,
         documents=count,
         passes=generate.recipes[name].rollouts,
         whole=count is not None,
-        guess=FIRST_GUESS_TOKENS * max(1, recipe.chapters) * recipe.versions,
+        guess=FIRST_GUESS_TOKENS * texts,
         max_failed=generate.max_failed,
     )

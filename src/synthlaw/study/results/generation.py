@@ -47,13 +47,15 @@ def _generator(space: Workspace, generated: Generation, name: str) -> dict[str, 
 
 def _recipe(space: Workspace, generated: Generation, name: str) -> dict[str, Any]:
     source = generated.sources[name]
-    counts, recipe = source.counts, source.settings.recipe
+    counts, recipes = source.counts, [one.recipe for one in source.mix.settings]
+    named = space.study.generate.recipes[name].named(name)
+    targets = {step.target_tokens for one in recipes for step in one.steps if step.target_tokens}
     return {
         "recipe": name,
-        "of": space.study.generate.recipes[name].recipe or name,
-        "version": recipe.version,
+        "of": "+".join(named),
+        "version": "+".join(one.version for one in recipes),
         "generator": source.generator,
-        "target": next((s.target_tokens for s in recipe.steps if s.target_tokens), None),
+        "target": min(targets, default=None),
         "documents": counts.get("documents", 0),
         "tokens": counts.get("document_tokens", 0),
         "completion_tokens": counts.get("completion_tokens", 0),

@@ -116,7 +116,11 @@ class GeneratorSpec(EngineSpec):
 class RecipeUse(Settings):
     """How one recipe is used: source documents (default: as many as the budgets need)."""
 
-    recipe: str | None = Field(None, description="name or YAML file; default: the key itself")
+    recipe: str | dict[str, float] | None = Field(
+        None,
+        description="name or YAML file, or several with weights, {hq: 0.7, qa: 0.3}, of which each "
+        "rollout of a document has one; default: the key itself",
+    )
     generator: str | None = Field(
         None, description="one of generate.generators; default: generate.engine"
     )
@@ -148,6 +152,19 @@ class RecipeUse(Settings):
     without_filters: list[str] | None = Field(
         None, description="post-filter rules that are off; default: the engine's"
     )
+
+    @field_validator("recipe")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not (value and all(0 < w < 1e9 for w in value.values())):
+            raise ValueError(f"found {value}; expected recipes with weights above 0")
+        return value
+
+    def named(self, key: str) -> dict[str, float]:
+        """Weights by recipe; key: the use's own name in the study."""
+        if isinstance(self.recipe, dict):
+            return self.recipe
+        return {self.recipe or key: 1.0}
 
 
 class Generate(Settings):
