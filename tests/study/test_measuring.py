@@ -13,6 +13,7 @@ from synthlaw.cli.main import cli
 from synthlaw.common.errors import UsageError
 from synthlaw.study import measuring
 from synthlaw.study.forecast import Pace, Speeds
+from synthlaw.study.pipeline import run_study
 
 PACE = Pace(read=0.001, written=0.01)
 
@@ -57,3 +58,19 @@ def test_a_study_folder_keeps_what_was_measured(measured: Sandbox) -> None:
     speeds = json.loads(later.stdout)["speeds"]
     assert speeds["completion_tokens_per_second"]["engine"] == pytest.approx(1 / PACE.answered)
     assert speeds["where"] == "in this folder"
+
+
+def test_a_plan_says_what_is_at_hand(sandbox: Sandbox) -> None:
+    run_study(
+        sandbox.write().read_text(), "study.yaml", sandbox.folder, sandbox.out, until="tokens"
+    )
+    asked = ["plan", str(sandbox.write()), "--out", str(sandbox.out)]
+    rows = json.loads(CliRunner().invoke(cli, [*asked, "--json"]).stdout)["supply"]
+    by_source = {row["source"]: row for row in rows}
+    assert set(by_source) == {"natural", "hq"}
+    assert all(row["at_hand"] >= row["needed"] for row in rows)
+    assert "TOO FEW" not in CliRunner().invoke(cli, asked).output
+    sandbox.value["ladder"]["budgets"] = ["1M"]
+    asked[1] = str(sandbox.write())
+    assert "NEEDED: TOO FEW" in CliRunner().invoke(cli, asked).output
+    assert "at hand" not in CliRunner().invoke(cli, asked[:2]).output

@@ -31,6 +31,7 @@ from synthlaw.study.precision import with_precision
 from synthlaw.study.repetition import repetition_warnings
 from synthlaw.study.rounds import rounds_of
 from synthlaw.study.spec import NATURAL, Study
+from synthlaw.study.token_sets import supply, supply_lines
 from synthlaw.training.memory import machine_bytes, memory_need, what_fits
 from synthlaw.training.precision import PrecisionRecord
 
@@ -103,6 +104,7 @@ def plan_study(
         "natural_tokens_needed": need.get(NATURAL, 0),
         "source_tokens_needed": {n: need[n] for n in study.sources if n in need},
         "tokens_to_generate": synthetic,
+        "supply": supply(need, folder),
         "generation": generation,
         "generation_seconds": _generation_seconds(study, written, speeds),
         "disk_bytes": _disk(runs, need),
@@ -343,6 +345,7 @@ def plan_lines(plan: dict[str, Any]) -> list[str]:
         f"natural       {format_count(plan['natural_tokens_needed'])} tokens needed; no source is "
         f"read more than {plan['max_epochs']:g} time{'s' if plan['max_epochs'] > 1 else ''}",
         *_given_lines(plan),
+        *supply_lines(plan["supply"]),
         f"to generate   {generated or 'nothing'} tokens",
         *generation_lines(plan["generation"]),
         *account_lines(plan["hardware"]),

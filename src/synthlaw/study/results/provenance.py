@@ -24,11 +24,12 @@ from synthlaw.study.run.ladder import tasks_of
 from synthlaw.study.run.task import RunTask
 from synthlaw.study.spec import NATURAL
 from synthlaw.study.store import MARKER, Artifact, Store
+from synthlaw.study.token_sets import DOMAIN, newest_sets
 from synthlaw.study.workspace import Workspace
 from synthlaw.tokens.dataset import TokenDataset
 from synthlaw.training.precision import PrecisionRecord
 
-TRAINING, TOKENS, DOMAIN = "training", "tokens", "domain-"
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def run_provenance(folder: Path) -> Provenance | None:
     root, marker = folder.parents[2], read_json(folder / MARKER)
     study = with_precision(load_study(root / "study.yaml"), PrecisionRecord.read(root))
     space = Workspace(study, root, Store(root))
-    sets = _newest_sets(root)
+    sets = newest_sets(root)
     run, task = _task(space, marker["name"], sets)
     if task is None or run is None or task.training_key(space.store) != marker["key"]:
         raise UsageError(
@@ -60,16 +61,6 @@ def run_provenance(folder: Path) -> Provenance | None:
             "another place to export it without"
         )
     return Provenance(_rows(space, run, task, sets), tokenizer_of_run(folder))
-
-
-def _newest_sets(root: Path) -> dict[str, Artifact]:
-    """The newest token set of every source and domain, by the artifact's name."""
-    found: dict[str, Artifact] = {}
-    folders = [path.parent for path in root.glob(f"artifacts/{TOKENS}/*/dataset.json")]
-    for path in sorted(folders, key=lambda path: (path / MARKER).stat().st_mtime_ns):
-        name = path.name.rpartition("-")[0]
-        found[name] = Artifact(TOKENS, name, path, "", 0.0)
-    return found
 
 
 def _task(
