@@ -125,3 +125,30 @@ def test_an_element_goes_on_where_it_was(tmp_path: Path) -> None:
     found = [(array.outcome(1, place) or {})["result"] for place in range(3)]
     assert found == ["2 tries", "3 tries", "4 tries"]
     assert sys.path == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "gpus"),
+    [
+        ("gres", "gpu:2", 4),
+        ("gres", "gpu", 2),
+        ("gres", "shard:4,gpu:h100:2", 4),
+        ("gpus_per_node", 1, 8),
+        ("gpus", "a100:8", 4),
+        ("tres_per_task", "cpu=8,gres/gpu=2", 1),
+    ],
+)
+def test_gpus_asked_for_twice_must_be_the_same(name: str, value: object, gpus: int) -> None:
+    with pytest.raises(UsageError, match=rf"execution\.slurm\.{name}.*gpus_per_run {gpus}"):
+        sbatch_flags({name: value}, 1, gpus)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("gres", "gpu:h100:4"), ("gpus-per-node", "4"), ("gres", "shard:2"), ("gpus", "h100:4")],
+)
+def test_gpus_of_a_type_may_be_named_beside_their_number(name: str, value: str) -> None:
+    flags = sbatch_flags({name: value}, 1, 4)
+    assert f"--{name}={value}" in flags
+    # Jobs that prepare data have no GPU to compare with.
+    assert sbatch_flags({name: value}, 1, None)

@@ -312,7 +312,10 @@ class SlurmExecutor(ClosingExecutor):
             waiting.arrays[name].note_cancelled()
         try:
             client.cancel(names)
-            say(f"  slurm: cancelled {len(waiting.jobs)} tasks; what they saved is kept")
+            say(
+                f"  slurm: cancelled {len(waiting.jobs)} tasks; what they saved is kept. To leave "
+                "tasks in the queue, end the driver by `kill`, or close its terminal"
+            )
         except SlurmError as error:
             say(f"  slurm: {error}; jobs named {', '.join(sorted(names))} may still be there")
 

@@ -30,6 +30,7 @@ def sbatch_flags(options: Mapping[str, Any], threads: int, gpus: int | None) -> 
         if name in named:
             raise UsageError(f"execution.slurm.{name}: is given by the executor itself; remove it")
     _check_lists(named)
+    _check_gpus(named, gpus)
     limit = _time_limit(named.get("time"))
     defaults: dict[str, Any] = {
         "nodes": 1,
@@ -73,6 +74,32 @@ def _check_lists(named: Mapping[str, Any]) -> None:
         raise UsageError(
             f"execution.slurm.array_parallelism: found {found!r}; expected a number of jobs"
         )
+
+
+def _check_gpus(named: Mapping[str, Any], gpus: int | None) -> None:
+    """GPUs are asked for once, or twice alike: by a flag that names their type, and as a number."""
+    for name in GPU_FLAGS if gpus else ():
+        found = _gpus_in(name, str(named[name])) if name in named else None
+        if found not in (None, gpus):
+            raise UsageError(
+                f"execution.slurm.{name}: found {named[name]!r} ({found} GPUs) and "
+                f"execution.gpus_per_run {gpus}; expected the same number, or no {name}, since "
+                "gpus_per_run asks for them"
+            )
+
+
+def _gpus_in(name: str, value: str) -> int | None:
+    """GPUs in a flag's value such as gpu:2, gpu:h100:2, h100:2, gres/gpu=2 or 2; None for none."""
+    parts = value.split(",")
+    if name in ("gres", "tres_per_task"):
+        parts = [part for part in parts if "gpu" in part]
+    for part in parts:
+        count = re.split("[:=]", part)[-1]
+        if count.isdecimal():
+            return int(count)
+        if "gpu" in part:
+            return 1
+    return None
 
 
 def _time_limit(value: Any) -> int | None:
