@@ -19,7 +19,7 @@ from slurm_cluster import cancel_all, free_ports, missing, slurm, slurm_cluster
 
 from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.execute.base import ExecutorSettings, Failure
-from synthlaw.execute.registry import make_executor
+from synthlaw.execute.registry import live_jobs, make_executor
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "there"), pytest.mark.slow]
 
@@ -154,6 +154,13 @@ def test_a_lost_terminal_leaves_the_jobs_and_the_next_start_finds_them(
     told = first.communicate(timeout=60)[1]
     assert "3 tasks stay in the queue; run again to wait for them" in told
     assert "cancelled" not in told and len(slurm("squeue", "-h", "--array").splitlines()) == 3
+    before = sorted(path for path in tmp_path.rglob("*") if "logs" not in path.parts)
+    live = live_jobs(tmp_path)
+    assert live["unknown"] == ""
+    assert sorted(job["state"] for job in live["jobs"]) == ["PENDING", "RUNNING", "RUNNING"]
+    assert all(bool(job["hosts"]) == (job["state"] == "RUNNING") for job in live["jobs"])
+    assert sum(Path(job["log"]).exists() for job in live["jobs"]) == 2
+    assert sorted(path for path in tmp_path.rglob("*") if "logs" not in path.parts) == before
     second = _driver(tmp_path, payloads)
     time.sleep(2)
     (tmp_path / "go").touch()

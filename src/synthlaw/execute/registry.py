@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-from synthlaw.common.errors import UsageError
+from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.execute import executors
 from synthlaw.execute.base import Executor, ExecutorSettings
 from synthlaw.execute.inline import InlineExecutor
@@ -22,6 +24,24 @@ def make_executor(name: str, settings: ExecutorSettings) -> Executor:
         raise UsageError(f"executor: found {name!r}; expected one of {', '.join(executor_names())}")
     made: Executor = import_module(f"{executors.__name__}.{name}").make(settings)
     return made
+
+
+def live_jobs(root: Path) -> dict[str, Any]:
+    """Jobs of a study folder's executors that are queued or running, whoever started them.
+
+    {"jobs": [{"job", "state", "hosts", "log"}], "unknown": why, where a queue does not answer}.
+    """
+    jobs: list[dict[str, Any]] = []
+    unknown = ""
+    for name in executor_names():
+        if not (root / name).is_dir():
+            continue
+        look = getattr(import_module(f"{executors.__name__}.{name}"), "live_jobs", None)
+        try:
+            jobs += look(root / name) if look else []
+        except SynthlawError as error:
+            unknown = str(error)
+    return {"jobs": jobs, "unknown": unknown}
 
 
 def here(workers: int, jobs: int) -> Executor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.files import read_json
 from synthlaw.common.locks import holder_of
 from synthlaw.common.numbers import format_seconds
+from synthlaw.execute.registry import live_jobs
 from synthlaw.generate.run.status import folder_status, is_generation
 from synthlaw.study.data.orders import FOLDER
 from synthlaw.study.grid import runs_of
@@ -47,12 +49,27 @@ def study_status(folder: Path) -> dict[str, Any]:
             "interrupted_or_running": sorted(started & set(left)),
             "left": len(left),
         },
+        "queue": live_jobs(folder),
         "generated": _generated(folder, study.generate.recipes),
         "artifacts": {s.name: len(_names(folder, s.name)) for s in _stages(folder)},
         "page": str(folder / "report" / "index.html")
         if (folder / "report" / "index.html").exists()
         else None,
     }
+
+
+def _queue_lines(queue: dict[str, Any]) -> list[str]:
+    """Jobs that a cluster has, counted by state, with the hosts of those that run."""
+    if queue["unknown"]:
+        return [f"queue      not known: {queue['unknown']}"]
+    if not queue["jobs"]:
+        return []
+    states = Counter(job["state"].lower() for job in queue["jobs"])
+    hosts = sorted({job["hosts"] for job in queue["jobs"] if job["hosts"]})
+    counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
+    logs = str(Path(queue["jobs"][0]["log"]).parent.parent.parent)
+    where = f" on {', '.join(hosts)}" if hosts else ""
+    return [f"queue      {counted}{where}; logs below {logs}"]
 
 
 def _generated(folder: Path, recipes: Iterable[str]) -> dict[str, Any]:
@@ -111,6 +128,8 @@ def status_lines(status: dict[str, Any]) -> list[str]:
     """The state for people."""
     runs = status["runs"]
     running = f"running now, {status['holder']}" if status["running"] else "not running"
+    if status["queue"]["jobs"] and not status["running"]:
+        running = "no driver, but jobs in the queue; run again to wait for them"
     lines = [
         f"study      {status['study']}: {running}",
         f"runs       {runs['done']} of {runs['planned']} done, {runs['left']} left"
@@ -122,6 +141,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
             else ""
         ),
         *(f"failed     {name}: {why}" for name, why in runs["failed"].items()),
+        *_queue_lines(status["queue"]),
         *_generated_lines(status["generated"]),
         f"page       {status['page'] or 'not drawn yet'}",
     ]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from synthlaw.common.errors import SynthlawError, UsageError
@@ -50,21 +51,37 @@ def try_submission(script: Path, flags: Sequence[str]) -> None:
         raise UsageError(f"execution.slurm: {error}") from None
 
 
-def states(names: Iterable[str]) -> dict[Element, str]:
-    """State of every job in the queue, such as RUNNING, of the arrays with these names.
+@dataclass(frozen=True)
+class Queued:
+    """A job in the queue: its array and element, its state, such as RUNNING, and its hosts."""
 
-    What is not there has ended. Raises SlurmError when the controller does not answer.
+    array: str
+    element: int
+    state: str
+    hosts: str
+
+
+def queue(names: Iterable[str], patience: float = PATIENCE_SECONDS) -> list[Queued]:
+    """Every job in the queue of the arrays with these names. What is not there has ended.
+
+    Raises SlurmError when the controller does not answer within `patience` seconds.
     """
-    found: dict[Element, str] = {}
+    found = []
     wanted = sorted(names)
     for start in range(0, len(wanted), NAMES_AT_ONCE):
         listed = ",".join(wanted[start : start + NAMES_AT_ONCE])
-        columns = "--format=%j|%K|%T"
-        for line in _said(["squeue", "--noheader", "--array", columns, f"--name={listed}"]).split():
-            name, element, state = line.split("|")
+        columns = "--format=%j|%K|%T|%N"
+        command = ["squeue", "--noheader", "--array", columns, f"--name={listed}"]
+        for line in _said(command, patience).split():
+            name, element, state, hosts = line.split("|")
             if element.isdecimal():
-                found[name, int(element)] = state
+                found.append(Queued(name, int(element), state, hosts))
     return found
+
+
+def states(names: Iterable[str]) -> dict[Element, str]:
+    """State of every job in the queue of the arrays with these names. Raises SlurmError."""
+    return {(one.array, one.element): one.state for one in queue(names)}
 
 
 def last_state(number: str, element: int, began: bool) -> str:
@@ -113,15 +130,15 @@ def max_array() -> int:
     return max(1, int(found.group(1))) if found else DEFAULT_MAX_ARRAY
 
 
-def _said(command: list[str]) -> str:
+def _said(command: list[str], patience: float = PATIENCE_SECONDS) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+            command, capture_output=True, text=True, check=False, timeout=patience
         )
     except FileNotFoundError:
         raise SlurmError(f"{command[0]}: is not on PATH") from None
     except subprocess.TimeoutExpired:
-        raise SlurmError(f"{command[0]}: no answer in {PATIENCE_SECONDS} s") from None
+        raise SlurmError(f"{command[0]}: no answer in {patience:g} s") from None
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         # The usage hint that follows a wrong option says less than the line before it.
