@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 from sandbox import Sandbox
 
 from synthlaw.cli.main import cli
@@ -41,17 +43,17 @@ def chained(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
-WHOLE: dict[str, Path] = {}
-
-
 @pytest.fixture
 def whole(chained: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The study, finished; made once for all tests of this file, each with a copy of its own."""
-    if "out" not in WHOLE:
-        WHOLE["out"] = tmp_path_factory.mktemp("whole") / "out"
-        run(chained, WHOLE["out"])
-    shutil.copytree(WHOLE["out"], chained.out, symlinks=True)
-    return WHOLE["out"]
+    """The study, finished; made once by whichever worker is first, each test has a copy."""
+    base = tmp_path_factory.getbasetemp()  # of the session, or of one of its workers
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rounds"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "done").exists():
+            run(chained, shared / "out")
+            (shared / "done").touch()
+    shutil.copytree(shared / "out", chained.out, symlinks=True)
+    return shared / "out"
 
 
 def run(sandbox: Sandbox, out: Path, **options: Any) -> None:
