@@ -33,8 +33,10 @@ from synthlaw.execute.feed import Feed, Job
 from synthlaw.execute.slurm import client
 from synthlaw.execute.slurm.arrays import JobArray
 from synthlaw.execute.slurm.client import Element, SlurmError
-from synthlaw.execute.slurm.live import live_jobs as live_jobs  # for `registry.live_jobs`
+from synthlaw.execute.slurm.live import live_jobs
 from synthlaw.execute.slurm.options import parallelism, sbatch_flags, setup_lines
+
+__all__ = ["SlurmExecutor", "live_jobs", "make"]
 
 POLL_SECONDS, POLL_AT_MOST = 1.0, 10.0
 GRACE_SECONDS = 5.0
