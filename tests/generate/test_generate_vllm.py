@@ -373,3 +373,15 @@ def test_settings_that_an_engine_does_not_take_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         engine_by(kind=kind, **given_settings)
+
+
+def test_a_folder_is_known_by_its_files_and_not_by_its_place(tmp_path: Path) -> None:
+    labels = []
+    for place, weights in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        folder = tmp_path / place / "model"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(weights)
+        labels.append(engine_by(kind="vllm", model=str(folder)).label)
+    assert labels[0] == labels[1] != labels[2]
+    assert labels[0].startswith("vllm:model@") and str(tmp_path) not in labels[0]

@@ -9,17 +9,13 @@ larger ones serve the folder with vLLM.
 from __future__ import annotations
 
 import asyncio
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from synthlaw.common.digest import digest_of, file_digest
 from synthlaw.common.errors import MissingExtraError, UsageError
 from synthlaw.generate.engines.base import Completion, Request, RequestFailedError
-
-_FILES = ("config.json", "tokenizer.json", "*.safetensors")
-"""Of a model's folder: what its answers depend on."""
+from synthlaw.generate.engines.model_folder import folder_digest
 
 _UNSENT = ("frequency_penalty",)
 """Sampling values that transformers does not know."""
@@ -59,10 +55,9 @@ class ContinuingEngine:
         """Requests that wait for their turn."""
         return max(0, self._asked - 1)
 
-    @cached_property
+    @property
     def _digest(self) -> str:
-        files = sorted(path for name in _FILES for path in self._folder.glob(name))
-        return digest_of({path.name: file_digest(path) for path in files})
+        return folder_digest(self._folder)
 
     @property
     def label(self) -> str:

@@ -25,6 +25,7 @@ from synthlaw.common.progress import say
 from synthlaw.generate.engines.address import server_address
 from synthlaw.generate.engines.base import Completion, Request
 from synthlaw.generate.engines.http import ConnectError, ExchangeError, HttpClient
+from synthlaw.generate.engines.model_folder import folder_digest, is_folder
 from synthlaw.generate.engines.openai import OpenAIEngine
 from synthlaw.generate.engines.vllm_options import OwnServer, arguments
 
@@ -67,6 +68,7 @@ class VLLMEngine(OpenAIEngine):
             fold_system=fold_system,
             own=True,
         )
+        self._folder = Path(model) if is_folder(model) else None
         # A key of its own keeps other users of the machine out.
         self._key = os.environ.get("VLLM_API_KEY") or secrets.token_urlsafe(24)
         self._addresses = [server_address(self._addresses[0].url, self._key)]
@@ -76,12 +78,20 @@ class VLLMEngine(OpenAIEngine):
 
     @property
     def label(self) -> str:
-        """The model's name."""
-        return f"vllm:{self._model}"
+        """The model's name; of a folder its own and the head of its digest."""
+        if self._folder is None:
+            return f"vllm:{self._model}"
+        return f"vllm:{self._folder.name}@{folder_digest(self._folder)[:12]}"
 
     def identity(self) -> dict[str, Any]:
-        """Model and server arguments, such as a quantization, that may change answers."""
-        return super().identity() | {"kind": "vllm", "options": self._options}
+        """Model and server arguments, such as a quantization, that may change answers.
+
+        A folder is known by its files: a study may be moved.
+        """
+        found = super().identity() | {"kind": "vllm", "options": self._options}
+        if self._folder is not None:
+            found |= {"model": self._folder.name, "model_sha256": folder_digest(self._folder)}
+        return found
 
     async def __aenter__(self) -> Self:
         await self._start()
