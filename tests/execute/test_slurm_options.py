@@ -134,6 +134,7 @@ def test_an_element_goes_on_where_it_was(tmp_path: Path) -> None:
         ("gres", "gpu", 2),
         ("gres", "shard:4,gpu:h100:2", 4),
         ("gpus_per_node", 1, 8),
+        ("gres", "gpu:a100:2,gpu:h100:2", 2),
         ("gpus", "a100:8", 4),
         ("tres_per_task", "cpu=8,gres/gpu=2", 1),
     ],

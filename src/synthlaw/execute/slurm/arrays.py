@@ -63,8 +63,10 @@ class JobArray:
     @property
     def number(self) -> str:
         """Slurm's number; '' when it is not known."""
-        path = self.folder / "number"
-        return path.read_text("ascii").strip() if path.exists() else ""
+        try:
+            return (self.folder / "number").read_text("ascii").strip()
+        except FileNotFoundError:  # not yet, or no more: its driver is at work
+            return ""
 
     def note_number(self, number: str) -> None:
         """Keep Slurm's number."""

@@ -93,13 +93,13 @@ def _gpus_in(name: str, value: str) -> int | None:
     parts = value.split(",")
     if name in ("gres", "tres_per_task"):
         parts = [part for part in parts if "gpu" in part]
-    for part in parts:
-        count = re.split("[:=]", part)[-1]
-        if count.isdecimal():
-            return int(count)
-        if "gpu" in part:
-            return 1
-    return None
+    counts = [re.split("[:=]", part)[-1] for part in parts]
+    found = [
+        int(count) if count.isdecimal() else 1
+        for part, count in zip(parts, counts, strict=True)
+        if count.isdecimal() or "gpu" in part
+    ]
+    return sum(found) if found else None
 
 
 def _time_limit(value: Any) -> int | None:
