@@ -180,7 +180,7 @@ def test_a_server_that_dies_twice_ends_the_run_with_the_cause(vllm: StandIn) -> 
             os.kill(vllm.starts()[-1]["pids"][0], signal.SIGKILL)
 
     began = time.monotonic()
-    with pytest.raises(SynthlawError, match=r"signal 9.* for the second time"):
+    with pytest.raises(SynthlawError, match=r"signal 9.*(for the second time|did not start again)"):
         ask(vllm.engine(), kill, times=4)
     assert time.monotonic() - began < 60  # no waiting for a server that will not come
     assert len(vllm.starts()) == 2
