@@ -244,6 +244,19 @@ def test_wrong_options_are_told_in_slurm_s_words_before_work(
         executor(tmp_path, **options).check()
 
 
+def test_a_cluster_whose_nodes_are_all_away_takes_jobs(
+    tmp_path: Path, cluster: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm("scontrol", "update", "nodename=n[1-2]", "state=drain", "reason=test")
+    try:
+        executor(tmp_path, partition="main").check()
+        assert "no node is up at present" in capsys.readouterr().err
+        with pytest.raises(UsageError, match="invalid partition"):
+            executor(tmp_path, partition="nowhere").check()
+    finally:
+        slurm("scontrol", "update", "nodename=n[1-2]", "state=resume")
+
+
 def test_a_controller_that_is_not_there_is_one_line(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,13 +10,14 @@ import pytest
 
 from synthlaw.common.errors import UsageError
 from synthlaw.execute.base import ExecutorSettings, as_json
-from synthlaw.execute.executors.slurm import _batches
 from synthlaw.execute.feed import Job
 from synthlaw.execute.registry import make_executor
 from synthlaw.execute.slurm.arrays import JobArray
 from synthlaw.execute.slurm.client import _state_in
-from synthlaw.execute.slurm.options import sbatch_flags, setup_lines
+from synthlaw.execute.slurm.options import request_of, sbatch_flags, setup_lines
+from synthlaw.execute.slurm.work import Work
 from synthlaw.execute.slurm.worker import main
+from synthlaw.study.spec.ladder import Execution
 
 
 def test_options_become_flags() -> None:
@@ -100,14 +101,14 @@ def test_the_state_of_an_element_among_its_array_s_records() -> None:
 
 def test_jobs_are_put_together_up_to_a_minute() -> None:
     jobs = [Job(n, took) for n, took in enumerate([100, 50, 20, 20, 19, 1, 1])]
-    batches = _batches(jobs, float)
+    batches = Work("module:name", float, None).batches(jobs)
     assert [[job.payload for job in batch] for batch in batches] == [
         [100],
         [50],
         [20, 20, 19, 1],
         [1],
     ]
-    assert [len(batch) for batch in _batches(jobs, None)] == [1] * 7
+    assert [len(batch) for batch in Work("module:name", None, None).batches(jobs)] == [1] * 7
 
 
 def test_an_element_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -151,5 +152,37 @@ def test_gpus_asked_for_twice_must_be_the_same(name: str, value: object, gpus: i
 def test_gpus_of_a_type_may_be_named_beside_their_number(name: str, value: str) -> None:
     flags = sbatch_flags({name: value}, 1, 4)
     assert f"--{name}={value}" in flags
-    # Jobs that prepare data have no GPU to compare with.
-    assert sbatch_flags({name: value}, 1, None)
+    # Jobs that prepare data have no GPU, whatever the runs ask for.
+    assert f"--{name}={value}" not in sbatch_flags({name: value}, 1, 0)
+
+
+def test_a_run_of_several_machines_has_one_task_on_each() -> None:
+    flags = sbatch_flags({}, 2, 8, 4)
+    assert {"--nodes=4", "--ntasks=4", "--ntasks-per-node=1", "--gpus-per-node=8"} <= set(flags)
+    with pytest.raises(UsageError, match=r"execution\.slurm\.nodes: found 2 for jobs of 1"):
+        sbatch_flags({"nodes": 2}, 1, None)
+
+
+def test_kinds_of_jobs_ask_for_what_they_need(tmp_path: Path) -> None:
+    execution = Execution.model_validate(
+        {
+            "gpus_per_run": 1,
+            "slurm": {"partition": "gpu", "time": "4:00:00", "gres": "gpu:h100:1"},
+            "resources": {
+                "3B": {"gpus_per_run": 8, "nodes": 2, "slurm": {"time": "1-0", "gres": None}},
+                "data": {"slurm": {"partition": "cpu"}},
+            },
+        }
+    )
+    runs = execution.of_runs("slurm", tmp_path)
+    usual, large = (request_of(runs.of_kind(kind)).flags for kind in ("1B", "3B"))
+    assert {"--gres=gpu:h100:1", "--time=4:00:00", "--nodes=1"} <= set(usual)
+    assert {"--gpus-per-node=8", "--time=1-0", "--nodes=2", "--partition=gpu"} <= set(large)
+    assert not any(flag.startswith("--gres") for flag in large)
+    data = execution.of_data("slurm", tmp_path)
+    for kind, partition in (("", "cpu"), ("driver", "gpu")):
+        flags = request_of(data.of_kind(kind)).flags
+        assert f"--partition={partition}" in flags
+        assert not any("gpu:" in flag or "gpus" in flag for flag in flags)
+    assert execution.processes_of("3B") == 16
+    assert execution.of_runs("local", tmp_path).options == {}

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ray_cluster import ray_cluster
 from sandbox import Sandbox
-from slurm_cluster import missing, slurm_cluster
+from slurm_cluster import missing, slurm, slurm_cluster
 
 from synthlaw.common.digest import file_digest
 from synthlaw.common.errors import UsageError
@@ -25,6 +27,7 @@ from synthlaw.study.pipeline import run_study
 from synthlaw.study.run import execute as execute_module
 from synthlaw.study.run.execute import execute
 from synthlaw.study.run.task import RunTask
+from synthlaw.study.status import status_lines, study_status
 
 
 @pytest.fixture
@@ -137,6 +140,68 @@ def test_a_killed_driver_s_runs_are_waited_for_and_none_is_made_twice(
         rows = (folder / "metrics.jsonl").read_text().splitlines()
         steps = [json.loads(row)["step"] for row in rows]
         assert steps == list(range(1, len(steps) + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["cosine", "wsd"])
+def test_several_machines_train_one_run(
+    small: Sandbox, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    """Two machines with a process each do what two processes of one machine do."""
+    monkeypatch.chdir(small.folder)
+    small.value["training"] |= {"schedule": schedule}
+    small.value["execution"] = {"workers": 1, "resources": {"b": {"gpus_per_run": 2}}}
+    here = run(small, "here", "local")
+    small.value["execution"] = {"resources": {"b": {"nodes": 2}}}
+    with pytest.raises(UsageError, match=r"resources\.b\.nodes: found 2 with the executor 'local'"):
+        run(small, "nowhere", "local")
+    with cluster("slurm"):
+        assert run(small, "there", "slurm") == here
+
+
+def _status(out: str) -> dict[str, Any]:
+    return study_status(Path(out))
+
+
+def _until(condition: Callable[[], bool], seconds: float = 180) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, slurm("squeue", "-a")
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_a_driver_may_be_a_job_that_goes_back_to_the_queue_when_its_time_ends(
+    small: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(small.folder)
+    small.value["ladder"] |= {"budgets": ["100k", "200k"], "max_epochs": 100}
+    command = [sys.executable, "-m", "synthlaw", "run", str(small.write()), "--out", "there"]
+    command += ["--executor", "slurm", "--until", "evaluation", "--detach"]
+    with cluster("slurm"):
+        slurm("scontrol", "update", "nodename=n[1-2]", "state=drain", "reason=test")
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        number = re.search(r"Slurm job (\d+)", said)
+        assert number is not None, said
+        again = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert again.returncode == 2
+        assert f"Slurm job {number.group(1)} drives this study already" in again.stderr
+        slurm("scontrol", "update", "nodename=n[1-2]", "state=resume")
+        _until(lambda: any(not job["driver"] for job in _status("there")["queue"]["jobs"]))
+        assert _status("there")["running"]
+        slurm("scancel", "--signal=USR1", "--batch", number.group(1))  # as when its time ends
+        _until(lambda: not _status("there")["running"])
+        _until(lambda: "to be driven by Slurm job" in status_lines(_status("there"))[0])
+
+        def done() -> bool:
+            """Slurm itself would wait for two minutes before it starts the driver again."""
+            slurm("scontrol", "update", f"jobid={number.group(1)}", "StartTime=now")
+            return not slurm("squeue", "-h")
+
+        _until(done)
+    assert (Path("there") / "runs.csv").read_text() == run(small, "here", "local")
+    log = next(Path("there/slurm/driver").rglob("0.log")).read_text()
+    assert "tasks stay in the queue" in log
 
 
 def test_one_run_given_to_two_workers_is_trained_once(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -169,33 +170,56 @@ def plan(
     metavar="N",
     help="Go on to laws and page though up to N runs have failed; both say what is missing.",
 )
+@click.option(
+    "--detach",
+    is_flag=True,
+    help="Leave the study to a driver that goes on without this terminal: a process, or with slurm "
+    "a job of one CPU.",
+)
 @_verify_option
 @json_option
-def run(
-    study: Path,
-    out: Path | None,
-    executor: str,
-    until: str,
-    allow_missing: int,
-    verify: bool,
-    as_json: bool,
-) -> None:
+def run(study: Path, out: Path | None, detach: bool, as_json: bool, **options: Any) -> None:
     """Run STUDY, or what is left of it.
 
     Stop it at any time, by Ctrl-C or otherwise: the same command goes on where it stopped.
 
     \b
-    Example:
+    Examples:
       synthlaw run study.yaml --out results --until tokens
       synthlaw run study.yaml --out results
+      synthlaw run study.yaml --executor slurm --detach && synthlaw status study
     """
     from synthlaw.study.load import folder_of, read_study_file
 
     text = read_study_file(study)
     folder = out or folder_of(study)
     base = study.resolve().parent
-    options = {"executor": executor, "until": until, "verify": verify}
-    _run(text, str(study), base, folder, as_json, allow_missing=allow_missing, **options)
+    if detach:
+        _detach(text, study, folder, as_json, **options)
+    else:
+        _run(text, str(study), base, folder, as_json, **options)
+
+
+def _detach(
+    text: str,
+    study: Path,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """options: of `run_study`."""
+    from synthlaw.study.pipeline import detach_study
+
+    executor, until = options["executor"], options["until"]
+    command = [sys.executable, "-m", "synthlaw", "run", str(study.resolve())]
+    command += ["--out", str(out.resolve()), "--executor", executor, "--until", until]
+    command += ["--allow-missing", str(options["allow_missing"])]
+    command += ["--verify"] if options["verify"] else []
+    base = study.resolve().parent
+    place = {"executor": executor, "until": until}
+    started = detach_study(text, str(study), base, out, command, **place)
+    lines = [f"driver: {started}", f"next: synthlaw status {out}, or synthlaw watch {out}"]
+    answer({"out": str(out), "driver": started}, lines, as_json)
 
 
 def _run(

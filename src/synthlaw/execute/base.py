@@ -13,8 +13,10 @@ job's module under `functools.cache`: a worker does many jobs in one process.
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +32,10 @@ Report = Callable[[float], None]
 """Told amounts of work as they are done; a negative one takes back what must be done again."""
 
 JobFunction = Callable[[Json, Report], Json]
+
+
+DRIVER, DRIVER_LOG = "driver", "driver.log"
+"""The kind of job that a detached driver is, and its output where it is a process."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +71,34 @@ class ExecutorSettings:
     """What executors are made of; each takes what concerns it.
 
     workers: jobs at once, by default as many as the machine carries. threads: CPU threads of each
-    job. gpus: GPUs of each job, None for none. folder: on the filesystem that all machines share,
-    for what an executor keeps. options: of the executor itself, such as sbatch's. patience: with
-    jobs that are lost.
+    job. nodes: machines of each job. gpus: GPUs of each job on each of them, None for as many as
+    options say, 0 for none. folder: on the filesystem that all machines share, for what an executor
+    keeps. options: of the executor itself, such as sbatch's. patience: with jobs that are lost.
+    kinds: what jobs of a kind (see `Executor.map`) have instead: threads, gpus, nodes and options.
     """
 
     workers: int | None = None
     threads: int = 1
     gpus: int | None = None
+    nodes: int = 1
     folder: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     patience: Patience = USUAL_PATIENCE
+    kinds: Mapping[str, ExecutorSettings] = field(default_factory=dict)
+
+    def of_kind(self, kind: str) -> ExecutorSettings:
+        """What jobs of a kind have."""
+        return self.kinds.get(kind, self)
+
+    def check_one_machine(self, executor: str) -> None:
+        """Raise UsageError for jobs of several machines, where no scheduler starts them."""
+        for kind, one in self.kinds.items():
+            if one.nodes > 1:
+                raise UsageError(
+                    f"execution.resources.{kind}.nodes: found {one.nodes} with the executor "
+                    f"'{executor}', whose runs have one machine each; expected 1, or --executor "
+                    "slurm"
+                )
 
 
 class Executor(Protocol):
@@ -99,6 +122,7 @@ class Executor(Protocol):
         *,
         on_progress: Report | None = None,
         seconds: Callable[[Json], float] | None = None,
+        kind: Callable[[Json], str] | None = None,
         ordered: bool = False,
     ) -> Iterator[tuple[int, Json | Failure]]:
         """Call `function` with every payload; yields (number of the payload, result or Failure).
@@ -107,9 +131,18 @@ class Executor(Protocol):
         taken as they are needed and results are kept only until they are asked for, so neither
         memory grows with their number. on_progress: told what jobs report, at their end at the
         latest. seconds: expected time of a job by its payload; the longest go first, and a
-        scheduler may be given short ones together. Other jobs go on when one fails. Closing the
+        scheduler may be given short ones together. kind: name of what a job needs, by its payload
+        (`ExecutorSettings.kinds`). Other jobs go on when one fails. Closing the
         iterator ends the jobs that are under way in this machine's processes; those that a
         scheduler has stay with it for the next caller, unless Ctrl-C asked to stop (`by_ctrl_c`).
+        """
+        ...
+
+    def detach(self, command: Sequence[str], folder: Path) -> str:
+        """Start a driver, `command`, that goes on without this process and its terminal.
+
+        folder: the study's, for its output. Returns what was started and where its output goes.
+        Raises UsageError when one is there already.
         """
         ...
 
@@ -134,6 +167,19 @@ class ClosingExecutor:
 
     def check(self) -> None:
         """Nothing to check."""
+
+    def detach(self, command: Sequence[str], folder: Path) -> str:
+        """Start the driver on this machine, in a session of its own."""
+        log = folder / DRIVER_LOG
+        with log.open("ab") as stream:
+            driver = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return f"process {driver.pid} on {socket.gethostname()}; output in {log}"
 
     def close(self) -> None:
         """Nothing to end."""

@@ -18,6 +18,7 @@ class InlineExecutor(ClosingExecutor):
         *,
         on_progress: Report | None = None,
         seconds: Callable[[Json], float] | None = None,
+        kind: Callable[[Json], str] | None = None,
         ordered: bool = False,
     ) -> Iterator[tuple[int, Json | Failure]]:
         """See `Executor.map`; jobs are done in the order of their payloads."""

@@ -40,13 +40,10 @@ def gpu_account(
     known = [hours for hours in generation.values() if hours is not None]
     stages = {"training": sum(grids.values()), "scoring": scoring, "generation": sum(known)}
     total = sum(stages.values())
-    processes = study.execution.gpus_per_run or 1
-    need, hungriest = max(
-        ((memory_need(run.config, processes, "cuda").total, run) for run in runs),
-        key=lambda pair: pair[0],
-    )
+    run, need = hungriest(study, runs, "cuda")
     fits = need <= gpu.memory
-    advice = "" if fits else what_fits(hungriest.config, gpu.memory, processes, "cuda")
+    processes = study.execution.processes_of(run.size)
+    advice = "" if fits else what_fits(run.config, gpu.memory, processes, "cuda")
     return {
         "gpu": plan.gpu,
         "gpus": plan.gpus,
@@ -62,6 +59,16 @@ def gpu_account(
         "memory_fits": fits,
         "memory_advice": advice,
     }
+
+
+def hungriest(study: Study, runs: Sequence[Run], device: str) -> tuple[Run, float]:
+    """The run of which a process needs most memory on a 'cpu' or 'cuda' device, and the bytes."""
+
+    def need(run: Run) -> float:
+        return memory_need(run.config, study.execution.processes_of(run.size), device).total
+
+    run = max(runs, key=need)
+    return run, need(run)
 
 
 def _scoring_flops(study: Study, run: Run) -> float:

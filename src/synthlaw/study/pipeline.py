@@ -21,7 +21,6 @@ from synthlaw.common.numbers import format_count
 from synthlaw.common.ownership import claimed
 from synthlaw.common.progress import say
 from synthlaw.evaluation.tasks import check_tasks
-from synthlaw.execute.base import Executor, ExecutorSettings
 from synthlaw.execute.registry import make_executor
 from synthlaw.study.data.contamination import Decontamination
 from synthlaw.study.data.domains import make_domain, make_domain_tokens
@@ -134,6 +133,28 @@ def run_study(
     return Outcome(space.store.made, len(space.store.kept), page, space.missing)
 
 
+def detach_study(
+    text: str,
+    name: str,
+    base: Path,
+    out: Path,
+    command: Sequence[str],
+    *,
+    executor: str,
+    until: str,
+) -> str:
+    """Leave the study to a driver of its own; see `run_study` and `Executor.detach`.
+
+    command: what the driver runs. What can be checked is checked before. Returns what was started.
+    """
+    space = Workspace(parse_study(text, name), base, Store(out))
+    with claimed(out, "run", beside=(STUDY_FILE,)):
+        _checked(space, name, executor, until)
+        with space.store.locked():
+            write_text(out / STUDY_FILE, text)
+        return space.executor.detach(command, out)
+
+
 def _checked(space: Workspace, name: str, executor: str, until: str) -> None:
     """Make the executors, once all that the study names is there.
 
@@ -147,8 +168,9 @@ def _checked(space: Workspace, name: str, executor: str, until: str) -> None:
         wanted = task_settings(space)
         if wanted is not None:
             check_tasks(wanted)
-        space.run_executor = _executor(space, executor)
-        space.executor = _executor_of_parts(space, executor)
+        execution = space.study.execution
+        space.run_executor = make_executor(executor, execution.of_runs(executor, space.root))
+        space.executor = make_executor(executor, execution.of_data(executor, space.root))
         space.executor.check()
         if STAGES.index(until) >= STAGES.index("training"):
             space.run_executor.check()
@@ -281,31 +303,6 @@ def _statistics(space: Workspace, data: _Data, finished: Sequence[Finished]) -> 
         return error
     log.unlink(missing_ok=True)
     return None
-
-
-def _executor(space: Workspace, name: str) -> Executor:
-    execution = space.study.execution
-    settings = ExecutorSettings(
-        workers=execution.workers,
-        threads=execution.threads,
-        gpus=execution.gpus_per_run,
-        folder=space.root.absolute() / name,
-        options=execution.options(name),
-        patience=execution.patience,
-    )
-    return make_executor(name, settings)
-
-
-def _executor_of_parts(space: Workspace, name: str) -> Executor:
-    """What carries out the jobs that prepare data: one thread each, and no GPU."""
-    execution = space.study.execution
-    settings = ExecutorSettings(
-        workers=execution.workers,
-        folder=space.root.absolute() / name,
-        options=execution.options(name),
-        patience=execution.patience,
-    )
-    return make_executor(name, settings)
 
 
 def _natural(space: Workspace) -> _Data:

@@ -24,7 +24,7 @@ from synthlaw.study.grid import (
     tokens_needed,
     unread_shares,
 )
-from synthlaw.study.hardware import account_lines, gpu_account
+from synthlaw.study.hardware import account_lines, gpu_account, hungriest
 from synthlaw.study.measured import GENERATED, measured_speeds
 from synthlaw.study.mixing import mean_shares
 from synthlaw.study.precision import with_precision
@@ -32,7 +32,7 @@ from synthlaw.study.repetition import repetition_warnings
 from synthlaw.study.rounds import rounds_of
 from synthlaw.study.spec import NATURAL, Study
 from synthlaw.study.token_sets import supply, supply_lines
-from synthlaw.training.memory import machine_bytes, memory_need, what_fits
+from synthlaw.training.memory import machine_bytes, what_fits
 from synthlaw.training.precision import PrecisionRecord
 
 BYTES_PER_TOKEN_BPE = 4.0
@@ -188,14 +188,13 @@ def _memory(study: Study, runs: list[Run]) -> dict[str, Any]:
 
     Machines of a cluster are not asked: there a run that does not fit says so before it begins.
     """
-    gpus = study.execution.gpus_per_run
-    device = "cuda" if gpus and machine_bytes("cuda") else "cpu"
-    processes = gpus or 1
-    run = max(runs, key=lambda run: memory_need(run.config, processes, device).total)
-    need = memory_need(run.config, processes, device).total
+    execution = study.execution
+    device = "cuda" if execution.asks_for_gpus and machine_bytes("cuda") else "cpu"
+    run, need = hungriest(study, runs, device)
+    processes = execution.processes_of(run.size)
     found = machine_bytes(device)
     if found is not None and device == "cpu":
-        found /= default_workers(study.execution.workers, study.execution.threads) * processes
+        found /= default_workers(execution.workers, execution.threads) * processes
     fits = found is None or need <= found
     advice = "" if fits or found is None else what_fits(run.config, found, processes, device)
     return {"bytes": need, "found": found, "device": device, "fits": fits, "advice": advice}

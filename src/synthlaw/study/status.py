@@ -60,16 +60,27 @@ def study_status(folder: Path) -> dict[str, Any]:
 
 def _queue_lines(queue: dict[str, Any]) -> list[str]:
     """Jobs that a cluster has, counted by state, with the hosts of those that run."""
-    if queue["unknown"]:
-        return [f"queue      not known: {queue['unknown']}"]
-    if not queue["jobs"]:
-        return []
-    states = Counter(job["state"].lower() for job in queue["jobs"])
-    hosts = sorted({job["hosts"] for job in queue["jobs"] if job["hosts"]})
+    unknown = [f"queue      not known: {queue['unknown']}"] if queue["unknown"] else []
+    jobs = [job for job in queue["jobs"] if not job["driver"]]
+    if not jobs:
+        return unknown
+    states = Counter(job["state"].lower() for job in jobs)
+    hosts = sorted({job["hosts"] for job in jobs if job["hosts"]})
     counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
-    logs = str(Path(queue["jobs"][0]["log"]).parent.parent.parent)
+    logs = str(Path(jobs[0]["log"]).parent.parent.parent)
     where = f" on {', '.join(hosts)}" if hosts else ""
-    return [f"queue      {counted}{where}; logs below {logs}"]
+    return [f"queue      {counted}{where}; logs below {logs}", *unknown]
+
+
+def _driver(status: dict[str, Any]) -> str:
+    """Who drives the study, if anyone does."""
+    jobs = status["queue"]["jobs"]
+    own = [f"Slurm job {job['job']}, {job['state'].lower()}" for job in jobs if job["driver"]]
+    if status["running"]:
+        return f"running now, {', '.join([status['holder'], *own])}"
+    if own:
+        return f"to be driven by {own[0]}"
+    return "no driver, but jobs in the queue; run again to wait for them" if jobs else "not running"
 
 
 def _generated(folder: Path, recipes: Iterable[str]) -> dict[str, Any]:
@@ -127,11 +138,8 @@ def _results(folder: Path) -> dict[str, str]:
 def status_lines(status: dict[str, Any]) -> list[str]:
     """The state for people."""
     runs = status["runs"]
-    running = f"running now, {status['holder']}" if status["running"] else "not running"
-    if status["queue"]["jobs"] and not status["running"]:
-        running = "no driver, but jobs in the queue; run again to wait for them"
     lines = [
-        f"study      {status['study']}: {running}",
+        f"study      {status['study']}: {_driver(status)}",
         f"runs       {runs['done']} of {runs['planned']} done, {runs['left']} left"
         + (f", {len(runs['diverged'])} diverged" if runs["diverged"] else "")
         + (f", {len(runs['failed'])} failed" if runs["failed"] else "")

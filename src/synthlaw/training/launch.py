@@ -15,6 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 600
 """After SIGTERM: time to finish a step and save. A scheduler's own patience is usually shorter."""
 
+MEET_SECONDS = 300
+"""What machines that a scheduler started together wait for each other."""
+
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 LAUNCHED = "SYNTHLAW_LAUNCHED"
@@ -39,11 +43,22 @@ class LostProcessError(SynthlawError):
     """Another process of the run went away; its own error says why."""
 
 
-def run_processes(count: int, command: Sequence[str]) -> None:
-    """Run `command` as `count` processes of one world on this machine and wait for them.
+@dataclass(frozen=True)
+class Place:
+    """This machine among those that train a run together. rank: its number. endpoint: HOST:PORT of
+    the first, where all meet."""
 
-    Their standard streams are ours. Raises what the process that failed first raised (its kind by
-    exit status, its text as recorded), or InterruptedRunError after SIGTERM.
+    nodes: int
+    rank: int
+    endpoint: str
+
+
+def run_processes(count: int, command: Sequence[str], place: Place | None = None) -> None:
+    """Run `command` as `count` processes on this machine and wait for them.
+
+    They are a world of their own, or part of one over several machines at `place`. Their standard
+    streams are ours. Raises what the process that failed first raised (its kind by exit status, its
+    text as recorded), or InterruptedRunError after SIGTERM.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -55,13 +70,14 @@ def run_processes(count: int, command: Sequence[str]) -> None:
     handlers = {number: signal.getsignal(number) for number in _HANDLED}
     with tempfile.TemporaryDirectory(prefix="synthlaw-") as logs:
         config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
+            min_nodes=place.nodes if place else 1,
+            max_nodes=place.nodes if place else 1,
             nproc_per_node=count,
-            run_id=str(uuid.uuid4()),
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
+            run_id=place.endpoint if place else str(uuid.uuid4()),
+            rdzv_backend="static" if place else "c10d",
+            rdzv_endpoint=place.endpoint if place else "localhost:0",
+            rdzv_configs={"rank": place.rank, "timeout": MEET_SECONDS} if place else {},
+            local_addr=None if place else "localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=logs),
             shutdown_timeout=SAVE_SECONDS,
@@ -94,6 +110,8 @@ def _first_cause(error: ChildFailedError) -> SynthlawError:
         hint = " (out of memory is the usual reason)" if name == "SIGKILL" else ""
         return SynthlawError(f"process {rank} was killed by {name}{hint}; run again to resume")
     text = _recorded(failure) or f"process {rank} ended with status {failure.exitcode}"
+    if _lost(failure):
+        return LostProcessError(text)
     kinds: dict[int, Callable[[str], SynthlawError]] = {
         UsageError.exit_status: UsageError,
         128 + signal.SIGTERM: InterruptedRunError,
@@ -102,8 +120,11 @@ def _first_cause(error: ChildFailedError) -> SynthlawError:
 
 
 def _follows(failure: ProcessFailure) -> bool:
-    ended = failure.exitcode == -signal.SIGTERM
-    return ended or str(failure.message).startswith(LostProcessError.__name__)
+    return failure.exitcode == -signal.SIGTERM or _lost(failure)
+
+
+def _lost(failure: ProcessFailure) -> bool:
+    return str(failure.message).startswith(LostProcessError.__name__)
 
 
 def _recorded(failure: ProcessFailure) -> str | None:

@@ -68,14 +68,18 @@ _Event = tuple[_Worker, dict[str, Json] | None]
 
 def make(settings: ExecutorSettings) -> LocalExecutor:
     """See `registry`."""
-    return LocalExecutor(settings.workers, settings.threads, settings.gpus, settings.patience)
+    settings.check_one_machine("local")
+    kinds = {kind: one.gpus for kind, one in settings.kinds.items()}
+    most = max((gpus or 0 for gpus in [settings.gpus, *kinds.values()]), default=0) or None
+    return LocalExecutor(settings.workers, settings.threads, most, settings.patience)
 
 
 class LocalExecutor(ClosingExecutor):
     """`workers` processes with `threads` CPU threads each, kept from one `map` to the next.
 
-    gpus: what each job works on. A worker then sees GPUs of its own; where there are none, its
-    processes share the CPU. Raises UsageError when there are some, and fewer than a job needs.
+    gpus: what each job works on, the most of all kinds. A worker then sees GPUs of its own; where
+    there are none, its processes share the CPU. Raises UsageError when there are some, and fewer
+    than a job needs.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class LocalExecutor(ClosingExecutor):
         *,
         on_progress: Report | None = None,
         seconds: Callable[[Json], float] | None = None,
+        kind: Callable[[Json], str] | None = None,
         ordered: bool = False,
     ) -> Iterator[tuple[int, Json | Failure]]:
         """See `Executor.map`. A job whose worker dies is tried again by another."""

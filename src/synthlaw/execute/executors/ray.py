@@ -15,12 +15,10 @@ from typing import Any
 
 from synthlaw.common.errors import MissingExtraError, SynthlawError, UsageError
 from synthlaw.execute.base import (
-    USUAL_PATIENCE,
     ClosingExecutor,
     ExecutorSettings,
     Failure,
     Json,
-    Patience,
     Report,
     as_json,
     do_job_counting,
@@ -33,6 +31,8 @@ MOST_AT_ONCE = 10_000
 ANSWER_SECONDS = 10.0
 """What a cluster's machine is given to answer."""
 
+USUAL = ExecutorSettings()
+
 QUIET = {
     "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",  # a C++ stack for every SIGTERM
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # on standard output, the log of every node that is lost
@@ -42,7 +42,8 @@ QUIET = {
 
 def make(settings: ExecutorSettings) -> RayExecutor:
     """See `registry`."""
-    return RayExecutor(settings.threads, settings.gpus, settings.patience)
+    settings.check_one_machine("ray")
+    return RayExecutor(settings)
 
 
 def do_line(line: str, path: list[str]) -> str:
@@ -60,10 +61,8 @@ class RayExecutor(ClosingExecutor):
 
     elsewhere = True
 
-    def __init__(
-        self, threads: int = 1, gpus: int | None = None, patience: Patience = USUAL_PATIENCE
-    ) -> None:
-        """threads, gpus: what Ray sets aside for each job. Raises MissingExtraError."""
+    def __init__(self, settings: ExecutorSettings = USUAL) -> None:
+        """Ray sets threads and GPUs aside for each job. Raises MissingExtraError."""
         for name, value in QUIET.items():  # read when Ray is imported
             os.environ.setdefault(name, value)
         try:
@@ -71,9 +70,9 @@ class RayExecutor(ClosingExecutor):
         except ImportError:
             raise MissingExtraError("ray", "ray", "the executor 'ray'") from None
         self._ray: Any = ray
-        self._needs = {"num_cpus": threads * (gpus or 1), "num_gpus": gpus or 0}
+        self._settings, self._patience = settings, settings.patience
+        self._remotes: dict[str, Any] = {}
         self._began_here = False
-        self._patience = patience
 
     def map(
         self,
@@ -82,6 +81,7 @@ class RayExecutor(ClosingExecutor):
         *,
         on_progress: Report | None = None,
         seconds: Callable[[Json], float] | None = None,
+        kind: Callable[[Json], str] | None = None,
         ordered: bool = False,
     ) -> Iterator[tuple[int, Json | Failure]]:
         """See `Executor.map`; work is told of when it is done. A task whose worker or node dies is
@@ -96,14 +96,14 @@ class RayExecutor(ClosingExecutor):
             window=window,
             patience=self._patience,
         )
-        retries = self._patience.attempts - 1
-        remote = self._ray.remote(**self._needs, max_retries=retries)(do_line)
         path = [place for place in sys.path if place]
         waiting: dict[Any, Job] = {}
         try:
             while True:
                 while feed.out < MOST_AT_ONCE and (job := feed.take()) is not None:
-                    waiting[remote.remote(as_json(function, job.payload), path)] = job
+                    line = as_json(function, job.payload)
+                    remote = self._remote(kind(job.payload) if kind else "")
+                    waiting[remote.remote(line, path)] = job
                 if not waiting:
                     return
                 ready, _ = self._ray.wait(list(waiting), num_returns=1)
@@ -112,6 +112,18 @@ class RayExecutor(ClosingExecutor):
         finally:
             for reference in waiting:
                 self._ray.cancel(reference)
+
+    def _remote(self, kind: str) -> Any:
+        """`do_line` with what jobs of a kind have, made once for each."""
+        if kind in self._remotes:
+            return self._remotes[kind]
+        wanted = self._settings.of_kind(kind)
+        self._remotes[kind] = self._ray.remote(
+            num_cpus=wanted.threads * (wanted.gpus or 1),
+            num_gpus=wanted.gpus or 0,
+            max_retries=self._patience.attempts - 1,
+        )(do_line)
+        return self._remotes[kind]
 
     def check(self) -> None:
         """Ask for the cluster that RAY_ADDRESS names. Raises UsageError when there is none."""

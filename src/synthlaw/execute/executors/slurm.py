@@ -21,6 +21,7 @@ from synthlaw.common.errors import SynthlawError, UsageError
 from synthlaw.common.files import write_text
 from synthlaw.common.progress import say
 from synthlaw.execute.base import (
+    DRIVER,
     ClosingExecutor,
     ExecutorSettings,
     Failure,
@@ -31,10 +32,12 @@ from synthlaw.execute.base import (
 )
 from synthlaw.execute.feed import Feed, Job
 from synthlaw.execute.slurm import client
-from synthlaw.execute.slurm.arrays import JobArray
+from synthlaw.execute.slurm.arrays import ARRAYS, JobArray
 from synthlaw.execute.slurm.client import Element, SlurmError
+from synthlaw.execute.slurm.driver import submit_driver
 from synthlaw.execute.slurm.live import live_jobs
-from synthlaw.execute.slurm.options import parallelism, sbatch_flags, setup_lines
+from synthlaw.execute.slurm.options import request_of
+from synthlaw.execute.slurm.work import Work
 
 __all__ = ["SlurmExecutor", "live_jobs", "make"]
 
@@ -42,10 +45,6 @@ POLL_SECONDS, POLL_AT_MOST = 1.0, 10.0
 GRACE_SECONDS = 5.0
 """After a job has left the queue: until then its outcome may still be on its way over the network's
 filesystem."""
-
-BATCH_SECONDS = 60.0
-"""Short work is done together by one job of about so many seconds: to start one, and import torch,
-takes 9 CPU seconds."""
 
 MOST_AT_ONCE = 10_000
 """Jobs that are submitted and not settled; also what may wait for an older one, in order."""
@@ -94,11 +93,11 @@ class SlurmExecutor(ClosingExecutor):
     def __init__(self, settings: ExecutorSettings) -> None:
         """Raises UsageError for options that sbatch would misread."""
         assert settings.folder is not None
-        self._home = settings.folder / "arrays"
-        self._threads = settings.threads
-        self._flags = sbatch_flags(settings.options, settings.threads, settings.gpus)
-        self._setup = setup_lines(settings.options)
-        self._at_once = parallelism(settings.options)
+        self._home = settings.folder / ARRAYS
+        self._settings = settings
+        self._requests = {
+            kind: request_of(settings.of_kind(kind)) for kind in ["", *settings.kinds]
+        }
         self._patience = settings.patience
         self._live: list[_Waiting] = []
         self._told = 0.0
@@ -118,8 +117,16 @@ class SlurmExecutor(ClosingExecutor):
         """Let Slurm judge the options. Raises UsageError with its own words."""
         client.check_commands()
         with TemporaryDirectory(prefix="synthlaw-") as aside:
-            script = self._script(JobArray.create(Path(aside), [[]]))
-            client.try_submission(script, [*self._flags, "--array=0"])
+            array = JobArray.create(Path(aside), [[]])
+            for kind, request in self._requests.items():
+                where = f"execution.resources.{kind}" if kind else "execution.slurm"
+                script = self._script(array, kind)
+                client.try_submission(script, [*request.flags, "--array=0"], where)
+
+    def detach(self, command: Sequence[str], folder: Path) -> str:
+        """Submit the driver as a job."""
+        assert self._settings.folder is not None
+        return submit_driver(self._settings.folder, command, self._requests[DRIVER])
 
     def map(
         self,
@@ -128,6 +135,7 @@ class SlurmExecutor(ClosingExecutor):
         *,
         on_progress: Report | None = None,
         seconds: Callable[[Json], float] | None = None,
+        kind: Callable[[Json], str] | None = None,
         ordered: bool = False,
     ) -> Iterator[tuple[int, Json | Failure]]:
         """See `Executor.map`; work is told of when it is done.
@@ -145,12 +153,12 @@ class SlurmExecutor(ClosingExecutor):
         )
         waiting = _Waiting()
         self._live.append(waiting)
-        size = client.max_array()
+        size, work = client.max_array(), Work(function, seconds, kind)
         known = self._queued()
         pause = POLL_SECONDS
         try:
             while True:
-                self._submit_all(feed, waiting, known, function, seconds, size)
+                self._submit_all(feed, waiting, known, work, size)
                 if not feed.out:
                     break
                 before = feed.out
@@ -188,20 +196,20 @@ class SlurmExecutor(ClosingExecutor):
         feed: Feed,
         waiting: _Waiting,
         known: dict[str, tuple[JobArray, int, int]],
-        function: str,
-        seconds: Callable[[Json], float] | None,
+        work: Work,
         size: int,
     ) -> None:
         """Submit what may start now, but for what is in the queue already."""
-        fresh: list[Job] = []
+        fresh: dict[str, list[Job]] = {}
         adopted = 0
-        if self._at_once is not None and waiting.jobs:
+        limited = any(request.at_once is not None for request in self._requests.values())
+        if limited and waiting.jobs:
             return  # the limit is one array's, so there is one array at a time
-        limit = min(MOST_AT_ONCE, size) if self._at_once is not None else MOST_AT_ONCE
+        limit = min(MOST_AT_ONCE, size) if limited else MOST_AT_ONCE
         while feed.out < limit and (job := feed.take()) is not None:
-            found = known.pop(as_json(function, job.payload), None)
+            found = known.pop(as_json(work.function, job.payload), None)
             if found is None:
-                fresh.append(job)
+                fresh.setdefault(work.kind_of(job), []).append(job)
             else:
                 array, element, place = found
                 job.deaths, job.interruptions = array.tries.get((element, place), (0, 0))
@@ -210,25 +218,38 @@ class SlurmExecutor(ClosingExecutor):
                 adopted += 1
         if adopted:
             say(f"  slurm: {adopted} jobs of an earlier start are in the queue; waiting for them")
-        batches = _batches(fresh, seconds)
-        for start in range(0, len(batches), size):
+        batches = {kind: work.batches(jobs) for kind, jobs in fresh.items()}
+        chunks = [
+            (kind, listed[start : start + size])
+            for kind, listed in batches.items()
+            for start in range(0, len(listed), size)
+        ]
+        while chunks:
+            if limited and waiting.jobs:
+                break
             try:
-                self._submit(waiting, batches[start : start + size], function)
+                self._submit(waiting, chunks[0][1], work.function, chunks[0][0])
             except SlurmError as error:
                 if not waiting.jobs:
                     raise SynthlawError(f"slurm: {error}") from None
                 # A queue may be full for a user; room comes as jobs end.
                 self._tell(f"  slurm: {error}; trying again")
-                for job in (job for batch in batches[start:] for job in batch):
-                    feed.put_back(job)
-                return
+                break
+            del chunks[0]
+        for job in (job for _, chunk in chunks for batch in chunk for job in batch):
+            feed.put_back(job)
 
-    def _submit(self, waiting: _Waiting, batches: Sequence[Sequence[Job]], function: str) -> None:
+    def _submit(
+        self, waiting: _Waiting, batches: Sequence[Sequence[Job]], function: str, kind: str
+    ) -> None:
+        request = self._requests[kind if kind in self._requests else ""]
         lines = [[as_json(function, job.payload) for job in batch] for batch in batches]
         array = JobArray.create(self._home, lines)
-        span = f"--array=0-{len(batches) - 1}" + (f"%{self._at_once}" if self._at_once else "")
+        span = f"--array=0-{len(batches) - 1}" + (f"%{request.at_once}" if request.at_once else "")
         try:
-            number = client.submit(self._script(array), [*self._flags, *_named(array), span])
+            number = client.submit(
+                self._script(array, kind), [*request.flags, *array.names(), span]
+            )
         except SlurmError:
             array.remove()
             raise
@@ -245,15 +266,20 @@ class SlurmExecutor(ClosingExecutor):
             for place, job in enumerate(batch):
                 waiting.jobs[(array.name, element), place] = job
         total = sum(map(len, batches))
-        say(f"  slurm: {total} tasks in {len(batches)} jobs, array {number}; {array.folder}/logs")
+        of_kind = f" of {kind}" if kind in self._settings.kinds else ""
+        say(
+            f"  slurm: {total} tasks{of_kind} in {len(batches)} jobs, array {number}; "
+            f"{array.folder}/logs"
+        )
 
-    def _script(self, array: JobArray) -> Path:
+    def _script(self, array: JobArray, kind: str) -> Path:
+        request = self._requests[kind if kind in self._requests else ""]
         limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
         command = [sys.executable, "-m", "synthlaw.execute.slurm.worker", str(array.folder)]
         lines = [
             "#!/bin/bash",
-            *self._setup,
-            *(f"export {name}={self._threads}" for name in limits),
+            *request.setup,
+            *(f"export {name}={self._settings.of_kind(kind).threads}" for name in limits),
             f"exec {shlex.join(command)}",
         ]
         path = array.folder / "script.sh"
@@ -321,27 +347,6 @@ class SlurmExecutor(ClosingExecutor):
             )
         except SlurmError as error:
             say(f"  slurm: {error}; jobs named {', '.join(sorted(names))} may still be there")
-
-
-def _named(array: JobArray) -> list[str]:
-    log = str(array.folder / "logs").replace("%", "%%") + "/%a.log"
-    return [f"--job-name={array.name}", f"--output={log}", f"--error={log}", "--open-mode=append"]
-
-
-def _batches(jobs: Sequence[Job], seconds: Callable[[Json], float] | None) -> list[list[Job]]:
-    """Jobs of one array element each: alone, or short ones together."""
-    if seconds is None:
-        return [[job] for job in jobs]
-    batches: list[list[Job]] = []
-    filled = BATCH_SECONDS
-    for job in jobs:
-        took = seconds(job.payload)
-        if filled + took > BATCH_SECONDS:
-            batches.append([])
-            filled = 0.0
-        batches[-1].append(job)
-        filled += took
-    return batches
 
 
 def _end_element(feed: Feed, waiting: _Waiting, element: Element, places: list[int]) -> None:

@@ -25,6 +25,9 @@ from pathlib import Path
 from synthlaw.common.files import read_json, write_json, write_text
 from synthlaw.execute.base import Json
 
+ARRAYS = "arrays"
+"""Where in the executor's folder they are."""
+
 LOG_TAIL = 4096
 
 
@@ -59,6 +62,16 @@ class JobArray:
     def name(self) -> str:
         """Its name in Slurm."""
         return self.folder.name
+
+    def names(self) -> list[str]:
+        """Flags of sbatch's that name it and its logs."""
+        log = str(self.folder / "logs").replace("%", "%%") + "/%a.log"
+        return [
+            f"--job-name={self.name}",
+            f"--output={log}",
+            f"--error={log}",
+            "--open-mode=append",
+        ]
 
     @property
     def number(self) -> str:

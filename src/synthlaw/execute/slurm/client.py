@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.common.progress import say
 
 PATIENCE_SECONDS = 60
 """What one command may take; a controller that is restarted answers late."""
@@ -20,6 +21,9 @@ NO_ELEMENT = str(2**32 - 2)
 """Slurm's NO_VAL, where the number of an array's element would be."""
 
 NAMES_AT_ONCE = 200
+
+AWAY = ("down", "drain", "drng", "fail", "maint", "unknown")
+"""How sinfo's states of nodes begin on which no job can start."""
 
 Element = tuple[str, int]
 """An array's name and the number of one of its jobs."""
@@ -43,12 +47,26 @@ def submit(script: Path, flags: Sequence[str]) -> str:
     return _said(["sbatch", "--parsable", *flags, str(script)]).strip().split(";")[0]
 
 
-def try_submission(script: Path, flags: Sequence[str]) -> None:
-    """Let Slurm judge a submission without making it. Raises UsageError."""
+def try_submission(script: Path, flags: Sequence[str], where: str) -> None:
+    """Let Slurm judge a submission without making it. Raises UsageError that names `where`."""
     try:
         _said(["sbatch", "--test-only", *flags, str(script)])
     except SlurmError as error:
-        raise UsageError(f"execution.slurm: {error}") from None
+        if "not available" in str(error) and _no_node_is_up(flags):
+            say("  warning: slurm: no node is up at present; jobs will wait for one")
+            return
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _no_node_is_up(flags: Sequence[str]) -> bool:
+    """Whether every node that could be asked is down or drained: nothing can be tried then, though
+    a submission would be taken."""
+    partition = [flag for flag in flags if flag.startswith("--partition=")]
+    try:
+        states = _said(["sinfo", "--noheader", "--Node", "--format=%T", *partition]).split()
+    except SlurmError:
+        return False
+    return bool(states) and all(state.startswith(AWAY) for state in states)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from synthlaw.common.errors import UsageError
+from synthlaw.execute.base import ExecutorSettings
 
 OWN = ("array", "job_name", "output", "error", "open_mode", "parsable", "test_only", "wait", "wrap")
 """Flags that the executor itself gives."""
@@ -19,25 +21,51 @@ since Slurm may send the signal a minute early."""
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
-def sbatch_flags(options: Mapping[str, Any], threads: int, gpus: int | None) -> list[str]:
-    """Flags of every submission. Raises UsageError, naming the key, for what sbatch would misread.
-
-    options: sbatch's long options, `-` or `_` between words; true for those without a value. Not
-    among the flags: `setup` (lines of shell) and `array_parallelism` (jobs of an array at once).
+@dataclass(frozen=True)
+class Request:
+    """What jobs of one kind ask for. flags: sbatch's. setup: lines of shell that come before the
+    worker, such as `module load cuda`. at_once: jobs of an array at once; None: as many as Slurm
+    starts.
     """
+
+    flags: list[str]
+    setup: list[str]
+    at_once: int | None
+
+
+def request_of(settings: ExecutorSettings) -> Request:
+    """What a kind's jobs ask for. Raises UsageError, naming the key, for what sbatch would misread.
+
+    Options are sbatch's long ones, `-` or `_` between words; true for those without a value. Not
+    among the flags: `setup` and `array_parallelism`.
+    """
+    options = settings.options
+    flags = sbatch_flags(options, settings.threads, settings.gpus, settings.nodes)
+    return Request(flags, setup_lines(options), parallelism(options))
+
+
+def sbatch_flags(
+    options: Mapping[str, Any], threads: int, gpus: int | None, nodes: int = 1
+) -> list[str]:
+    """Flags of every submission; see `request_of`."""
     named = {str(name).replace("-", "_"): value for name, value in options.items()}
     for name in OWN:
         if name in named:
             raise UsageError(f"execution.slurm.{name}: is given by the executor itself; remove it")
     _check_lists(named)
+    if gpus == 0:
+        named = {name: value for name, value in named.items() if name not in GPU_FLAGS}
     _check_gpus(named, gpus)
+    _check_nodes(named, nodes)
     limit = _time_limit(named.get("time"))
     defaults: dict[str, Any] = {
-        "nodes": 1,
-        "ntasks": 1,
+        "nodes": nodes,
+        "ntasks": nodes,
         "cpus_per_task": threads * (gpus or 1),
         "requeue": True,
     }
+    if nodes > 1:
+        defaults["ntasks_per_node"] = 1
     if gpus and not any(name in named for name in GPU_FLAGS):
         defaults["gpus_per_node"] = gpus
     if limit is None or limit >= SHORT_SECONDS:
@@ -74,6 +102,16 @@ def _check_lists(named: Mapping[str, Any]) -> None:
         raise UsageError(
             f"execution.slurm.array_parallelism: found {found!r}; expected a number of jobs"
         )
+
+
+def _check_nodes(named: Mapping[str, Any], nodes: int) -> None:
+    """More machines than the run uses would stand idle."""
+    for name in ("nodes", "ntasks"):
+        if name in named and str(named[name]) != str(nodes):
+            raise UsageError(
+                f"execution.slurm.{name}: found {named[name]!r} for jobs of {nodes}; expected no "
+                f"{name}: how many machines a run has is execution.resources.SIZE.nodes"
+            )
 
 
 def _check_gpus(named: Mapping[str, Any], gpus: int | None) -> None:

@@ -7,7 +7,6 @@ worker at a time works on a run: another that is given the same waits, and then 
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from synthlaw.execute.base import Json, Report
 from synthlaw.study.run.downstream import answer_tasks, find_answers
 from synthlaw.study.run.external import LOSSES_FILE, train_elsewhere
 from synthlaw.study.run.task import RunTask
+from synthlaw.study.run.together import Piece, train_together
 from synthlaw.study.run.trunks import grow_trunk, latest_state, reporter, seconds_of, trunk_key
 from synthlaw.study.store import KEY_DIGITS, Artifact, Store
 from synthlaw.tokens.dataset import TokenDataset
@@ -105,8 +105,8 @@ def _train(task: RunTask, store: Store, report: Report) -> Artifact:
     if task.trainer is not None:
         seconds = train_elsewhere(task, work)
         report(task.flops)
-    elif task.processes > 1:
-        _train_together(task, work, start)
+    elif task.together:
+        train_together(Piece(task=task, work=work, start=start))
         seconds = float(read_json(work / "result.json")["seconds"])
         report(task.flops)
     else:
@@ -114,20 +114,6 @@ def _train(task: RunTask, store: Store, report: Report) -> Artifact:
         seconds = train(task.config, sampler, work, start=start, on_progress=progress).seconds
     spent = seconds_of(state[1]) if state else 0.0
     return store.adopt("training", task.name, key, max(seconds - spent, 0.0))
-
-
-def _train_together(task: RunTask, work: Path, start: Path | None) -> None:
-    """Train in processes of their own; what they did is counted when they are done."""
-    from synthlaw.training.launch import run_processes
-
-    command = [
-        sys.executable,
-        "-m",
-        "synthlaw.study.run.train_process",
-        task.model_dump_json(),
-        str(work),
-    ]
-    run_processes(task.processes, command + ([str(start)] if start else []))
 
 
 def _evaluate(task: RunTask, store: Store, model: str, folder: Path | None) -> None:

@@ -61,6 +61,7 @@ def tasks_of(
     points = branch_points(runs)
     for run in runs:
         phases = phases_of_run(study, run.mixture, run.windows)
+        nodes, processes = study.execution.world_of(run.size)
         read = dict.fromkeys(n for phase in phases for n, share in phase.shares.items() if share)
         tasks[run.name] = RunTask(
             # Absolute, since a cluster's workers start in other folders.
@@ -73,7 +74,9 @@ def tasks_of(
             max_epochs=study.ladder.max_epochs,
             unique=unique_tokens(study, run.mixture, run.windows),
             domains={name: one.path.absolute() for name, one in domains.items()},
-            processes=study.execution.gpus_per_run or 1,
+            size=run.size,
+            nodes=nodes,
+            processes=processes,
             # One run per mixture shows which tokens carry the loss.
             keep_losses=run.name in shown,
             trunk=run.trunk,
@@ -207,6 +210,7 @@ class _Effort:
             [json.loads(task.model_dump_json()) for task in tasks],
             on_progress=self.bar.advance,
             seconds=self._seconds,
+            kind=lambda payload: str(payload["size"]),
         )
         for number, result in outcomes:
             task = tasks[number]

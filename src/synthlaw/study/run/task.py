@@ -28,7 +28,8 @@ class RunTask(BaseModel):
     untrained model instead. keep_losses: keep every token's loss beside the scores, for the
     statistics. trunk, branch_points: the trunk that the run may begin at, by name, and
     the steps at which its states are kept. milestones: of a task that trains a trunk, the steps to
-    train it to; nothing is scored then. processes: train on so many GPUs, a process each.
+    train it to; nothing is scored then. size: of the ladder. nodes, processes: train on so many
+    machines, and on so many GPUs of each, a process a GPU.
     downstream: tasks that the trained model answers, with the tokenizer at `tokenizer`. trainer:
     what trains in the place of our trainer, started in the folder `base`.
     """
@@ -45,6 +46,8 @@ class RunTask(BaseModel):
     unique: dict[str, float] = {}
     domains: dict[str, Path]
     train: bool = True
+    size: str = ""
+    nodes: int = 1
     processes: int = 1
     keep_losses: bool = False
     trunk: str = ""
@@ -54,6 +57,11 @@ class RunTask(BaseModel):
     tokenizer: str | None = None
     trainer: TrainerSpec | None = None
     base: Path | None = None
+
+    @property
+    def together(self) -> bool:
+        """Whether several processes train it."""
+        return self.nodes * self.processes > 1
 
     @property
     def flops(self) -> float:

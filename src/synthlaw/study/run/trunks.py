@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 from synthlaw.common.files import read_json, write_json
 from synthlaw.study.grid import Run
 from synthlaw.study.run.task import RunTask
+from synthlaw.study.run.together import STATE, Piece, train_together, trunk_of
 from synthlaw.study.store import Artifact, Store
 from synthlaw.training.config import trunk_identity
 
 if TYPE_CHECKING:  # brings torch
     from synthlaw.training.loop import TrainingProgress
 
-STAGE, STATE = "trunk", "trunk.json"
+STAGE = "trunk"
 TRUNK_VERSION = 1
 
 
@@ -86,18 +87,21 @@ def grow_trunk(task: RunTask, store: Store, report: Callable[[float], None]) -> 
         first, start, spent = 0, None, 0.0
         if before is not None:
             first, start, spent = before[0], before[1].path, seconds_of(before[1])
-        state = train_trunk(
-            task.config,
-            task.sampler(),
-            work,
-            step,
-            start=start,
-            on_progress=reporter(task, first, report),
-        )
-        if state.diverged:
+        if task.together:
+            train_together(Piece(task=task, work=work, start=start, until=step))
+            seconds, diverged = trunk_of(work)
+            report(task.config.flops * (step - first) / task.config.steps)
+        else:
+            on_progress = reporter(task, first, report)
+            sampler = task.sampler()
+            state = train_trunk(
+                task.config, sampler, work, step, start=start, on_progress=on_progress
+            )
+            seconds, diverged = state.seconds, state.diverged
+        if diverged:
             return
-        write_json(work / STATE, {"step": step, "seconds": state.seconds})
-        store.adopt(STAGE, name, key, state.seconds - spent)
+        write_json(work / STATE, {"step": step, "seconds": seconds})
+        store.adopt(STAGE, name, key, seconds - spent)
 
 
 def reporter(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.settings import Count, Name, Settings
-from synthlaw.execute.base import Patience
+from synthlaw.execute.base import DRIVER, ExecutorSettings, Patience
 from synthlaw.training.presets import PRESETS, ModelShape, preset
 
 MATCHED = "matched"
@@ -93,6 +95,25 @@ class Ladder(Settings):
         return value
 
 
+SlurmOptions = dict[str, str | int | bool | list[str] | None]
+
+DATA = "data"
+"""A kind of jobs beside the ladder's sizes and `DRIVER`: those that prepare data."""
+
+
+class Resources(Settings):
+    """What runs of one size have instead of what the others have, or the jobs of another kind."""
+
+    gpus_per_run: int | None = Field(
+        None, gt=0, description="GPUs on each machine of a run, a process each"
+    )
+    nodes: int = Field(1, gt=0, description="machines that train one run together, on Slurm")
+    slurm: SlurmOptions = Field(
+        default_factory=dict,
+        description="options for sbatch beside those of execution.slurm; null takes one away",
+    )
+
+
 class Execution(Settings):
     """How many runs at once and with how many threads each; default by the machine's cores."""
 
@@ -107,15 +128,70 @@ class Execution(Settings):
     interruptions: int = Field(
         50, gt=0, description="times that an interrupted job which saved its state goes on"
     )
-    slurm: dict[str, str | int | bool | list[str]] = Field(
+    slurm: SlurmOptions = Field(
         default_factory=dict, description="options for sbatch with --executor slurm"
     )
+    resources: dict[Name, Resources] = Field(
+        default_factory=dict,
+        description="by size of the ladder, or `data` or `driver`: what its jobs have instead",
+    )
+
+    def world_of(self, size: str) -> tuple[int, int]:
+        """Machines of a run of `size`, and the processes on each."""
+        own = self.resources.get(size) or Resources()
+        return own.nodes, own.gpus_per_run or self.gpus_per_run or 1
+
+    def processes_of(self, size: str) -> int:
+        """Processes that train a run of `size` together."""
+        nodes, each = self.world_of(size)
+        return nodes * each
 
     @property
-    def patience(self) -> Patience:
-        """With jobs that are lost."""
-        return Patience(self.attempts, self.interruptions)
+    def asks_for_gpus(self) -> bool:
+        """Whether any run is to have GPUs."""
+        return bool(self.gpus_per_run or any(r.gpus_per_run for r in self.resources.values()))
 
-    def options(self, executor: str) -> dict[str, Any]:
+    def of_runs(self, executor: str, root: Path) -> ExecutorSettings:
+        """What the executor of the runs is made of. root: the study folder."""
+        usual = ExecutorSettings(
+            workers=self.workers,
+            threads=self.threads,
+            gpus=self.gpus_per_run,
+            folder=root.absolute() / executor,
+            options=self._options(executor, None),
+            patience=Patience(self.attempts, self.interruptions),
+        )
+        kinds = {
+            size: replace(
+                usual,
+                gpus=own.gpus_per_run or self.gpus_per_run,
+                nodes=own.nodes,
+                options=self._options(executor, own),
+            )
+            for size, own in self.resources.items()
+            if size not in (DATA, DRIVER)
+        }
+        return replace(usual, kinds=kinds)
+
+    def of_data(self, executor: str, root: Path) -> ExecutorSettings:
+        """The same of the jobs that prepare data, and of a driver that is a job: one thread, and no
+        GPU but what `resources` names."""
+        usual = self.of_runs(executor, root)
+        data, driver = (
+            replace(
+                usual,
+                threads=1,
+                gpus=own.gpus_per_run or 0,
+                options=self._options(executor, own),
+                kinds={},
+            )
+            for own in (self.resources.get(name) or Resources() for name in (DATA, DRIVER))
+        )
+        return replace(data, kinds={DRIVER: driver})
+
+    def _options(self, executor: str, own: Resources | None) -> dict[str, Any]:
         """Options of an executor by its name; of Slurm's alone so far."""
-        return dict(self.slurm) if executor == "slurm" else {}
+        if executor != "slurm":
+            return {}
+        merged = {**self.slurm, **(own.slurm if own is not None else {})}
+        return {name: value for name, value in merged.items() if value is not None}

@@ -9,10 +9,11 @@ from pydantic import Field, field_validator, model_validator
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.settings import Name, Settings
+from synthlaw.execute.base import DRIVER
 from synthlaw.study.spec.answer import Evaluation, Laws, Question
 from synthlaw.study.spec.generation import Generate
 from synthlaw.study.spec.grids import NATURAL, Grid, GridSpec, resolved, shapes, with_rules
-from synthlaw.study.spec.ladder import MATCHED, Execution, Ladder, PhaseSpec, SizeSpec
+from synthlaw.study.spec.ladder import DATA, MATCHED, Execution, Ladder, PhaseSpec, SizeSpec
 from synthlaw.study.spec.rounds import RoundsSpec, with_rounds
 from synthlaw.study.spec.text import Corpus, TextSource, TokenizerSpec
 from synthlaw.study.spec.trainer import TrainerSpec
@@ -118,6 +119,17 @@ class Study(Settings):
                 "ladder.unique_tokens: found 'matched' without question.supply; expected the "
                 "tokens at hand of the sources that the run asked about repeats"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _resources_are_of_sizes(self) -> Study:
+        known = [*self.sizes, DATA, DRIVER]
+        for name in self.execution.resources:
+            if name not in known:
+                raise ValueError(
+                    f"execution.resources: found {name!r}; expected a size of the ladder, "
+                    f"{DATA!r} or {DRIVER!r}: one of {', '.join(known)}"
+                )
         return self
 
     @model_validator(mode="after")
