@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.laws.fit.diagnostics import cautions
-from synthlaw.laws.fit.fitting import FitProblem, Solution, coefficient_vectors, solve
+from synthlaw.laws.fit.fitting import FitProblem, Solution, coefficient_vectors, solve, solve_parts
 from synthlaw.laws.fit.grouping import Group
 from synthlaw.laws.fit.objectives import Objective
 from synthlaw.laws.fit.profiles import profile_interval
@@ -98,8 +98,11 @@ def selected(group: Group, options: Options) -> Selected:
     if options.holdout is not None:
         out = select(runs, options.holdout)
         runs, held = runs.where(~out), runs.where(out)
-    weights = seed_weights(runs) if options.weighting == "seeds" else np.ones(len(runs))
-    return Selected(group, runs, weights, held)
+    return Selected(group, runs, _weights(runs, options), held)
+
+
+def _weights(runs: Runs, options: Options) -> Array:
+    return seed_weights(runs) if options.weighting == "seeds" else np.ones(len(runs))
 
 
 def fit_group(group: Group, law: str, form: Form, options: Options) -> LawFit:
@@ -107,14 +110,28 @@ def fit_group(group: Group, law: str, form: Form, options: Options) -> LawFit:
     chosen = selected(group, options)
     problem = problem_of(chosen, form, options)
     result = law_from(problem, solve(problem), chosen, law, options)
-    result.drift = measured_drift(chosen, result, options)
+    result.drift = measured_drift(problem, chosen, result, options)
     return result
 
 
 def problem_of(chosen: Selected, form: Form, options: Options) -> FitProblem:
     """The fit's problem; raises UsageError when the runs cannot determine the form."""
     runs = chosen.runs
-    free = sum(name not in options.fixed for name in [*form.linear, *form.shape])
+    require_enough(runs, form, options.fixed)
+    return FitProblem(
+        form,
+        {name: runs.numbers[name] for name in form.inputs},
+        runs.loss,
+        chosen.weights,
+        options.objective,
+        {**options.unit, "unique_tokens": options.unit["tokens"]},
+        options.fixed,
+    )
+
+
+def require_enough(runs: Runs, form: Form, fixed: Mapping[str, float]) -> None:
+    """Raises UsageError when `runs` cannot determine the coefficients that are not fixed."""
+    free = sum(name not in fixed for name in [*form.linear, *form.shape])
     if len(runs) == 0:
         raise UsageError("found no runs to fit: all of them are held out")
     settings = {tuple(row) for row in zip(*[runs.numbers[n] for n in form.inputs], strict=True)}
@@ -129,15 +146,6 @@ def problem_of(chosen: Selected, form: Form, options: Options) -> FitProblem:
                 f"found one value of {name} ({runs.numbers[name][0]:.6g}) in {len(runs)} points; "
                 f"expected several, or a law without {name}"
             )
-    return FitProblem(
-        form,
-        {name: runs.numbers[name] for name in form.inputs},
-        runs.loss,
-        chosen.weights,
-        options.objective,
-        {**options.unit, "unique_tokens": options.unit["tokens"]},
-        options.fixed,
-    )
 
 
 def law_from(
@@ -174,7 +182,7 @@ def law_from(
         }
         result.details["profile_intervals"] = {n: finite_pair(p) for n, p in pairs.items()}
     if options.rolling:
-        result.details |= _rolling(chosen, form, law, options)
+        result.details |= _rolling(problem, chosen, law, options)
     result.warnings = cautions(problem, solution, result, runs)
     if chosen.held_out is not None:
         result.holdout = score(result, chosen.held_out)
@@ -185,18 +193,20 @@ def law_from(
     return result
 
 
-def _rolling(chosen: Selected, form: Form, law: str, options: Options) -> dict[str, Any]:
+def _rolling(problem: FitProblem, chosen: Selected, law: str, options: Options) -> dict[str, Any]:
     """Rolling extrapolation along every size that the law reads."""
     entries = [
         entry
-        for variable in form.inputs
+        for variable in problem.form.inputs
         if variable in ("params", "tokens")
-        for entry in rolling(chosen.runs, variable, _bare_fit(chosen, form, law, options))
+        for entry in rolling(chosen.runs, variable, _part_fits(problem, chosen, law, options))
     ]
     return {"rolling": entries, "error_by_distance": error_by_distance(entries)}
 
 
-def measured_drift(chosen: Selected, law: LawFit, options: Options) -> dict[str, float]:
+def measured_drift(
+    problem: FitProblem, chosen: Selected, law: LawFit, options: Options
+) -> dict[str, float]:
     """How much the law errs per factor of e beyond its runs, by size; see `validation.drift`.
 
     Only fits on at least half the sizes count, as smaller ones say little of the whole; a size
@@ -204,7 +214,7 @@ def measured_drift(chosen: Selected, law: LawFit, options: Options) -> dict[str,
     """
     found: dict[str, float] = {}
     noise = law.noise if options.objective.log else law.noise / float(np.mean(chosen.runs.loss))
-    fit = _bare_fit(chosen, law.form, law.law, options)
+    fit = _part_fits(problem, chosen, law.law, options)
     for variable in law.form.inputs if options.bootstrap else ():
         if variable not in ("params", "tokens"):
             continue
@@ -216,23 +226,40 @@ def measured_drift(chosen: Selected, law: LawFit, options: Options) -> dict[str,
     return found
 
 
-def _bare_fit(
-    chosen: Selected, form: Form, law: str, options: Options
-) -> Callable[[Runs], LawFit | None]:
-    """A fit of some of the runs for its predictions alone; None when they cannot carry it."""
+def _part_fits(
+    problem: FitProblem, chosen: Selected, law: str, options: Options
+) -> Callable[[NDArray[np.bool_]], list[LawFit | None]]:
+    """Fits of parts of the runs for their predictions alone; None where a part carries none.
 
-    def fit(runs: Runs) -> LawFit | None:
-        weights = seed_weights(runs) if options.weighting == "seeds" else np.ones(len(runs))
-        try:
-            problem = problem_of(replace(chosen, runs=runs, weights=weights), form, options)
-        except UsageError:
-            return None
-        coefficients = solve(problem).coefficients(problem.unit)
-        unit = {name: options.unit[name] for name in ("params", "tokens")}
-        name = options.objective.name
-        return LawFit(chosen.group.name, law, form, coefficients, unit, len(runs), name, 0.0)
+    Parts are rows of [M, points], true for a run that is fitted.
+    """
+
+    def fit(parts: NDArray[np.bool_]) -> list[LawFit | None]:
+        found: list[LawFit | None] = [None] * len(parts)
+        able = [i for i, part in enumerate(parts) if _carries(chosen.runs.where(part), problem)]
+        if not able:
+            return found
+        unit = {name: problem.unit[name] for name in ("params", "tokens")}
+        weights = np.zeros((len(able), len(chosen.runs)))
+        for row, i in zip(weights, able, strict=True):
+            row[parts[i]] = _weights(chosen.runs.where(parts[i]), options)
+        solutions = solve_parts(problem, weights)
+        for i, solution in zip(able, solutions, strict=True):
+            coefficients = solution.coefficients(problem.unit)
+            about = (unit, int(parts[i].sum()), problem.objective.name, 0.0)
+            found[i] = LawFit(chosen.group.name, law, problem.form, coefficients, *about)
+        return found
 
     return fit
+
+
+def _carries(runs: Runs, problem: FitProblem) -> bool:
+    """Whether `runs` determine the form's coefficients."""
+    try:
+        require_enough(runs, problem.form, problem.fixed)
+    except UsageError:
+        return False
+    return True
 
 
 def _resample(

@@ -98,7 +98,7 @@ def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit
         for i in equal
     ]
     law.rivals = rivals
-    law.drift = measured_drift(chosen, law, options)
+    law.drift = measured_drift(trials[equal[0]][0], chosen, law, options)
     law.details["candidates"] = [
         {
             "form": tried.form.name,

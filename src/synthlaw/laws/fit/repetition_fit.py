@@ -38,7 +38,7 @@ def fit_repetition_group(group: Group, options: Options) -> LawFit:
     problem = problem_of(chosen, form, held)
     law = law_from(problem, solve(problem), chosen, "repetition", held)
     law.details["base"] = base
-    law.drift = measured_drift(chosen, law, held)
+    law.drift = measured_drift(problem, chosen, law, held)
     return law
 
 

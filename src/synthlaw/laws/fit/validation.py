@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.table import Runs
+
+Array = NDArray[np.bool_]
 
 MOST_CUTS = 12
 """Rolling extrapolation refits at most so often."""
@@ -40,13 +43,14 @@ def score(law: LawFit, runs: Runs) -> dict[str, Any]:
 def rolling(
     runs: Runs,
     variable: str,
-    fit: Callable[[Runs], LawFit | None],
+    fit: Callable[[Array], list[LawFit | None]],
     cuts: int = MOST_CUTS,
     from_level: int = 0,
 ) -> list[dict[str, Any]]:
     """Fit the runs up to each size in turn, the first after `from_level` ones, and score beyond it.
 
-    variable: tokens or params. fit: gives a law for some runs, or None when they are too few.
+    variable: tokens or params. fit: gives laws for parts of the runs (rows of [M, points] that are
+    true for a run that is fitted), or None where these are too few.
     Each entry holds the size fitted to, RMABE beyond it and, run by run, the error against the
     distance ln(size / fitted_to). At most `cuts` sizes are tried, evenly spread over the runs.
     """
@@ -55,8 +59,7 @@ def rolling(
     if len(sizes) > cuts:
         sizes = sizes[np.unique(np.linspace(0, len(sizes) - 1, cuts).astype(int))]
     found = []
-    for size in sizes:
-        law = fit(runs.where(values <= size))
+    for size, law in zip(sizes, fit(values <= sizes[:, None]), strict=True):
         if law is None:
             continue
         beyond = runs.where(values > size)
