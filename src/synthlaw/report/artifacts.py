@@ -324,7 +324,8 @@ class Study:
 
     of_table: there is no folder: the runs are a table of anyone's, and only what a table and its
     laws can tell is shown. of_paper: the laws are the paper's own. cases: the same laws, and laws
-    of the share, as the explorer asks them.
+    of the share, as the explorer asks them. kept: what several parts of the report need, so that
+    it is worked out once.
     """
 
     name: str
@@ -345,6 +346,7 @@ class Study:
     missing: frozenset[str] = frozenset()
     of_table: bool = False
     of_paper: bool = False
+    kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def finished_runs(self) -> Iterator[Run]:
         """Runs with a usable loss."""

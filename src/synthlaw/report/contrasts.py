@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from synthlaw.report.artifacts import Candidate, Interval, Study
-from synthlaw.report.curves import (
-    FIXED,
-    Axis,
-    MixtureCurve,
-    Point,
-    View,
-    fit_of,
-    replicates_along,
-)
+from synthlaw.report.curves import MixtureCurve, Point, View
 
 
 def against_baseline(study: Study, view: View, baseline: str | None) -> View | None:
@@ -59,7 +50,7 @@ def _difference(
     ]
     covered = bool(curve.loss and base.loss)
     loss = np.subtract(curve.loss, base.loss).tolist() if covered else []
-    low, high = _band(view, curve, base) if covered and curve is not base else ([], [])
+    low, high = _band(curve, base) if covered and curve is not base else ([], [])
     asked: tuple[float, float, Interval | None] | None = None
     if view.question is not None and advised is not None and advised.difference is not None:
         asked = (view.question, advised.difference, advised.difference_interval)
@@ -74,17 +65,12 @@ def _difference(
     )
 
 
-def _band(view: View, curve: MixtureCurve, base: MixtureCurve) -> tuple[list[float], list[float]]:
+def _band(curve: MixtureCurve, base: MixtureCurve) -> tuple[list[float], list[float]]:
     """The interval of the difference of two laws; empty unless both carry replicates."""
-    own = fit_of(curve.law) if curve.law is not None else None
-    other = fit_of(base.law) if base.law is not None else None
-    if own is None or other is None or own.replicates is None or other.replicates is None:
+    if curve.fit is None or curve.replicates is None or base.replicates is None:
         return [], []
-    axis: Axis = view.axis
-    inputs: dict[str, Any] = {axis: np.asarray(curve.x), FIXED[axis]: view.fixed}
-    mine, theirs = replicates_along(own, inputs), replicates_along(other, inputs)
-    rows = min(len(mine), len(theirs))
-    low, high = own.interval_of_many(mine[:rows] - theirs[:rows])
+    rows = min(len(curve.replicates), len(base.replicates))
+    low, high = curve.fit.interval_of_many(curve.replicates[:rows] - base.replicates[:rows])
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return [], []
     return low.tolist(), high.tolist()

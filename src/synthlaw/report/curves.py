@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -21,9 +21,9 @@ from synthlaw.report.artifacts import Interval, Law, RatioCurve, Run, Study
 Axis = Literal["tokens", "params"]
 """The variable along x: `tokens` for data scaling, `params` for model scaling."""
 
+LOSS_LAWS = ("data", "model", "joint")
 LAW_ALONG: dict[Axis, str] = {"tokens": "data", "params": "model"}
 FIXED: dict[Axis, Axis] = {"tokens": "params", "params": "tokens"}
-LOSS_LAWS = ("data", "model", "joint")
 GRID_POINTS = 40
 FAR: dict[Axis, float] = {"tokens": 80.0, "params": 100.0}
 """How far beyond the largest run the last view goes: the paper's figures 1 and 2 go on from fits
@@ -54,7 +54,8 @@ class MixtureCurve:
 
     low, high: the law's interval, empty when it carries no bootstrap replicates. reach: the
     largest x that the law was fitted at; beyond it the curve is extrapolation. asked: the
-    question's x, the advice's loss there and its interval.
+    question's x, the advice's loss there and its interval. fit: the law as it is calculated;
+    replicates: its replicates' losses [count, points], widened beyond the runs.
     """
 
     mixture: str
@@ -66,6 +67,8 @@ class MixtureCurve:
     reach: float
     law: Law | None
     asked: tuple[float, float, Interval | None] | None
+    fit: LawFit | None = field(default=None, repr=False, compare=False)
+    replicates: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,14 @@ def law_in_view(study: Study, mixture: str, axis: Axis, fixed: float) -> Law | N
 def views(study: Study, axis: Axis, mixtures: Sequence[str]) -> list[View]:
     """One view for every size (or budget) that has runs, and one for the question's own; then the
     one to open with again, far beyond the runs. Without runs: where the laws were taken."""
+    key = ("views", axis, *mixtures)
+    if key not in study.kept:
+        study.kept[key] = _views(study, axis, mixtures)
+    found: list[View] = study.kept[key]
+    return found
+
+
+def _views(study: Study, axis: Axis, mixtures: Sequence[str]) -> list[View]:
     fixed_values = study.sizes() if axis == "tokens" else study.budgets()
     if not fixed_values:
         taken = (law.fixed_at(FIXED[axis]) for law in study.laws_of(LAW_ALONG[axis]))
@@ -187,7 +198,8 @@ def _curve(
         for run in own
         if run.loss is not None
     ]
-    loss, low, high = _law_on_grid(law, axis, fixed, grid)
+    fit = fit_of(law) if law is not None else None
+    loss, low, high, replicates = _law_on_grid(fit, axis, fixed, grid)
     reach = max((point.x for point in points if not point.held_out), default=0.0)
     if law is not None and not points:
         reach = max(_range(law, axis), default=0.0)
@@ -197,27 +209,27 @@ def _curve(
             if candidate.mixture == mixture and candidate.loss is not None:
                 asked = (asked_x, candidate.loss, candidate.loss_interval)
     x = grid.tolist() if len(loss) else []
-    return MixtureCurve(mixture, points, x, loss, low, high, reach, law, asked)
+    return MixtureCurve(mixture, points, x, loss, low, high, reach, law, asked, fit, replicates)
 
 
 def _law_on_grid(
-    law: Law | None, axis: Axis, fixed: float, grid: np.ndarray
-) -> tuple[list[float], list[float], list[float]]:
-    """The law along the grid and, when it carries replicates, its interval there."""
-    fit = fit_of(law) if law is not None else None
+    fit: LawFit | None, axis: Axis, fixed: float, grid: np.ndarray
+) -> tuple[list[float], list[float], list[float], np.ndarray | None]:
+    """The law along the grid and, when it carries replicates, its interval there, and they."""
     if fit is None or not len(grid) or not set(fit.form.inputs) <= {axis, FIXED[axis]}:
-        return [], [], []
+        return [], [], [], None
     inputs: dict[str, Any] = {axis: grid, FIXED[axis]: fixed}
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         loss = fit.predict(**inputs)
         if not np.isfinite(loss).all():
-            return [], [], []
+            return [], [], [], None
         if fit.replicates is None or fit.replicates.shape[1] != len(fit.coefficients):
-            return loss.tolist(), [], []
-        low, high = fit.interval_of_many(replicates_along(fit, inputs))
+            return loss.tolist(), [], [], None
+        replicates = replicates_along(fit, inputs)
+        low, high = fit.interval_of_many(replicates)
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        return loss.tolist(), [], []
-    return loss.tolist(), low.tolist(), high.tolist()
+        return loss.tolist(), [], [], None
+    return loss.tolist(), low.tolist(), high.tolist(), replicates
 
 
 def replicates_along(fit: LawFit, inputs: Mapping[str, Any]) -> np.ndarray:

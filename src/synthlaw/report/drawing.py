@@ -92,8 +92,8 @@ def write_drawn(drawn: Mapping[str, Figure], folder: Path) -> list[str]:
     for name, figure in drawn.items():
         for ending in ENDINGS:
             _save(figure, folder / f"{name}.{ending}")
-            # Laid out once; each further file would lay it out again.
-            figure.set_layout_engine("none")
+            # Laid out once. A figure without an engine is not drawn twice for a file either.
+            figure.set_layout_engine(None)
             written.append(f"{name}.{ending}")
     return written
 
