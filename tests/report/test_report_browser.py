@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,27 @@ def test_choosers_and_legends_change_the_charts(browser: Any, pages: dict[str, P
     assert "minus" in page.evaluate(title)
     page.locator("input[name=data_scaling-measure][value=figure]").check()
     assert "minus" not in page.evaluate(title)
+
+
+def test_a_page_sent_alone_still_holds_its_tables(
+    browser: Any, pages: dict[str, Path], tmp_path: Path
+) -> None:
+    alone = tmp_path / "mailed.html"
+    shutil.copy(pages["study"], alone)
+    page = Watched(browser, alone.as_uri()).page
+    links = page.locator("a[data-table]")
+    names = {links.nth(n).get_attribute("data-table") for n in range(links.count())}
+    assert {"tables/answer.csv", "tables/laws.csv", "tables/domains.csv"} <= names
+    every = {f"tables/{path.name}" for path in (pages["study"].parent / "tables").iterdir()}
+    assert names == every - {"tables/curves.csv"}, "the charts hold the curves"
+    for name in sorted(filter(None, names)):
+        with page.expect_download() as waiting:
+            page.locator(f"a[data-table='{name}']").first.click()
+        beside = pages["study"].parent / name
+        assert waiting.value.suggested_filename == beside.name
+        assert waiting.value.path().read_bytes() == beside.read_bytes()
+    for link in page.locator("a:not([href^='#']):not([data-table])").all():
+        assert "not in a copy sent alone" in link.locator("xpath=..").inner_text()
 
 
 def test_without_scripts_there_is_a_picture(browser: Any, pages: dict[str, Path]) -> None:

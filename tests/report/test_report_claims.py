@@ -17,7 +17,7 @@ from synthlaw.laws.lawfit import LawFit
 from synthlaw.report.claims import claims_of
 from synthlaw.report.paper_laws import study_of_paper
 from synthlaw.report.reading import read_study
-from synthlaw.report.tables import write_tables
+from synthlaw.report.tables import study_tables
 
 ALONE = "Rephrased text alone"
 FASTER = "A third of rephrased text reaches"
@@ -131,6 +131,6 @@ def test_a_studys_page_and_table_judge_them(tmp_path: Path) -> None:
     study = read_study(write_study(tmp_path / "study"))
     text = rendered(study)
     assert '<section id="claims"' in text and 'href="#claims"' in text
-    assert "claims.csv" in write_tables(study, tmp_path)
+    assert "claims.csv" in study_tables(study)
     other = replace(study, cases=[], advice=None)
     assert '<section id="claims"' not in rendered(other)

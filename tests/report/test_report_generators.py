@@ -22,7 +22,7 @@ from synthlaw.report.chart import Interval, Line
 from synthlaw.report.charts import generators
 from synthlaw.report.generator_curves import generator_points
 from synthlaw.report.page import render_page
-from synthlaw.report.tables import write_tables
+from synthlaw.report.tables import study_tables
 
 SHARES = (0.01, 0.05, 0.2)
 GENERATION = Generation(
@@ -104,17 +104,16 @@ def test_one_generator_is_no_comparison() -> None:
     assert generators.of_study(Study("s", runs=runs(["hq"], [0]))) is None
 
 
-def test_figure_page_and_table_show_it(tmp_path: Path) -> None:
+def test_figure_page_and_table_show_it() -> None:
     study = Study("s", runs=runs(["hq", "hq-large"], [0, 1]), generation=GENERATION)
     chart = generators.of_study(study)
     assert chart is not None
     (panel,) = chart.panels
     assert sum(isinstance(mark, Line) for mark in panel.marks) == 2
     assert sum(isinstance(mark, Interval) for mark in panel.marks) == 6
-    page = render_page(study, {"generators": chart}, ["tables/generators.csv"])
+    page = render_page(study, {"generators": chart}, [])
     assert 'id="generators"' in page and "<b>large</b>" not in page
-    assert "generators.csv" in write_tables(study, tmp_path)
-    assert len((tmp_path / "generators.csv").read_text().splitlines()) == 7
+    assert len(study_tables(study)["generators.csv"].splitlines()) == 7
 
 
 @pytest.mark.usefixtures("no_files")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +139,32 @@ def test_curves_of_runs_in_training(folder: Path) -> None:
 def test_nothing_else_is_served(path: str, server: Server) -> None:
     status, _, text = ask(server, path)
     assert status == 404 and "secret" not in text
+
+
+def test_a_log_of_another_trainer_may_hold_no_numbers(server: Server, folder: Path) -> None:
+    log = folder / "work" / "training" / "CC-1M-0123" / "metrics.jsonl"
+    log.parent.mkdir(parents=True)
+    row = '{"step": 1, "tokens": 100, "loss": 9.5, "tokens_per_second": NaN}'
+    log.write_text(row + "\n", encoding="utf-8")
+    status, _, text = ask(server, "/state.json")
+    assert status == 200 and "NaN" not in text
+    assert json.loads(text)["curves"][0]["tokens_per_second"] is None
+
+
+def test_a_browser_that_leaves_in_the_middle_is_no_error(
+    server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = server.server_address[:2]
+    with socket.create_connection(address) as gone:
+        gone.sendall(f"GET /page HTTP/1.1\r\nHost: 127.0.0.1:{address[1]}\r\n\r\n".encode())
+        gone.recv(1)
+        # Closed at once, with a megabyte on its way.
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert ask(server, "/state.json")[0] == 200
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(5)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_files_of_the_report_are_served_without_powers(server: Server) -> None:

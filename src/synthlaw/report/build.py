@@ -11,6 +11,8 @@ from synthlaw.report.reading import read_study
 
 FOLDER = "report"
 PAGE = "index.html"
+CURVES = "tables/curves.csv"
+"""The one table that the page does not hold: its charts do, and digits do not compress."""
 
 
 def build_report(folder: Path) -> Path:
@@ -33,14 +35,18 @@ def write_report(study: Study, folder: Path) -> Path:
     # Drawing is loaded here, so that importing this module costs nothing.
     from synthlaw.report.chart_kinds import picture, study_charts, write_charts
     from synthlaw.report.page import STILLS, render_page
-    from synthlaw.report.tables import write_tables
+    from synthlaw.report.tables import study_tables
 
     with atomic_folder(folder, "report") as aside:
         charts = study_charts(study)
-        written = [f"figures/{name}" for name in write_charts(charts, aside / "figures")]
-        written += [f"tables/{name}" for name in write_tables(study, aside / "tables")]
+        beside = [f"figures/{name}" for name in write_charts(charts, aside / "figures")]
+        tables = {f"tables/{name}": text for name, text in study_tables(study).items()}
+        for name, text in tables.items():
+            write_text(aside / name, text)
+        beside += [name for name in tables if name == CURVES]
+        held = {name: text for name, text in tables.items() if name != CURVES}
         pictures = {name: _address(picture(charts[name])) for name in STILLS if name in charts}
-        write_text(aside / PAGE, render_page(study, charts, written, pictures))
+        write_text(aside / PAGE, render_page(study, charts, beside, pictures, held))
     return folder / PAGE
 
 

@@ -96,3 +96,8 @@ def count(value: float | None) -> str:
 def whole(value: float | None) -> str:
     """An exact count with thin spaces between thousands."""
     return NONE if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def counted(number: int, word: str) -> str:
+    """A number and its word: '1 run', '2 runs'."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

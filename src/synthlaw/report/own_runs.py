@@ -18,6 +18,7 @@ from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.laws_file import REPLICATES_KEPT
 from synthlaw.laws.table import Runs, RunsTable
 from synthlaw.report.artifacts import Advice, Law, Run, Skipped, Study
+from synthlaw.report.numerals import counted
 from synthlaw.report.reading import DOMAIN_PREFIX, clean
 from synthlaw.report.text import clean_text
 
@@ -134,12 +135,8 @@ def _advice(laws: Sequence[LawFit], runs: Sequence[Run], cautions: Sequence[str]
         kinds = ", ".join(dict.fromkeys(law.law for law in laws))
         mixtures = len({law.mixture for law in laws})
         headline = (
-            f"{_counted(len(laws), 'law')} ({kinds}) of {_counted(mixtures, 'mixture')}, which "
+            f"{counted(len(laws), 'law')} ({kinds}) of {counted(mixtures, 'mixture')}, which "
             f"advise nothing: {error}"
         )
         result = {"advice": headline}
     return Advice.model_validate(clean({**result, "limits": list(cautions)}))
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

@@ -84,12 +84,14 @@ STILLS = ("data_scaling", "model_scaling", "ratio")
 def render_page(
     study: Study,
     charts: Mapping[str, Chart],
-    files_written: Sequence[str],
+    beside: Sequence[str],
     pictures: Mapping[str, str] = MappingProxyType({}),
+    tables: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """The page as HTML. files_written: figures and tables beside it, relative to its folder.
+    """The page as HTML. beside: files that lie beside it, relative to its folder.
 
-    pictures: addresses of pictures for browsers without scripts, by chart.
+    pictures: addresses of pictures for browsers without scripts, by chart. tables: CSV that the
+    page holds, by the name that it has beside the page.
     """
     kinds = mixture_kinds(study)
     mixtures = list(kinds)
@@ -113,13 +115,18 @@ def render_page(
         charts=dict.fromkeys(PLACED) | drawn,
         more_charts=[name for name in drawn if name not in PLACED],
         island=island(
-            {"charts": drawn, "palette": chart_palette(shown.values()), "explorer": asked}
+            {
+                "charts": drawn,
+                "palette": chart_palette(shown.values()),
+                "explorer": asked,
+                "tables": dict(tables),
+            }
         ),
         explorer_refused=refused,
         mixtures=mixtures,
         number_of=numbers,
         dashes=[styles[name].dash for name in mixtures],
-        files_written=frozenset(files_written),
+        files_written=dict.fromkeys(beside, False) | dict.fromkeys(tables, True),
         pictures=dict(pictures),
         version=_version(),
         claims=claims,

@@ -11,7 +11,7 @@ from synthlaw.report.curves import floor_determined, floors
 from synthlaw.report.glossary import explain
 from synthlaw.report.heat import baseline_of
 from synthlaw.report.marks import Mark, Scale, scale_of
-from synthlaw.report.numerals import count, percent
+from synthlaw.report.numerals import count, counted, percent
 
 COEFFICIENTS = ("E", "A", "alpha", "B", "beta")
 MAKERS = {
@@ -90,10 +90,12 @@ def glance(study: Study) -> list[Fact]:
     if finished:
         mixtures = len({run.mixture for run in finished})
         lost = len(study.runs) - len(finished)
-        note = f"{mixtures} mixtures" + (f"; {lost} did not finish" if lost else "")
+        note = counted(mixtures, "mixture") + (f"; {lost} did not finish" if lost else "")
         facts.append(Fact("runs", str(len(finished)), note))
         facts.append(Fact("model sizes", _span(study.sizes()), "non-embedding parameters"))
-        facts.append(Fact("token budgets", _span(study.budgets()), f"{len(study.budgets())} steps"))
+        facts.append(
+            Fact("token budgets", _span(study.budgets()), counted(len(study.budgets()), "step"))
+        )
     errors = [law.holdout.rmabe for law in study.laws if law.holdout and law.holdout.points]
     known = [error for error in errors if error is not None]
     if known:

@@ -1,14 +1,12 @@
-"""The page's tables as CSV files, for a spreadsheet or a script; full precision, UTF-8."""
+"""The page's tables as CSV, for a spreadsheet or a script; full precision, UTF-8."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from synthlaw.common.files import write_text
 from synthlaw.report.artifacts import Interval, Study
 from synthlaw.report.claims import claims_of
 from synthlaw.report.curves import Axis, views
@@ -20,8 +18,8 @@ from synthlaw.report.sections import coefficient_names, drop_table
 Rows = list[list[Any]]
 
 
-def write_tables(study: Study, folder: Path) -> list[str]:
-    """Write a CSV for every table that the study has numbers for; gives their file names."""
+def study_tables(study: Study) -> dict[str, str]:
+    """CSV of every table that the study has numbers for, by file name."""
     makers: dict[str, Callable[[Study], Rows]] = {
         "answer": _answer,
         "curves": _curves,
@@ -34,13 +32,8 @@ def write_tables(study: Study, folder: Path) -> list[str]:
         "claims": _claims,
         "rounds": _rounds,
     }
-    written = []
-    for name, make in makers.items():
-        rows = make(study)
-        if len(rows) > 1:
-            write_text(folder / f"{name}.csv", _as_csv(rows))
-            written.append(f"{name}.csv")
-    return written
+    made = {f"{name}.csv": make(study) for name, make in makers.items()}
+    return {name: _as_csv(rows) for name, rows in made.items() if len(rows) > 1}
 
 
 def _as_csv(rows: Rows) -> str:

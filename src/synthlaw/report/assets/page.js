@@ -127,6 +127,18 @@ window.synthlawIsland.then(function (island) {
   }, { rootMargin: "0px 0px -75% 0px" });
   document.querySelectorAll("main section").forEach((section) => seen.observe(section));
 
+  // A table is saved from the page itself, which may have left its folder.
+  for (const link of document.querySelectorAll("a[data-table]")) {
+    if (!Object.hasOwn(island.tables, link.dataset.table)) continue;
+    link.addEventListener("click", () => {
+      const text = island.tables[link.dataset.table];
+      const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+      link.href = address;
+      link.download = link.textContent;
+      setTimeout(() => URL.revokeObjectURL(address), 60000);
+    });
+  }
+
   nameToggle();
   root.dataset.charts = "ready";
 });

@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import mimetypes
+import sys
 import urllib.parse
 from base64 import b64encode
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from synthlaw.common.errors import SynthlawError, UsageError
+from synthlaw.laws.plain import without_infinities
 from synthlaw.study.live.page import LivePage
 
 HOST = "127.0.0.1"
@@ -48,6 +51,11 @@ class Server(ThreadingHTTPServer):
         """Where the page is."""
         return f"http://{HOST}:{self.server_address[1]}/"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves in the middle of an answer is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
@@ -78,7 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
             html = self.server.page.html().encode()
             self._send(HTTPStatus.OK, "text/html; charset=utf-8", html)
         elif path == "/state.json":
-            state = json.dumps(self.server.page.state(), allow_nan=False)
+            # Another trainer's log may hold what JSON does not.
+            state = json.dumps(without_infinities(self.server.page.state()), allow_nan=False)
             self._send(HTTPStatus.OK, "application/json", state.encode())
         elif (file := self._file(path)) is not None:
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"

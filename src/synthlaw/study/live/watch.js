@@ -35,12 +35,14 @@
   function show(state) {
     if (state.error) { element("running").textContent = state.error; return; }
     const runs = state.runs, failed = Object.entries(runs.failed);
+    const scoring = runs.planned - runs.done - runs.left - runs.diverged.length;
     document.title = `${runs.done} of ${runs.planned}: ${state.study}`;
     element("name").textContent = state.study;
     element("running").textContent = state.running ? "running" : "not running";
     element("bar").max = runs.planned;
     element("bar").value = runs.done;
     element("runs").textContent = `${runs.done} of ${runs.planned} runs done, ${runs.left} left`
+      + (scoring > 0 ? `, ${scoring} trained and not scored yet` : "")
       + (runs.interrupted_or_running.length ? `, ${runs.interrupted_or_running.length} begun` : "")
       + (runs.diverged.length ? `, ${runs.diverged.length} diverged` : "")
       + (failed.length ? `, ${failed.length} failed` : "");
