@@ -116,3 +116,11 @@ def test_the_tour_names_files_that_there_are() -> None:
     for name in named:
         places = [ROOT / name, ROOT / "src" / "synthlaw" / name]
         assert any(place.exists() for place in places), name
+
+
+def test_tests_that_the_docs_name_are_there() -> None:
+    text = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    there = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if f"def {name}(" not in there] == []

@@ -18,7 +18,7 @@ import pytest
 from slurm_cluster import cancel_all, free_ports, missing, slurm, slurm_cluster
 
 from synthlaw.common.errors import SynthlawError, UsageError
-from synthlaw.execute.base import ExecutorSettings, Failure
+from synthlaw.execute.base import ExecutorSettings, Failure, Patience
 from synthlaw.execute.registry import live_jobs, make_executor
 
 pytestmark = [pytest.mark.skipif(bool(missing()), reason=missing() or "there"), pytest.mark.slow]
@@ -87,6 +87,38 @@ def test_a_job_whose_worker_goes_is_submitted_again(
     payloads = [[how, str(tmp_path)], ["nothing", str(tmp_path / "b")]]
     jobs = executor(tmp_path).map(f"{JOBS}:once", payloads, seconds=lambda payload: 1.0)
     assert dict(jobs) == {0: "2 tries", 1: "1 tries"}
+
+
+def test_a_worker_s_end_is_told_with_its_state_and_last_line(tmp_path: Path, cluster: None) -> None:
+    once = ExecutorSettings(folder=tmp_path / "slurm", patience=Patience(attempts=1))
+    ((_, failure),) = make_executor("slurm", once).map(f"{JOBS}:last_words", [0])
+    assert isinstance(failure, Failure)
+    assert re.match(
+        r"Slurm job \d+_0 ended FAILED; last output: no space left on device", failure.message
+    )
+
+
+def test_a_node_that_is_lost_costs_no_job(tmp_path: Path, cluster: None) -> None:
+    """Slurm requeues what ran there; another node takes it up."""
+    driver = _driver(tmp_path, [[str(tmp_path), 0]])
+    _until(lambda: list(tmp_path.glob("began-0")))
+    [number] = _running()
+    [node] = slurm("squeue", "-h", "-t", "R", "-o", "%N").split()
+    slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        _until(lambda: not _running())
+        (tmp_path / "go").touch()
+
+        def taken_up() -> bool:
+            slurm("scontrol", "update", f"jobid={number}", "StartTime=now")
+            return driver.poll() is not None
+
+        _until(taken_up)
+    finally:
+        slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    said, told = driver.communicate()
+    assert said == "[(0, 0)]\n", told
+    assert (tmp_path / "began-0").read_text() == "xx"
 
 
 def _running(element: str = "") -> list[str]:
@@ -219,6 +251,7 @@ def test_ctrl_c_cancels_and_says_so(tmp_path: Path, cluster: None) -> None:
     driver.send_signal(signal.SIGINT)
     told = driver.communicate(timeout=60)[1]
     assert "cancelled 1 tasks; what they saved is kept" in told
+    assert "To leave tasks in the queue, end the driver by `kill`" in told
     _until(lambda: not slurm("squeue", "-h"))
 
 

@@ -36,6 +36,10 @@ def test_options_become_flags() -> None:
     ]
 
 
+def test_no_time_is_asked_for_that_the_study_does_not_name() -> None:
+    assert not any(flag.startswith("--time") for flag in sbatch_flags({}, 1, None))
+
+
 def test_gpus_are_asked_for_once() -> None:
     flags = sbatch_flags({"gres": "gpu:a100:8"}, 1, 8)
     assert [flag for flag in flags if "gpu" in flag] == ["--gres=gpu:a100:8"]
