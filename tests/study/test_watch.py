@@ -103,6 +103,7 @@ def test_the_page_grows_with_the_runs(server: Server, folder: Path) -> None:
     name = finish(folder, 0, 5.0)
     after = json.loads(ask(server, "/state.json")[2])
     assert after["runs"]["done"] == 1 and after["version"] != before["version"]
+    assert after["queue_said"] == []
     status, _, page = ask(server, "/page")
     assert status == 200 and name in page
     assert "connect-src 'self'" in ask(server, "/")[1]["Content-Security-Policy"]
@@ -115,6 +116,10 @@ def test_curves_of_runs_in_training(folder: Path) -> None:
     log.write_text(
         "".join(json.dumps(row) + "\n" for row in rows) + '{"step": 30', encoding="utf-8"
     )
+    # Another trainer's log, in which a loss is no number that JSON knows.
+    other = folder / "work" / "training" / "QA-1M-0456" / "metrics.jsonl"
+    other.parent.mkdir()
+    other.write_text('{"step": 1, "tokens": 100, "loss": NaN}\n{"loss": null}\n', encoding="utf-8")
     [curve] = curves_now(folder)
     assert curve["run"] == "CC-1M" and curve["tokens"][-1] == 30_000
     assert len(curve["tokens"]) < 70

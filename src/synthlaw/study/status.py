@@ -58,7 +58,7 @@ def study_status(folder: Path) -> dict[str, Any]:
     }
 
 
-def _queue_lines(queue: dict[str, Any]) -> list[str]:
+def queue_lines(queue: dict[str, Any]) -> list[str]:
     """Jobs that a cluster has, counted by state, with the hosts of those that run."""
     unknown = [f"queue      not known: {queue['unknown']}"] if queue["unknown"] else []
     jobs = [job for job in queue["jobs"] if not job["driver"]]
@@ -149,7 +149,7 @@ def status_lines(status: dict[str, Any]) -> list[str]:
             else ""
         ),
         *(f"failed     {name}: {why}" for name, why in runs["failed"].items()),
-        *_queue_lines(status["queue"]),
+        *queue_lines(status["queue"]),
         *_generated_lines(status["generated"]),
         f"page       {status['page'] or 'not drawn yet'}",
     ]

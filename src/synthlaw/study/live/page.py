@@ -12,7 +12,7 @@ from synthlaw.report.chart_kinds import study_charts
 from synthlaw.report.page import render_page
 from synthlaw.study.live.runs import curves_now, live_study
 from synthlaw.study.results.page import SHOWN
-from synthlaw.study.status import study_status
+from synthlaw.study.status import queue_lines, study_status
 
 
 class LivePage:
@@ -47,7 +47,14 @@ class LivePage:
             status: dict[str, Any] = study_status(self.folder)
         except SynthlawError as error:
             return {"error": str(error), "version": self.version(), "curves": []}
-        return {**status, "version": self.version(), "curves": curves_now(self.folder)}
+        return {
+            **status,
+            "queue_said": [
+                line.removeprefix("queue").strip() for line in queue_lines(status["queue"])
+            ],
+            "version": self.version(),
+            "curves": curves_now(self.folder),
+        }
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

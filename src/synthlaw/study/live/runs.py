@@ -95,8 +95,14 @@ def curves_now(folder: Path) -> list[dict[str, Any]]:
     newest = sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True)
     for path in newest[:MOST_CURVES]:
         try:
-            rows = read_metrics(path)
-        except (OSError, ValueError, KeyError):  # being moved or written this very moment
+            # Another trainer's log may hold what JSON does not.
+            rows = [row for row in read_metrics(path) if math.isfinite(row["loss"])]
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ):  # being moved or written this very moment
             continue
         if not rows:
             continue

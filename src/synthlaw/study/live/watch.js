@@ -48,6 +48,7 @@
       + (failed.length ? `, ${failed.length} failed` : "");
     element("generated").replaceChildren(...Object.entries(state.generated).map(([name, made]) =>
       make("li", `${name}: ${made.tokens.toLocaleString("en")} of ${made.tokens_needed.toLocaleString("en")} tokens generated`)));
+    element("queue").replaceChildren(...state.queue_said.map((said) => make("li", `queue: ${said}`)));
     element("curves").replaceChildren(...state.curves.map(curveItem));
     element("failed").replaceChildren(...failed.map(([name, why]) => make("li", `${name}: ${why}`)));
     if (version !== null && version !== state.version) redraw();
