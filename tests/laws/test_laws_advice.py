@@ -229,7 +229,7 @@ def test_absurd_supplies_are_refused() -> None:
 
 def test_intervals_widen_with_the_distance() -> None:
     laws = one_mixture()
-    assert set(laws[0].drift) == {"params", "tokens"}
+    assert set(laws[0].drift) == {"params", "tokens", "compute"}
 
     def width(tokens: float) -> float:
         row = recommend(laws, Situation(1e9, tokens))["baseline"]

@@ -20,6 +20,9 @@ from synthlaw.laws.plain import without_infinities
 Array = NDArray[np.float64]
 
 
+COMPUTE = "compute"
+"""Name of params x tokens, a sixth of the FLOPs of training, among ranges and drifts."""
+
 SAME = 1.05
 """Sizes within 5% are one size."""
 
@@ -53,8 +56,8 @@ class LawFit:
     noise: residual spread, log of loss for log objectives, else nats per token.
     rivals: laws of other forms that held-out error cannot tell from this one (ratio laws).
     replicates: refits on resampled runs [count, coefficients], in the order of `coefficients`.
-    drift: relative error of the loss per factor of e beyond the runs, by size, as smaller fits
-    showed it (`fit.building.measured_drift`).
+    drift: relative error of the loss per factor of e beyond the runs, by size and by their product,
+    as smaller fits showed it (`fit.distance.measured_drift`).
     """
 
     mixture: str
@@ -143,7 +146,7 @@ class LawFit:
         low, high = interval(values, self.level, self.method, self.points, self.count_free)
         return low, high
 
-    def prediction(self, seed: int = 0, **inputs: float) -> dict[str, Any]:
+    def prediction(self, *, seed: int = 0, **inputs: float) -> dict[str, Any]:
         """Expected loss with its interval, and the interval of a single run's loss.
 
         The first covers the law's uncertainty; the second adds the spread between runs.
@@ -185,13 +188,10 @@ class LawFit:
     def beyond(self, values: Array, inputs: Mapping[str, float]) -> Array:
         """Factors [count] that widen replicates' losses [count] by the error of extrapolation.
 
-        At a distance of ln(factor) beyond the runs in each size, the spread of the logarithm is
-        at least the drift times the distance, summed in squares; what the replicates already show
-        of it counts. Sizes without a measured drift take ASSUMED_DRIFT, those that the law does
-        not read UNSEEN_DRIFT.
+        The spread of the logarithm is at least `error_beyond`; what the replicates already show of
+        it counts.
         """
-        far = self.extrapolation(**inputs)
-        wanted = sum((self.drift_in(name) * math.log(factor)) ** 2 for name, factor in far.items())
+        wanted = self.error_beyond(inputs) ** 2
         if len(values) < 2 or wanted == 0:
             return np.ones(len(values))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -199,6 +199,26 @@ class LawFit:
         missing = math.sqrt(max(wanted - (known if math.isfinite(known) else 0.0), 0.0))
         result: Array = np.exp(missing * beyond_draws(self, len(values)))
         return result
+
+    def error_beyond(self, inputs: Mapping[str, float]) -> float:
+        """Relative error of the loss that the distance from the runs makes likely, one deviation.
+
+        The drift times the distance ln(factor) in each size, summed in squares, or the same along
+        compute where that is more: a large model trained long may lie within both sizes' ranges and
+        far beyond every run. Sizes without a measured drift take ASSUMED_DRIFT, those that the law
+        does not read UNSEEN_DRIFT.
+        """
+        far = self.extrapolation(**inputs)
+        wanted = sum((self.drift_in(name) * math.log(factor)) ** 2 for name, factor in far.items())
+        farther = self.drift.get(COMPUTE, 0.0) * math.log(self.compute_beyond(inputs))
+        return math.sqrt(max(wanted, farther**2))
+
+    def compute_beyond(self, inputs: Mapping[str, float]) -> float:
+        """How far params x tokens lies beyond the runs': a factor, 1 within them or if unknown."""
+        if COMPUTE not in self.ranges or not {"params", "tokens"} <= set(inputs):
+            return 1.0
+        factor = inputs["params"] * inputs["tokens"] / self.ranges[COMPUTE][1]
+        return factor if factor > SAME else 1.0
 
     def drift_in(self, name: str) -> float:
         """The relative error per factor of e beyond the runs in a size, assumed where unknown."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthlaw.common.numbers import format_count
 from synthlaw.laws.answer.options import Option, Situation
 from synthlaw.laws.answer.supply import epochs
 from synthlaw.laws.answer.wording import money
-from synthlaw.laws.lawfit import Caution
+from synthlaw.laws.lawfit import Caution, LawFit
 
 FAR = 2.0
 """Extrapolating a size by more than this factor is a warning."""
+
+MUCH = 0.02
+"""Relative error of a loss that a reader must be told of."""
 
 SURE = 0.9
 """A best option less probable than this is a close call."""
@@ -63,8 +66,13 @@ def cautions_of(
 
 
 def _extrapolation(option: Option, situation: Situation) -> list[Caution]:
-    law, found = option.predictor.law, []
-    for name, value in (("params", situation.params), ("tokens", situation.tokens)):
+    return doubts_of(option.predictor.law, {"params": situation.params, "tokens": situation.tokens})
+
+
+def doubts_of(law: LawFit, at: Mapping[str, float]) -> list[Caution]:
+    """Warnings that the distance from the runs, or the law's own width, calls for at a size."""
+    found = []
+    for name, value in at.items():
         factor = law.extrapolation(**{name: value}).get(name, 1.0)
         if factor > FAR and name in law.ranges and law.reads(name):
             low, high = law.ranges[name]
@@ -75,7 +83,35 @@ def _extrapolation(option: Option, situation: Situation) -> list[Caution]:
                     f"({format_count(low)} to {format_count(high)})",
                 )
             )
-    return found
+    expected = law.error_beyond(at)
+    if not found and expected > MUCH:
+        found.append(
+            Caution(
+                "extrapolation",
+                f"the question lies beyond the runs (compute by a factor "
+                f"{law.compute_beyond(at):.1f}); errors of smaller fits at such a distance make "
+                f"{expected:.1%} likely",
+            )
+        )
+    return [*found, *_wide(law, at)]
+
+
+def _wide(law: LawFit, at: Mapping[str, float]) -> list[Caution]:
+    """The runs do not tell the loss to MUCH."""
+    if not set(law.form.inputs) <= {"params", "tokens"} <= set(at) or law.replicates is None:
+        return []
+    found = law.prediction(params=at["params"], tokens=at["tokens"])
+    low, high = found["run_interval"]
+    width = (high - low) / 2 / found["loss"]
+    if not width > MUCH:
+        return []
+    return [
+        Caution(
+            "wide-interval",
+            f"the loss of '{law.mixture}' is known to about {width:.0%} only "
+            f"({low:.4g} to {high:.4g} at {law.level:.0%})",
+        )
+    ]
 
 
 def _supply(option: Option, situation: Situation) -> list[Caution]:

@@ -26,7 +26,7 @@ from synthlaw.laws.forms.power import PowerForm
 from synthlaw.laws.forms.ratio_forms import AdditiveForm, Bernstein
 from synthlaw.laws.forms.repetition import PUBLISHED_DECAY
 from synthlaw.laws.intervals import tail_of
-from synthlaw.laws.lawfit import LawFit, beyond_draws
+from synthlaw.laws.lawfit import COMPUTE, LawFit, beyond_draws
 
 Array = NDArray[np.float64]
 
@@ -137,7 +137,10 @@ def _law(law: LawFit, rows: int) -> dict[str, Any]:
         "unit": dict(law.unit),
         "at": {name: value * law.unit[name] for name, value in law.at.items() if name in law.unit},
         "ranges": {name: list(pair) for name, pair in law.ranges.items()},
-        "drift": {name: law.drift_in(name) for name in ("params", "tokens")},
+        "drift": {
+            **{name: law.drift_in(name) for name in ("params", "tokens")},
+            COMPUTE: law.drift.get(COMPUTE, 0.0),
+        },
         "level": law.level,
         "tail": tail_of(law.level, law.method, law.points, law.count_free),
         "rows": len(vectors),

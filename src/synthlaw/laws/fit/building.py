@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
 from synthlaw.laws.fit.diagnostics import cautions
+from synthlaw.laws.fit.distance import measured_drift
 from synthlaw.laws.fit.fitting import FitProblem, Solution, coefficient_vectors, solve, solve_parts
 from synthlaw.laws.fit.grouping import Group
 from synthlaw.laws.fit.objectives import Objective
@@ -19,19 +20,13 @@ from synthlaw.laws.fit.profiles import profile_interval
 from synthlaw.laws.fit.seednoise import seed_weights
 from synthlaw.laws.fit.selection import select
 from synthlaw.laws.fit.uncertainty import bootstrap, noise_of
-from synthlaw.laws.fit.validation import drift, error_by_distance, rolling, score
+from synthlaw.laws.fit.validation import error_by_distance, rolling, score
 from synthlaw.laws.forms.power import Form
 from synthlaw.laws.intervals import interval
-from synthlaw.laws.lawfit import Caution, LawFit, finite_pair
+from synthlaw.laws.lawfit import COMPUTE, Caution, LawFit, finite_pair
 from synthlaw.laws.table import LeftOut, Runs
 
 Array = NDArray[np.float64]
-
-LEVELS_FOR_DRIFT = 3
-"""Distinct sizes that a smaller fit has at least when its error beyond them is to count."""
-
-DRIFT_CUTS = 6
-"""Smaller fits made, per size, to measure the error of extrapolation."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +104,7 @@ def fit_group(group: Group, law: str, form: Form, options: Options) -> LawFit:
     """One law for one group of runs; raises UsageError when the group cannot carry it."""
     chosen = selected(group, options)
     problem = problem_of(chosen, form, options)
-    result = law_from(problem, solve(problem), chosen, law, options)
-    result.drift = measured_drift(problem, chosen, result, options)
-    return result
+    return law_from(problem, solve(problem), chosen, law, options)
 
 
 def problem_of(chosen: Selected, form: Form, options: Options) -> FitProblem:
@@ -174,6 +167,7 @@ def law_from(
     )
     if options.bootstrap:
         _resample(problem, solution, result, group, options)
+        result.drift = measured_drift(problem, solution, runs)
     if options.profile:
         pairs = {
             n: profile_interval(problem, solution, n, options.level)
@@ -202,28 +196,6 @@ def _rolling(problem: FitProblem, chosen: Selected, law: str, options: Options) 
         for entry in rolling(chosen.runs, variable, _part_fits(problem, chosen, law, options))
     ]
     return {"rolling": entries, "error_by_distance": error_by_distance(entries)}
-
-
-def measured_drift(
-    problem: FitProblem, chosen: Selected, law: LawFit, options: Options
-) -> dict[str, float]:
-    """How much the law errs per factor of e beyond its runs, by size; see `validation.drift`.
-
-    Only fits on at least half the sizes count, as smaller ones say little of the whole; a size
-    with too few for that is not in the answer, and nor is any for a fit without intervals.
-    """
-    found: dict[str, float] = {}
-    noise = law.noise if options.objective.log else law.noise / float(np.mean(chosen.runs.loss))
-    fit = _part_fits(problem, chosen, law.law, options)
-    for variable in law.form.inputs if options.bootstrap else ():
-        if variable not in ("params", "tokens"):
-            continue
-        levels = len(np.unique(chosen.runs.numbers[variable]))
-        first = max(LEVELS_FOR_DRIFT, (levels + 1) // 2) - 1
-        slope = drift(rolling(chosen.runs, variable, fit, DRIFT_CUTS, first), noise)
-        if slope is not None:
-            found[variable] = slope
-    return found
 
 
 def _part_fits(
@@ -281,10 +253,13 @@ def _resample(
 
 
 def ranges_of(runs: Runs) -> dict[str, tuple[float, float]]:
-    """Smallest and largest finite value of each variable, as plain counts."""
+    """Smallest and largest finite value of each variable, and of params x tokens, as counts."""
+    values = dict(runs.inputs())
+    if {"params", "tokens"} <= set(values):
+        values[COMPUTE] = values["params"] * values["tokens"]
     found = {}
-    for name, values in runs.inputs().items():
-        finite = values[np.isfinite(values)]
+    for name, column in values.items():
+        finite = column[np.isfinite(column)]
         if len(finite):
             found[name] = (float(finite.min()), float(finite.max()))
     return found

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthlaw.laws.fit.fitting import FitProblem, Solution, coefficient_vectors
+from synthlaw.laws.fit.misfit import misfit
 from synthlaw.laws.fit.uncertainty import ASSUMED_NOISE, refit
 from synthlaw.laws.forms.power import EXPONENT_BOUNDS
 from synthlaw.laws.lawfit import Caution, LawFit
@@ -23,6 +24,7 @@ LEVELS_NEEDED = 4
 def cautions(fit: FitProblem, solution: Solution, law: LawFit, runs: Runs) -> list[Caution]:
     """Every warning that applies to a fit, most serious first."""
     found = [
+        *misfit(fit, solution, runs),
         *_support(fit, law, runs),
         *_bounds(fit, solution),
         *_weak(fit, law),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthlaw.common.errors import UsageError
 from synthlaw.common.seeds import derive_seed
-from synthlaw.laws.fit.building import Options, law_from, measured_drift, problem_of, selected
+from synthlaw.laws.fit.building import Options, law_from, problem_of, selected
 from synthlaw.laws.fit.fitting import FitProblem, Solution, solve
 from synthlaw.laws.fit.grouping import SAME_SIZE, Group, mixture_names
 from synthlaw.laws.fit.uncertainty import noise_of, refit
@@ -98,7 +98,6 @@ def fit_ratio_group(group: Group, options: Options, form: Form | None) -> LawFit
         for i in equal
     ]
     law.rivals = rivals
-    law.drift = measured_drift(trials[equal[0]][0], chosen, law, options)
     law.details["candidates"] = [
         {
             "form": tried.form.name,

@@ -9,7 +9,6 @@ from synthlaw.laws.fit.building import (
     Options,
     Selected,
     law_from,
-    measured_drift,
     problem_of,
     selected,
 )
@@ -38,7 +37,6 @@ def fit_repetition_group(group: Group, options: Options) -> LawFit:
     problem = problem_of(chosen, form, held)
     law = law_from(problem, solve(problem), chosen, "repetition", held)
     law.details["base"] = base
-    law.drift = measured_drift(problem, chosen, law, held)
     return law
 
 

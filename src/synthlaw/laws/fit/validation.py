@@ -97,17 +97,3 @@ def error_by_distance(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for k, errors in sorted(bins.items())
     ]
-
-
-def drift(entries: list[dict[str, Any]], noise: float) -> float | None:
-    """Relative error of the loss per factor of e beyond the runs; None without entries.
-
-    entries: of `rolling`. noise: relative spread between runs, which is no error of the law. The
-    squared error beyond it is taken to grow with the square of the distance: a line through the
-    origin, by least squares.
-    """
-    rows = [row for entry in entries for row in entry["rows"]]
-    if not rows:
-        return None
-    excess = sum(row["error"] ** 2 - noise**2 for row in rows)
-    return float(np.sqrt(max(excess, 0.0) / sum(row["distance"] ** 2 for row in rows)))

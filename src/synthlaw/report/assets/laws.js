@@ -141,6 +141,13 @@ window.synthlawLaws = (function () {
     return factors;
   }
 
+  // How far params x tokens lies beyond every run's.
+  function computeBeyond(law, ask) {
+    if (!law.ranges.compute) return 1;
+    const factor = ask.params * ask.tokens / law.ranges.compute[1];
+    return factor > SAME ? factor : 1;
+  }
+
   // Factors that widen the replicates by the error of extrapolation; row 0 is the fit's own.
   function beyond(law, losses, ask) {
     const factors = new Float64Array(losses.length).fill(1);
@@ -148,6 +155,7 @@ window.synthlawLaws = (function () {
     for (const [name, factor] of Object.entries(extrapolation(law, ask))) {
       wanted += (law.drift[name] * Math.log(factor)) ** 2;
     }
+    wanted = Math.max(wanted, (law.drift.compute * Math.log(computeBeyond(law, ask))) ** 2);
     if (losses.length < 3 || wanted === 0) return factors;
     const logs = [];
     for (let r = 1; r < losses.length; r += 1) {
