@@ -17,6 +17,7 @@ import json
 import random
 import signal
 import time
+import zlib
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -85,27 +86,28 @@ class Slots:
         self.delay, self.slots, self.tokenizes = delay, slots, tokenizes
         self.tokenized = 0
         self.responses = _responses()
-        self.waiting: deque[Connection] = deque()
+        self.waiting: deque[tuple[Connection, int]] = deque()
         self.taken = self.most = self.answered = 0
         self.first = self.last = 0.0
 
-    def ask(self, connection: Connection) -> None:
-        """A whole request has arrived."""
+    def ask(self, connection: Connection, content: bytes) -> None:
+        """A whole request has arrived; its answer depends on it alone."""
         self.first = self.first or time.time()
+        number = zlib.crc32(content) % len(self.responses)
         if self.taken == self.slots:
-            self.waiting.append(connection)
+            self.waiting.append((connection, number))
             return
         self.taken += 1
         self.most = max(self.most, self.taken)
-        asyncio.get_running_loop().call_later(self.delay, self._answer, connection)
+        asyncio.get_running_loop().call_later(self.delay, self._answer, connection, number)
 
-    def _answer(self, connection: Connection) -> None:
+    def _answer(self, connection: Connection, number: int) -> None:
         self.answered += 1
-        connection.transport.write(self.responses[self.answered % 64])
+        connection.transport.write(self.responses[number])
         self.last = time.time()
         if self.waiting:
             later = asyncio.get_running_loop().call_later
-            later(self.delay, self._answer, self.waiting.popleft())
+            later(self.delay, self._answer, *self.waiting.popleft())
         else:
             self.taken -= 1
 
@@ -138,7 +140,7 @@ class Connection(asyncio.Protocol):
         content = self._held[self._held.find(b"\r\n\r\n") + 4 :]
         self._held, self._size = b"", 0
         if path.startswith(b"/v1/chat"):
-            self._slots.ask(self)
+            self._slots.ask(self, content)
         elif path == b"/v1/models":
             self._send(200, b'{"data": [{"id": "stand-in"}]}')
         elif path in (b"/tokenize", b"/detokenize") and self._slots.tokenizes:

@@ -171,6 +171,18 @@ def test_a_mistake_in_who_writes_is_one_line(
         ) or "recipes.own" in str(refused.exception)
 
 
+def test_who_could_not_write_is_told_before_anything_is_trained(
+    chained: Sandbox, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "synthlaw.generate.engines.kinds.transformers.find_spec"
+    monkeypatch.setattr(kind, lambda name: None)
+    run(chained, chained.out)  # finished text needs no engine
+    place = r"study\.yaml: generate\.generators\.[\w-]+: kind 'transformers' needs the package"
+    with pytest.raises(UsageError, match=place):
+        run(chained, chained.folder / "new")
+    assert not (chained.folder / "new" / "artifacts").exists()
+
+
 def test_a_plain_model_s_answer_depends_on_its_request_alone(whole: Path) -> None:
     (folder,) = (whole / "artifacts" / "export").glob("CC-*/CC-*")
     engine = engine_by(kind="transformers", model=str(folder))

@@ -34,7 +34,7 @@ from synthlaw.study.data.natural import (
     make_tokenizer,
     make_tokens,
 )
-from synthlaw.study.data.recipes import check_recipes
+from synthlaw.study.data.recipes import check_recipes, check_writers
 from synthlaw.study.grid import Run, runs_of, tokens_needed, unread_shares
 from synthlaw.study.load import parse_study
 from synthlaw.study.measured import note_speeds
@@ -172,6 +172,8 @@ def _checked(space: Workspace, name: str, executor: str, until: str) -> None:
         space.run_executor = make_executor(executor, execution.of_runs(executor, space.root))
         space.executor = make_executor(executor, execution.of_data(executor, space.root))
         space.executor.check()
+        if not space.executor.elsewhere:
+            check_writers(space)
         if STAGES.index(until) >= STAGES.index("training"):
             space.run_executor.check()
     except UsageError as error:

@@ -2,7 +2,8 @@
 
 Such a module has `make(settings, log)`, which gives the engine (log: a file for what a server says
 that it starts), and may name the settings that it takes (`TAKES`) besides model and concurrency;
-without it, it takes all.
+without it, it takes all. `check(settings)`, where there is one, raises UsageError for a package or
+a program that is not on this machine.
 """
 
 from __future__ import annotations
@@ -91,6 +92,13 @@ class EngineSettings(Settings):
         if wrong := not_taken(self.kind, given):
             raise ValueError(wrong)
         return self
+
+
+def check_engine(settings: EngineSettings) -> None:
+    """Raise UsageError when what the kind needs is not on this machine; a model may be to come."""
+    check = getattr(_module(settings.kind), "check", None)
+    if check is not None:
+        check(settings)
 
 
 def make_engine(settings: EngineSettings, log: Path = Path("vllm.log")) -> Engine:

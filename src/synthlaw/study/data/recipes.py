@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from synthlaw.common.errors import UsageError
+from synthlaw.generate.engines.registry import check_engine
 from synthlaw.generate.mixing import RecipeMix
 from synthlaw.generate.recipe import Recipe, load_recipe, refine
 from synthlaw.generate.run.target import Target
 from synthlaw.generate.settings import Settings
+from synthlaw.study.data.orders import FOLDER
 from synthlaw.study.workspace import Workspace
 
 FIRST_GUESS_TOKENS = 200
@@ -22,6 +24,22 @@ def check_recipes(space: Workspace) -> None:
             mix_of(space, name)
         except UsageError as error:
             raise UsageError(f"generate.recipes.{name}: {error}") from None
+
+
+def check_writers(space: Workspace) -> None:
+    """Raise UsageError if the study's own models could not write here, before they are trained.
+
+    Text that is begun shows that they could.
+    """
+    generate = space.study.generate
+    for name in generate.recipes:
+        generator = generate.generator_of(name)
+        if generator.run is not None and not (space.root / FOLDER / name).exists():
+            try:
+                check_engine(generator)
+            except UsageError as error:
+                place = f"generate.generators.{generate.generator_name(name)}"
+                raise UsageError(f"{place}: {error}") from None
 
 
 def mix_of(space: Workspace, name: str) -> RecipeMix:

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 TAKES = ("tokenizer", "api", "fold_system", "options", "command")
 
 
+def check(settings: EngineSettings) -> None:
+    """Raise UsageError where the command is not."""
+    from synthlaw.generate.engines.vllm_options import OwnServer
+
+    OwnServer(settings.command).program()
+
+
 def make(settings: EngineSettings, log: Path) -> Engine:
     """A server of `model`. Raises UsageError for settings that do not exist."""
     from synthlaw.generate.engines.vllm import VLLMEngine
