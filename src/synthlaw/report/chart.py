@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from synthlaw.report.palette import INK, Style
+from synthlaw.report.palette import INK, Style, blend, type_colours
 
 PANEL_WIDTH, PANEL_HEIGHT, LEGEND_HEIGHT = 3.5, 3.2, 0.7
 """Of a file, in inches."""
+
+PALE = {"light": "#8fb4d6", "dark": "#33516e"}
+"""The end of what is shaded by order; the other end is the ink of text."""
 
 LOSS_TITLE = "loss (nats per token)"
 
@@ -24,6 +27,21 @@ class Ink:
 
     ref: str
     style: Style
+
+
+def type_inks(names: Sequence[str], group: str) -> dict[str, Ink]:
+    """An ink for each of some names that are no mixtures, with the colours of types."""
+    colours = type_colours(names)
+    return {
+        name: Ink(f"{group}:{n}", Style(colours[name]["light"], colours[name]["dark"], "solid"))
+        for n, name in enumerate(names)
+    }
+
+
+def shade_ink(group: str, of: int, place: int) -> Ink:
+    """An ink for one of `of` quantities in order: the first are darker (lighter on a dark page)."""
+    light, dark = (blend(PALE[theme], INK[theme], 1 - place / of) for theme in ("light", "dark"))
+    return Ink(f"{group}:{place}", Style(light, dark, "solid"))
 
 
 TEXT = Ink("text:0", Style(INK["light"], INK["dark"], "solid"))
@@ -96,6 +114,19 @@ class Grid:
 
 
 Mark = Band | Line | Points | Interval | Grid
+
+
+def measured(
+    ink: Ink,
+    x: Sequence[float],
+    y: Sequence[float],
+    spans: Sequence[tuple[float | None, float | None]],
+    texts: Sequence[str],
+) -> list[Mark]:
+    """Measured values [points] as points that a line joins, each with its interval."""
+    line = Line(ink, x, y, width=2.25, dashed=False, size=7, texts=texts)
+    rows = zip(x, y, spans, texts, strict=True)
+    return [line, *(Interval(ink, at, value, *span, text) for at, value, span, text in rows)]
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,13 @@ SAME = 0.04
 batches, so 8,000 tokens asked are 8,192 run."""
 LEAST_FLOOR = 1e-6
 """Fits hold E above zero; an interval from there on says only that."""
+ROUND = (
+    *(tuple(n / step for n in range(step, 10 * step)) for step in (10, 5, 2)),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
+"""Labels of a decade, the finest first."""
 TICK_GAP = 0.11
 """Labels nearer to each other than this share of a logarithmic axis would touch."""
 
@@ -303,8 +310,14 @@ def axis_ticks(values: Sequence[float], most: int = 7) -> list[float]:
             kept.append(value)
     if len(kept) <= most:
         return kept[::-1]
+    return round_ticks(low, high, most)
+
+
+def round_ticks(low: float, high: float, most: int = 7) -> list[float]:
+    """Round values from `low` to `high`, as many as a logarithmic axis has room for."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    inside: list[float] = []
+    for steps in ROUND:
         ticks = [step * 10.0**decade for decade in decades for step in steps]
         inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) <= most:

@@ -10,6 +10,7 @@ from synthlaw.common.errors import UsageError
 from synthlaw.laws.answer import reference
 from synthlaw.laws.answer.portable import Case, portable
 from synthlaw.report.artifacts import Study
+from synthlaw.report.situations import question_of
 
 
 def explorer(study: Study, numbers: Mapping[str, int]) -> tuple[dict[str, Any] | None, str]:
@@ -40,16 +41,10 @@ def _paper_cases() -> list[Case]:
 
 
 def _opening(study: Study) -> dict[str, float | None] | None:
-    """The question that was answered, else the run of most compute."""
-    question = study.advice.question if study.advice else None
+    """The question that the page opens with."""
+    question = question_of(study)
     if question is None:
-        runs = list(study.finished_runs())
-        if not runs:
-            return None
-        largest = max(runs, key=lambda run: run.params * run.tokens)
-        params, tokens = largest.params, largest.tokens
-    else:
-        params, tokens = question.params, question.tokens
+        return None
     natural = study.advice.natural_tokens if study.advice else None
-    opening = {"params": params, "tokens": tokens, "natural": natural}
+    opening = {"params": question.params, "tokens": question.tokens, "natural": natural}
     return {**opening, "generator": None, "training": None}

@@ -69,6 +69,8 @@ def times_interval(value: Interval | None) -> str:
     if value is None or value == (None, None):
         return NONE
     low, high = value
+    if low == high == 0:
+        return NONE  # beside "never" there is no more to say
     if low is None:
         return f"≤ {times(high)}"
     if high is None:

@@ -58,7 +58,13 @@ def plotly_figure(panel: Panel) -> Figure:
     known = [(x, words) for x, words in marked if x is not None]
     if known:
         layout["shapes"] = [_vertical(x) for x, _ in known]
-        layout["annotations"] = [_note(x, words, panel.x.log) for x, words in _told(known)]
+        told = _told(known)
+        # On a narrow screen two places lie together that are apart elsewhere: one word a line.
+        layout["annotations"] = [
+            _note(x, words, panel.x.log) | {"yshift": 15 * line}
+            for line, (x, words) in enumerate(told)
+        ]
+        layout["margin"] = {**layout["margin"], "t": 22 + 15 * (len(told) - 1)}
     return {"data": [_rounded(_trace(mark)) for mark in panel.marks], "layout": layout}
 
 
@@ -200,7 +206,8 @@ def _layout(panel: Panel) -> Figure:
     """A chart's axes, fonts and margins; colours are references."""
     return {
         "xaxis": {**_axis(panel.x), "showgrid": False},
-        "yaxis": _axis(panel.y),
+        # Long labels would lie over the title.
+        "yaxis": {**_axis(panel.y), "automargin": True},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "@ink", "size": 13},

@@ -43,10 +43,11 @@ window.synthlawIsland.then(function ({ explorer: island }) {
     return value ? Math.min(Math.max(2 - Math.floor(Math.log10(Math.abs(value))), 0), 6) : 3;
   }
   const signed = (text) => text.replace("-", "−");
-  function span(pair, places) {
-    const [low, high] = pair.map((end) => (end === null ? "∞" : signed(end.toFixed(places))));
+  function span(pair, places, show = (value) => signed(value.toFixed(places))) {
+    const [low, high] = pair.map((end) => (end === null ? "∞" : show(end)));
     return `${low} to ${high}`;
   }
+  const plus = (places) => (value) => (value > 0 ? "+" : "") + signed(value.toFixed(places));
   function times(row) {
     if (row.speedup === null) return "–";
     if (row.speedup <= 0) return "never";
@@ -104,30 +105,40 @@ window.synthlawIsland.then(function ({ explorer: island }) {
 
   function tableRow(row, scale, isBase) {
     const made = make("tr", "", Object.hasOwn(colours, row.mixture) ? colours[row.mixture] : "");
+    made.setAttribute("role", "row");
     const name = make("th", "", "name");
     name.scope = "row";
+    name.setAttribute("role", "rowheader");
     const chip = make("span", "", "chip");
     chip.setAttribute("aria-hidden", "true");
     name.append(chip, make("bdi", row.mixture));
     name.title = row.mixture;
-    const cell = (text, small, className) => {
+    // A narrow page shows rows as blocks: cells keep their roles and name their columns.
+    const place = (label, className) => {
       const td = make("td", "", className);
+      td.setAttribute("role", "cell");
+      td.dataset.label = label;
+      return td;
+    };
+    const cell = (label, text, small) => {
+      const td = place(label, "num");
       td.append(make("b", text));
       if (small) td.append(make("span", small, "span"));
       return td;
     };
     const places = decimals(row.interval, row.loss);
-    made.append(name, cell(row.loss.toFixed(places), row.interval && span(row.interval, places), "num"));
-    const gap = make("td", "", "wide");
+    made.append(name, cell("Loss", row.loss.toFixed(places), row.interval && span(row.interval, places)));
+    const gap = place("Difference", "wide difference");
     gap.append(bar(row, scale));
     const digits = decimals(row.difference_interval, row.difference);
     gap.append(make("span", isBase ? "0 by definition" : row.difference === null ? "–"
-      : signed(row.difference.toFixed(digits))
-        + (row.difference_interval ? ` (${span(row.difference_interval, digits)})` : ""), "span"));
-    made.append(gap, cell(percent(row.probability_best), "", "num"));
+      : plus(digits)(row.difference) + (row.difference_interval
+        ? ` (${span(row.difference_interval, digits, plus(digits))})` : ""), "span"));
+    made.append(gap, cell("Chance best", percent(row.probability_best), ""));
     const pair = row.speedup_interval;
-    made.append(isBase ? cell("1×", "", "num")
-      : cell(times(row), pair && span(pair, Math.min(decimals(pair, row.speedup), 2)), "num"));
+    made.append(isBase ? cell("Speed-up", "1×", "")
+      : cell("Speed-up", times(row), pair && pair[1] !== 0
+        && span(pair, Math.min(decimals(pair, row.speedup), 2))));
     return made;
   }
 

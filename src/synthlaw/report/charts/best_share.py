@@ -6,10 +6,9 @@ from collections import defaultdict
 
 from synthlaw.common.numbers import format_count
 from synthlaw.report.artifacts import Run, Study
-from synthlaw.report.chart import AxisSpec, Chart, Ink, Line, Mark, Panel
+from synthlaw.report.chart import AxisSpec, Chart, Line, Mark, Panel, shade_ink
 from synthlaw.report.curves import axis_ticks
 from synthlaw.report.numerals import percent
-from synthlaw.report.palette import FURTHER_COLOURS, TYPE_COLOURS, Style
 from synthlaw.report.scaling import AXIS_TITLES
 
 FEWEST_SHARES = 3
@@ -21,11 +20,10 @@ def of_study(study: Study) -> Chart | None:
     runs = [run for run in study.finished_runs() if run.synthetic_ratio is not None]
     kinds = dict.fromkeys(run.synthetic_type for run in runs if run.synthetic_ratio)
     sizes = sorted({run.params for run in runs})
-    colours = [*TYPE_COLOURS.values(), *FURTHER_COLOURS]
-    inks = {}
-    for place, size in enumerate(sizes):
-        pair = colours[place % len(colours)]
-        inks[size] = Ink(f"size:{place}", Style(pair["light"], pair["dark"], "solid"))
+    inks = {
+        size: shade_ink("size", len(sizes), len(sizes) - 1 - place)
+        for place, size in enumerate(sizes)
+    }
     panels, used = [], set()
     for kind in kinds:
         own = [run for run in runs if run.synthetic_type == kind or run.synthetic_ratio == 0]

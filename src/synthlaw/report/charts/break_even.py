@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from synthlaw.common.numbers import format_count
 from synthlaw.laws.answer.costs import FLOP_PER_PARAM_TOKEN
 from synthlaw.laws.answer.options import Option, Situation, tokens_for_base_loss
 from synthlaw.report.along import Array, along_tokens
 from synthlaw.report.artifacts import Study
-from synthlaw.report.chart import AxisSpec, Chart
+from synthlaw.report.chart import Chart
 
 LEAST = 1e7
 """FLOP a token below which generation is far from paying: what a model of 5M parameters takes."""
@@ -14,8 +15,8 @@ LEAST = 1e7
 
 def of_study(study: Study) -> Chart | None:
     """None without laws of the budget for two mixtures whose shares are known."""
-    y = AxisSpec("training FLOP saved per generated token", log=True)
-    found = along_tokens(study, _saved, y, 0)
+    words = "training FLOP saved per generated token"
+    found = along_tokens(study, _saved, words, format_count, LEAST)
     if found is None:
         return None
     return Chart(
@@ -33,7 +34,4 @@ def _saved(option: Option, situation: Situation) -> Array:
     needed = tokens_for_base_loss(option, situation)
     flops = FLOP_PER_PARAM_TOKEN * situation.params * (situation.tokens - needed)
     values: Array = flops / (option.share * needed)
-    values[values < LEAST] = LEAST  # a logarithmic axis has no place for a loss
-    if values[0] <= LEAST:
-        values[0] = float("nan")
     return values

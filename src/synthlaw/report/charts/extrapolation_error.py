@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from synthlaw.report.artifacts import Law, Study
-from synthlaw.report.chart import AxisSpec, Chart, Ink, Line, Mark, Panel
+from synthlaw.report.chart import AxisSpec, Chart, Ink, Line, Panel
+from synthlaw.report.curves import axis_ticks
 from synthlaw.report.numerals import percent
 from synthlaw.report.palette import mixture_kinds, mixture_styles
 from synthlaw.report.plotly_charts import chart_text
@@ -14,7 +15,7 @@ def of_study(study: Study) -> Chart | None:
     kinds = mixture_kinds(study)
     styles = mixture_styles(kinds)
     inks = {name: Ink(f"line:{n}", styles[name]) for n, name in enumerate(kinds)}
-    marks: list[Mark] = []
+    marks: list[Line] = []
     legend = []
     for name, ink in inks.items():
         rows = [row for law in study.laws if law.mixture == name for row in _errors(law)]
@@ -26,7 +27,8 @@ def of_study(study: Study) -> Chart | None:
             marks.append(Line(ink, x, y, width=0, size=7, texts=texts, mixture=number))
     if not marks:
         return None
-    x_axis = AxisSpec("distance beyond the fitted runs, as a factor", log=True)
+    ticks = [(t, f"{t:.3g}×") for t in axis_ticks([x for mark in marks for x in mark.x])]
+    x_axis = AxisSpec("distance beyond the fitted runs, as a factor", log=True, ticks=ticks)
     panel = Panel(x_axis, AxisSpec("error of the predicted loss (%)"), marks)
     return Chart(
         [panel],

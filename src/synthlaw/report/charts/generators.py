@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from synthlaw.common.numbers import format_count
 from synthlaw.report.artifacts import Study
-from synthlaw.report.chart import LOSS_TITLE, AxisSpec, Chart, Ink, Interval, Line, Mark, Panel
+from synthlaw.report.chart import LOSS_TITLE, AxisSpec, Chart, Ink, Mark, Panel, measured, type_inks
 from synthlaw.report.generator_curves import GeneratorPoint, generator_points
 from synthlaw.report.numerals import interval, number, percent
-from synthlaw.report.palette import Style, type_colours
 from synthlaw.report.plotly_charts import chart_text
 
 
@@ -19,11 +18,7 @@ def of_study(study: Study) -> Chart | None:
     if not points:
         return None
     names = list(dict.fromkeys(point.generator for point in points))
-    colours = type_colours(names)
-    inks = {
-        name: Ink(f"generator:{n}", Style(colours[name]["light"], colours[name]["dark"], "solid"))
-        for n, name in enumerate(names)
-    }
+    inks = type_inks(names, "generator")
     recipes = dict.fromkeys(point.recipe for point in points)
     panels = [_panel([p for p in points if p.recipe == name], inks) for name in recipes]
     return Chart(panels, list(inks.items()), width=4.2, words="recipe")
@@ -41,11 +36,7 @@ def _panel(points: Sequence[GeneratorPoint], inks: Mapping[str, Ink]) -> Panel:
             for point in own
         ]
         shares, losses = [100 * point.share for point in own], [point.loss for point in own]
-        marks.append(Line(ink, shares, losses, width=2.25, dashed=False, size=7, texts=texts))
-        marks += [
-            Interval(ink, 100 * point.share, point.loss, *point.interval, text)
-            for point, text in zip(own, texts, strict=True)
-        ]
+        marks += measured(ink, shares, losses, [point.interval for point in own], texts)
     ticks = [(share, f"{share:g}%") for share in sorted({100 * point.share for point in points})]
     x = AxisSpec("share of synthetic tokens", log=True, ticks=ticks)
     one = points[0]

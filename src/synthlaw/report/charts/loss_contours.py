@@ -12,11 +12,10 @@ from synthlaw.common.numbers import format_count
 from synthlaw.laws.answer.comparison import size_to_reach
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.report.artifacts import Study
-from synthlaw.report.chart import TEXT, AxisSpec, Chart, Ink, Line, Mark, Panel
+from synthlaw.report.chart import TEXT, AxisSpec, Chart, Line, Mark, Panel, shade_ink
 from synthlaw.report.curves import axis_ticks
 from synthlaw.report.maps import PARAMS, TOKENS, fitted_box
 from synthlaw.report.numerals import number
-from synthlaw.report.palette import INK, Style, blend
 from synthlaw.report.plotly_charts import chart_text
 from synthlaw.report.situations import Reach, joint_laws, reach_of
 
@@ -24,7 +23,6 @@ Array = NDArray[np.float64]
 
 LEVELS = 9
 POINTS = 40
-PALE = {"light": "#8fb4d6", "dark": "#33516e"}
 BEYOND = 30.0
 """How far beyond the runs a map of losses is drawn, as a factor."""
 
@@ -41,7 +39,10 @@ def of_study(study: Study) -> Chart | None:
         return None
     return Chart(
         panels,
-        [(f"loss {number(level, 2)}", _ink(place)) for place, level in enumerate(levels)],
+        [
+            (f"loss {number(level, 2)}", shade_ink("level", LEVELS, place))
+            for place, level in enumerate(levels)
+        ],
         words="Mixture",
         in_files=3,
         heading="Loss over size and tokens",
@@ -66,7 +67,7 @@ def _panel(law: LawFit, reach: Reach, levels: list[float]) -> Panel | None:
                 for size, budget in points
             ]
             x, y = [size for size, _ in points], [budget for _, budget in points]
-            lines.append(Line(_ink(place), x, y, dashed=False, texts=texts))
+            lines.append(Line(shade_ink("level", LEVELS, place), x, y, dashed=False, texts=texts))
     ticks = [
         [(tick, format_count(tick)) for tick in axis_ticks([grid[0], *ends, grid[-1]])]
         for grid, ends in ((params, reach.params), (tokens, reach.tokens))
@@ -103,10 +104,3 @@ def _contour(law: LawFit, loss: float, params: Array, tokens: Array) -> list[tup
 
 def _reach(law: LawFit, loss: float, variable: str, **others: float) -> float:
     return float(size_to_reach(law, law.vector[None], np.array([loss]), variable, others)[0])
-
-
-def _ink(place: int) -> Ink:
-    """Lower losses are darker (lighter on a dark page)."""
-    amount = 1 - place / LEVELS
-    light, dark = (blend(PALE[t], INK[t], amount) for t in ("light", "dark"))
-    return Ink(f"level:{place}", Style(light, dark, "solid"))

@@ -6,9 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from synthlaw.common.numbers import format_count
 from synthlaw.report.artifacts import Study
-from synthlaw.report.chart import LOSS_TITLE, AxisSpec, Chart, Ink, Interval, Line, Mark, Panel
+from synthlaw.report.chart import (
+    LOSS_TITLE,
+    AxisSpec,
+    Chart,
+    Ink,
+    Line,
+    Mark,
+    Panel,
+    measured,
+    type_inks,
+)
 from synthlaw.report.numerals import interval, number
-from synthlaw.report.palette import Style, type_colours
 from synthlaw.report.plotly_charts import chart_text
 from synthlaw.report.round_curves import RoundPoint, round_points
 
@@ -19,11 +28,7 @@ def of_study(study: Study) -> Chart | None:
     if not points:
         return None
     names = list(dict.fromkeys(point.chain for point in points))
-    colours = type_colours(names)
-    inks = {
-        name: Ink(f"round:{n}", Style(colours[name]["light"], colours[name]["dark"], "solid"))
-        for n, name in enumerate(names)
-    }
+    inks = type_inks(names, "round")
     panels = [_losses(points, inks)]
     if any(point.distinct is not None for point in points):
         panels.append(_diversity(points, inks))
@@ -39,11 +44,7 @@ def _losses(points: Sequence[RoundPoint], inks: Mapping[str, Ink]) -> Panel:
             for p in own
         ]
         rounds, losses = [float(p.round) for p in own], [p.loss for p in own]
-        marks.append(Line(ink, rounds, losses, width=2.25, dashed=False, size=7, texts=texts))
-        marks += [
-            Interval(ink, float(p.round), p.loss, *p.interval, text)
-            for p, text in zip(own, texts, strict=True)
-        ]
+        marks += measured(ink, rounds, losses, [p.interval for p in own], texts)
     one = points[0]
     size = f"{format_count(one.params)} parameters, {format_count(one.tokens)} tokens"
     return Panel(_rounds(points), AxisSpec(LOSS_TITLE), marks, label="Loss", title=size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from synthlaw.laws.answer.options import Option, Situation, tokens_for_base_loss
 from synthlaw.report.along import Array, along_tokens
 from synthlaw.report.artifacts import Study
-from synthlaw.report.chart import AxisSpec, Chart
+from synthlaw.report.chart import Chart
 
 LEAST = 0.05
 """Slower than this is as good as never, and would flatten the curves that matter."""
@@ -13,7 +13,7 @@ LEAST = 0.05
 
 def of_study(study: Study) -> Chart | None:
     """None without laws of the budget for two mixtures."""
-    found = along_tokens(study, _speedup, AxisSpec("equal-loss speed-up", log=True), 2)
+    found = along_tokens(study, _speedup, "equal-loss speed-up", _factor, LEAST)
     if found is None:
         return None
     return Chart(
@@ -29,7 +29,8 @@ def of_study(study: Study) -> Chart | None:
 
 def _speedup(option: Option, situation: Situation) -> Array:
     values: Array = situation.tokens / tokens_for_base_loss(option, situation)
-    values[values < LEAST] = LEAST  # a logarithmic axis has no place for "never"
-    if values[0] <= LEAST:
-        values[0] = float("nan")
     return values
+
+
+def _factor(value: float) -> str:
+    return f"{value:.3g}×"
