@@ -15,7 +15,7 @@ LEAST = 1e7
 
 def of_study(study: Study) -> Chart | None:
     """None without laws of the budget for two mixtures whose shares are known."""
-    words = "training FLOP saved per generated token"
+    words = "FLOP saved per generated token"
     found = along_tokens(study, _saved, words, format_count, LEAST)
     if found is None:
         return None
