@@ -23,8 +23,8 @@ DASHES: dict[str, Any] = {
     "dashdot": (0, (5, 2, 1.5, 2)),
     "longdash": (0, (8, 2.5)),
 }
-ENTRY_WIDTH = 1.3
-"""Inches of an entry of the legend."""
+ENTRY_WIDTH, LETTER_WIDTH = 0.65, 0.08
+"""Inches of an entry of the legend but for its name, and of a letter of that."""
 
 LONGEST_NAME = 24
 DPI = 160
@@ -123,7 +123,8 @@ def add_legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
     # matplotlib leaves out labels that begin with an underscore.
     short = [short_name(name) for name, _, _ in entries]
     labels = [f" {name}" if name.startswith("_") else name for name in short]
-    columns = max(1, min(len(entries), 6, int(figure.get_figwidth() // ENTRY_WIDTH)))
+    width = ENTRY_WIDTH + LETTER_WIDTH * max(map(len, labels), default=0)
+    columns = max(1, min(len(entries), 6, int(figure.get_figwidth() // width)))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
 
 
