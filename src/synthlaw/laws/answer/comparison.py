@@ -19,6 +19,9 @@ from synthlaw.laws.lawfit import LawFit
 
 Array = NDArray[np.float64]
 
+SEARCHED, SEARCH_STEPS = (1e5, 1e18), 800
+"""Sizes among which one that reaches a loss is looked for, where no formula gives it."""
+
 
 def vectors_of(law: LawFit) -> Array:
     """The fit's coefficients followed by its replicates': [1 + count, K + P]."""
@@ -59,13 +62,38 @@ def size_to_reach(
     law: LawFit, vectors: Array, loss: Array, variable: str, others: Mapping[str, float]
 ) -> Array:
     """The value of `variable` at which each vector's law reaches `loss` [M]; infinite if never."""
-    rest, scale, exponent = decompose(law, vectors, variable, others)
+    try:
+        rest, scale, exponent = decompose(law, vectors, variable, others)
+    except UsageError:
+        return _searched(law, vectors, loss, variable, others)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         ratio = scale / (loss - rest)
         size = np.where(loss > rest, ratio ** (1.0 / exponent), np.inf)
     unit = law.unit_of((variable,))[variable]
     result: Array = size * unit
     return result
+
+
+def _searched(
+    law: LawFit, vectors: Array, loss: Array, variable: str, others: Mapping[str, float]
+) -> Array:
+    """`size_to_reach` for a form that is no plain power: where it first falls to `loss`.
+
+    Interpolated on a fine grid of logarithms, to about 1e-4 of the size; zero where the smallest
+    size searched does already, infinite where none does.
+    """
+    grid = np.geomspace(*SEARCHED, SEARCH_STEPS)
+    table = law.evaluate(vectors, {**others, variable: grid})
+    below = table <= loss[:, None]
+    after = np.maximum(np.argmax(below, axis=1), 1)
+    row = np.arange(len(vectors))
+    high, low = table[row, after - 1], table[row, after]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = (high - loss) / (high - low)
+    step = math.log(grid[1] / grid[0])
+    found = grid[after - 1] * np.exp(part * step)
+    found = np.where(below[:, 0], 0.0, found)
+    return np.where(below.any(axis=1), found, np.inf)
 
 
 def losses(law: LawFit, vectors: Array, **inputs: float) -> Array:

@@ -21,6 +21,7 @@ NATURAL_NAMES = ("natural", "cc", "baseline", "real", "web", "none", "0%")
 SERIOUS = frozenset(
     {
         "inconsistent-laws",
+        "form-misfit",
         "at-bound",
         "no-degrees-of-freedom",
         "few-points",

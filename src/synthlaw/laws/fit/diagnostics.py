@@ -99,7 +99,9 @@ def _weak(fit: FitProblem, law: LawFit) -> list[Caution]:
     exponents, other shape parameters and floors are judged."""
     found = []
     floors = [name for name in fit.form.linear if name == "E"]
-    for name in [*floors, *fit.form.shape]:
+    # What may have either sign is near zero where a simpler law would do.
+    signed = {n for n, low in zip(fit.form.shape, fit.form.bounds[:, 0], strict=True) if low < 0}
+    for name in [*floors, *[n for n in fit.form.shape if n not in signed]]:
         if name not in law.intervals or name in fit.fixed:
             continue
         low, high = law.intervals[name]
