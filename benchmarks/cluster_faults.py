@@ -205,24 +205,14 @@ def tasks(count: int, executor: str) -> dict[str, Any]:
             return mapped(None)
         (folder / "c").mkdir()
         with slurm_cluster(folder / "c", extra="MaxArraySize=1001"):
-            before = _slurmd_cpu(folder / "c")
             found = mapped(lambda payload: 1.0)
-            spent = _slurmd_cpu(folder / "c") - before
-        return {**found, "CPU a task of jobs, with slurmd's": round(spent / count, 4)}
+        # What jobs leave behind is no child of ours: they had at most both nodes' cores all along.
+        return {**found, "CPU a task of jobs, at most": round(2 * found["wall"] / count, 4)}
 
 
 def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
-
-
-def _slurmd_cpu(folder: Path) -> float:
-    """CPU seconds of the nodes' daemons and of all that ended below them."""
-    total = 0.0
-    for path in folder.glob("slurmd-*.pid"):
-        fields = Path(f"/proc/{int(path.read_text())}/stat").read_text().rpartition(")")[2].split()
-        total += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return total
 
 
 def corpus(megabytes: int) -> dict[str, Any]:
@@ -252,7 +242,7 @@ def corpus(megabytes: int) -> dict[str, Any]:
         server.terminate()
         same = [
             [path.read_bytes() for path in sorted((folder / out).glob(pattern))]
-            for pattern in ("artifacts/tokens/*/**/*.bin", "generated/*/**/*.parquet")
+            for pattern in ("artifacts/tokens/*/**/*.bin", "generated/*/runs/*/documents/*")
             for out in ("here", "there")
         ]
         arrays = (folder / "there.log").read_text().count(" tasks in ")

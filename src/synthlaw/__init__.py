@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synthlaw.common.errors import SynthlawError, UsageError
+    from synthlaw.interface import engines
     from synthlaw.interface.advice import Advice, recommend
     from synthlaw.interface.design import design
+    from synthlaw.interface.generation import Generated, generate
     from synthlaw.interface.laws import Law, Laws, Prediction, fit, read_laws, reference_laws
     from synthlaw.interface.runs import read_runs
     from synthlaw.interface.sources import fit_sources
@@ -31,6 +33,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Advice": "interface.advice",
+    "Generated": "interface.generation",
     "Law": "interface.laws",
     "Laws": "interface.laws",
     "Prediction": "interface.laws",
@@ -46,8 +49,12 @@ _HOMES = {
     "reference_laws": "interface.laws",
 }
 
+_MODULES = {"engines": "interface.engines", "generate": "generate"}
+"""`generate` is a room that can be called."""
+
 __all__ = [
     "Advice",
+    "Generated",
     "Law",
     "Laws",
     "Prediction",
@@ -56,8 +63,10 @@ __all__ = [
     "UsageError",
     "__version__",
     "design",
+    "engines",
     "fit",
     "fit_sources",
+    "generate",
     "read_laws",
     "read_runs",
     "recommend",
@@ -66,6 +75,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"synthlaw.{_MODULES[name]}")
     if name not in _HOMES:
         raise AttributeError(f"module 'synthlaw' has no attribute {name!r}")
     found = getattr(import_module(f"synthlaw.{_HOMES[name]}"), name)

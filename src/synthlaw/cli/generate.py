@@ -82,31 +82,16 @@ def generate(
 
 def _mix(named: tuple[str, ...], options: dict[str, Any]) -> RecipeMix:
     """Recipes, weights and everything else that determines the answers."""
-    from synthlaw.generate.engines.base import defaults_of
-    from synthlaw.generate.mixing import RecipeMix
-    from synthlaw.generate.recipe import load_recipe, refine
-    from synthlaw.generate.settings import Settings
+    from synthlaw.generate.asked import asked_mix
 
-    engine = _engine_settings(options)
-    defaults = defaults_of(engine.kind, engine.model)
-    said = given(options, SamplingSettings.model_fields)
-    sampling = checked(SamplingSettings, said).over(defaults.sampling)
-    pairs = [_weighted(text) for text in named]
-    recipes = refine(
-        [load_recipe(name) for name, _ in pairs],
-        chapters=options["chapters"],
-        seeds=options["seeds"],
-        versions=options["versions"],
-        stitch=options["stitch"],
-        without=options["without"],
-        without_if_used=() if options["all_rules"] else defaults.rules_off,
+    names = ("seed", "rollouts", "input_tokens", "all_rules")
+    refinements = ("chapters", "seeds", "versions", "stitch", "without")
+    return asked_mix(
+        [_weighted(text) for text in named],
+        _engine_settings(options),
+        sampling=checked(SamplingSettings, given(options, SamplingSettings.model_fields)),
+        **{name: options[name] for name in (*names, *refinements)},
     )
-    length = options["input_tokens"] or defaults.input_tokens
-    settings = [
-        Settings(recipe, sampling, options["seed"], length, options["rollouts"])
-        for recipe in recipes
-    ]
-    return RecipeMix.of(settings, [weight for _, weight in pairs])
 
 
 def _engine_settings(options: dict[str, Any]) -> EngineSettings:

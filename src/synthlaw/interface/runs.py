@@ -56,22 +56,23 @@ def _rows(source: Any) -> Sequence[Mapping[str, Any]]:
     if isinstance(source, list | tuple) and all(isinstance(row, Mapping) for row in source):
         rows: Sequence[Mapping[str, Any]] = source
     else:
-        rows = arrow_rows(_arrow_table(source)).rows
+        rows = arrow_rows(arrow_table(source, "runs", EXPECTED)).rows
     if not rows:
         raise UsageError("runs: found no rows; expected one row per run")
     return rows
 
 
-def _arrow_table(source: Any) -> Any:
+def arrow_table(source: Any, what: str, expected: str) -> Any:
+    """A DataFrame or an Arrow table as the latter. Raises UsageError that calls it `what`."""
     import pyarrow as pa
 
     if isinstance(source, pa.Table):
         return source
     if not hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__dataframe__"):
-        raise UsageError(f"runs: found {type(source).__name__}; {EXPECTED}")
+        raise UsageError(f"{what}: found {type(source).__name__}; {expected}")
     try:
         if hasattr(source, "__arrow_c_stream__"):
             return pa.table(source)
         return pa.interchange.from_dataframe(source)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise UsageError(f"runs: found a table that Arrow cannot hold ({error})") from None
+        raise UsageError(f"{what}: found a table that Arrow cannot hold ({error})") from None
