@@ -11,7 +11,7 @@ from simulated_runs import JOINT_TRUTH, joint_loss, joint_rows, joint_table
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.api import fit_laws
-from synthlaw.laws.fit.fitting import FitProblem, solve
+from synthlaw.laws.fit.fitting import FitProblem, solve, solve_parts
 from synthlaw.laws.fit.objectives import objective_named
 from synthlaw.laws.forms.power import DATA, JOINT, MODEL, Form
 from synthlaw.laws.table import RunsTable
@@ -61,6 +61,21 @@ def best_random_start(fit: FitProblem, starts: int, seed: int) -> float:
 def test_no_random_start_goes_deeper(form: Form, objective: str) -> None:
     fit = problem(joint_table(noise=0.01, seed=3), form, objective)
     assert solve(fit).value <= best_random_start(fit, 12, 0) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("form", [DATA, JOINT], ids=lambda form: form.name)
+def test_parts_are_fitted_as_each_would_be_alone(form: Form) -> None:
+    table = joint_table(noise=0.005, seed=4)
+    whole = problem(table, form)
+    tokens = whole.inputs["tokens"]
+    kept = [tokens <= cut for cut in np.unique(tokens)[2:]]
+    found = solve_parts(whole, np.array(kept, dtype=float))
+    for part, solution in zip(kept, found, strict=True):
+        inputs = {name: values[part] for name, values in whole.inputs.items()}
+        alone = FitProblem(
+            form, inputs, whole.observed[part], whole.weights[part], whole.objective, UNIT, {}
+        )
+        assert solution.value == pytest.approx(solve(alone).value, rel=1e-6)
 
 
 @pytest.mark.slow

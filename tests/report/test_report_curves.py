@@ -13,7 +13,15 @@ from report_study import BUDGETS, SIZES, TRUE_LAWS, write_study
 
 from synthlaw.report.artifacts import Advice, Law, Run, Study
 from synthlaw.report.contrasts import against_baseline
-from synthlaw.report.curves import TICK_GAP, axis_ticks, default_view, fit_of, floors, views
+from synthlaw.report.curves import (
+    TICK_GAP,
+    axis_ticks,
+    default_view,
+    fit_of,
+    floors,
+    round_ticks,
+    views,
+)
 from synthlaw.report.reading import read_study
 from synthlaw.report.sections import floor_table
 
@@ -143,6 +151,14 @@ def test_axis_labels_lie_within_the_values_and_apart(values: list[float]) -> Non
         span = math.log(max(values) / min(values))
         gaps = np.diff(np.log(ticks))
         assert (gaps >= TICK_GAP * span - 1e-9).all()
+
+
+@pytest.mark.parametrize("ends", [(0.9, 1.3), (0.05, 16.0), (1e7, 4e11), (1.02, 2.1), (3.0, 3.3)])
+def test_a_logarithmic_axis_has_several_round_labels(ends: tuple[float, float]) -> None:
+    ticks = round_ticks(*ends)
+    assert 2 <= len(ticks) <= 7 and ticks == sorted(ticks)
+    assert all(ends[0] <= tick <= ends[1] for tick in ticks)
+    assert all(float(f"{tick:.2g}") == pytest.approx(tick) for tick in ticks), "two digits say it"
 
 
 def test_a_floor_that_the_runs_leave_open_has_no_rank() -> None:
