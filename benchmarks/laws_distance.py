@@ -1,6 +1,6 @@
 """How often intervals of extrapolations hold the run that was later trained, by distance.
 
-    python benchmarks/laws_distance.py shared/data/laws [--simulated 40]
+    python benchmarks/laws_distance.py DATA [--form rolling] [--simulated 40 [--coupled]]
 
 Every table of real runs, each loss of it apart: the joint law is fitted to the runs of at most some
 compute (6ND), at several cuts, and predicts the runs of 2, 4, 8 and 20 times as much (to 1.6 times
@@ -8,7 +8,8 @@ that). For each distance: tables, predictions, the share of runs in the single-r
 the law's, the median error and half-width, that width beside the resampled one alone, and of errors
 over 2% how many came with the warning `form-misfit` or one of extrapolation. Every pair of a table
 and a distance counts alike, however many runs it has. --simulated: the same of so many worlds that
-follow the fitted form, where intervals may not be much wider than they must.
+follow the additive form, where intervals may not be much wider than they must; with --coupled, of
+so many that follow E + (N^-a + c D^-b)^k instead. --form: as of `fit`, joint unless said.
 """
 
 from __future__ import annotations
@@ -66,19 +67,20 @@ def _rows(frame: pd.DataFrame, params: str, tokens: str, loss: str) -> Rows:
     ]
 
 
-def worlds(count: int) -> Iterator[tuple[str, Rows]]:
-    """Studies whose losses follow the joint law with 0.3% noise."""
+def worlds(count: int, coupled: bool) -> Iterator[tuple[str, Rows]]:
+    """Studies whose losses follow the joint law, or the coupled one, with 0.3% noise."""
     for seed in range(count):
         rng = np.random.default_rng(seed)
         E, alpha, beta = rng.uniform(1.5, 2.2), rng.uniform(0.28, 0.4), rng.uniform(0.28, 0.45)
         A, B = rng.uniform(0.3, 0.7), rng.uniform(0.7, 1.7)
+        power = rng.uniform(0.4, 0.8) if coupled else 1.0
         yield (
             f"simulated {seed}",
             [
                 {
                     "params": n,
                     "tokens": d,
-                    "loss": (E + A * (n / 1e9) ** -alpha + B * (d / 1e9) ** -beta)
+                    "loss": (E + _excess((A, alpha, n), (B, beta, d), power))
                     * math.exp(0.003 * rng.standard_normal()),
                 }
                 for n in np.geomspace(5e7, 4e9, 8)
@@ -87,12 +89,20 @@ def worlds(count: int) -> Iterator[tuple[str, Rows]]:
         )
 
 
+def _excess(
+    size: tuple[float, float, float], data: tuple[float, float, float], power: float
+) -> float:
+    """Loss above the floor: terms (scale, exponent, count), each root taken and the sum raised."""
+    parts = [scale * (count / 1e9) ** -exponent for scale, exponent, count in (size, data)]
+    return float(sum(part ** (1 / power) for part in parts) ** power)
+
+
 def compute(row: dict[str, float]) -> float:
     """FLOPs of training, 6ND."""
     return 6 * row["params"] * row["tokens"]
 
 
-def predictions(name: str, rows: Rows) -> Iterator[dict[str, Any]]:
+def predictions(name: str, rows: Rows, form: str) -> Iterator[dict[str, Any]]:
     """Every run at one of the distances beyond one of the cuts, predicted."""
     spent = sorted({compute(row) for row in rows})
     cuts = [spent[i] for i in sorted(set(np.linspace(4, len(spent) - 2, 40).astype(int)))]
@@ -110,7 +120,7 @@ def predictions(name: str, rows: Rows) -> Iterator[dict[str, Any]]:
         ]
         if not beyond:
             continue
-        law = _law([row for row in rows if compute(row) <= cut])
+        law = _law([row for row in rows if compute(row) <= cut], form)
         if law is None:
             continue
         for row, distance in beyond:
@@ -128,9 +138,9 @@ def _carries(rows: Rows) -> bool:
     return len(rows) >= LEAST_RUNS and min(levels) >= LEAST_LEVELS
 
 
-def _law(rows: Rows) -> LawFit | None:
+def _law(rows: Rows, form: str) -> LawFit | None:
     try:
-        return fit_laws(RunsTable.from_rows(rows), "joint", bootstrap=400).laws[0]
+        return fit_laws(RunsTable.from_rows(rows), "joint", form=form, bootstrap=400).laws[0]
     except UsageError:
         return None
 
@@ -171,9 +181,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--simulated", type=int, default=0)
+    parser.add_argument("--coupled", action="store_true")
+    parser.add_argument("--form", default="joint")
     asked = parser.parse_args()
-    source = worlds(asked.simulated) if asked.simulated else tables(asked.folder)
-    made = pd.DataFrame([one for name, rows in source for one in predictions(name, rows)])
+    source = worlds(asked.simulated, asked.coupled) if asked.simulated else tables(asked.folder)
+    made = pd.DataFrame(
+        [one for name, rows in source for one in predictions(name, rows, asked.form)]
+    )
     groups = {f"{d}x": summary(part) for d, part in made.groupby("distance")}
     print(json.dumps({**groups, "all": summary(made)}, indent=1))
     by_table = made.groupby("table").agg(

@@ -56,7 +56,9 @@ def _own_laws(_: click.Context, __: click.Parameter, path: Path | None) -> Path 
 @click.option("--over-weight", default=1.0, show_default=True, help="Factor on over-prediction.")
 @click.option("--weighting", type=click.Choice(["seeds", "none"]), default="seeds")
 @click.option("--fixed", multiple=True, metavar="NAME=VALUE", help="Coefficient not to fit.")
-@click.option("--form", "form_name", help="A form's name (tied, additive-nd) or expression.")
+@click.option(
+    "--form", "form_name", help="A form's name (tied, coupled; rolling: the best) or expression."
+)
 @click.option("--unit", default="1e9", show_default=True, help="Parameters and tokens per unit.")
 @click.option("--params-column", help="Column of model sizes.  [default: params]")
 @click.option("--tokens-column", help="Column of training tokens.  [default: tokens]")
@@ -105,7 +107,6 @@ def fit(
     """
     from synthlaw.laws.answer.summary import comparison_summary, predict_all
     from synthlaw.laws.api import fit_laws
-    from synthlaw.laws.forms.catalogue import form_named
     from synthlaw.laws.laws_file import write_laws
     from synthlaw.laws.plain import without_infinities
     from synthlaw.laws.table import RunsTable
@@ -127,7 +128,7 @@ def fit(
         options.pop("law"),
         **chosen,
         fixed=_pairs(options.pop("fixed"), "--fixed"),
-        form=form_named(form_name, unit=unit) if form_name else None,
+        form=form_name,
         over=options.pop("over_weight"),
         unit=unit,
         **options,

@@ -15,7 +15,6 @@ from synthlaw.common.errors import UsageError
 from synthlaw.common.numbers import format_count, parse_count
 from synthlaw.interface.runs import runs_table
 from synthlaw.laws.api import LawSet, fit_laws
-from synthlaw.laws.forms.catalogue import form_named
 from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.laws_file import read_laws as laws_in
 from synthlaw.laws.laws_file import write_laws
@@ -250,7 +249,7 @@ def fit(
             at={name: parse_count(value, name) for name, value in (at or {}).items()},
             holdout=holdout,
             where=where,
-            form=form_named(form, unit=one) if form else None,
+            form=form,
             bootstrap=bootstrap,
             seed=seed,
             objective=objective,

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthlaw.common.errors import UsageError
 from synthlaw.laws.fit.building import LawSet, Options, fit_group
+from synthlaw.laws.fit.form_choice import fit_chosen_group, joint_forms
 from synthlaw.laws.fit.grouping import HELD, Group, at_sizes, groups_of, mixture_names
 from synthlaw.laws.fit.objectives import objective_named
 from synthlaw.laws.fit.pooling import pooled
@@ -26,6 +27,8 @@ from synthlaw.laws.table import LeftOut, Runs, RunsTable
 __all__ = ["LAWS", "LawSet", "fit_laws", "named_runs"]
 
 LAWS = (*PLAIN, "ratio", "repetition")
+ROLLING = "rolling"
+"""Name, among forms, of the choice by rolling error."""
 NEEDS = {"repetition": ["params", "tokens", "unique_tokens"]}
 
 
@@ -46,7 +49,7 @@ def fit_laws(
     level: float = LEVEL,
     weighting: str = "seeds",
     method: str = "auto",
-    form: Form | None = None,
+    form: Form | str | None = None,
     fixed: Mapping[str, float] | None = None,
     profile: bool = False,
     rolling: bool = False,
@@ -60,7 +63,8 @@ def fit_laws(
     expression. holdout: runs that satisfy this expression are predicted, not fitted.
     bootstrap: number of resamples, 0 for no intervals. level: nominal coverage of intervals.
     weighting: "seeds" weights settings by the noise between their seeds, "none" weights all alike.
-    method: resampling, see `uncertainty.bootstrap`. form: another form than the law's own.
+    method: resampling, see `uncertainty.bootstrap`. form: another form than the law's own, or its
+    name; "rolling" for the joint form that foretells larger runs best (`fit.form_choice`).
     fixed: coefficients not to be fitted, for sizes in `unit`. profile: add profile intervals.
     rolling: fit below each size in turn and score beyond it.
 
@@ -84,8 +88,18 @@ def fit_laws(
         dict(fixed or {}),
         profile,
         rolling,
+        form == ROLLING,
     )
-    return _law_set(table, law, form, (by, where, at or {}), options)
+    return _law_set(table, law, _form(form, law, unit), (by, where, at or {}), options)
+
+
+def _form(asked: Form | str | None, law: str, unit: float) -> Form | None:
+    """The form asked for; None for the law's own, or where several compete."""
+    if asked != ROLLING:
+        return form_named(asked, unit=unit) if isinstance(asked, str) else asked
+    if law != "joint":
+        raise UsageError(f"form: found {ROLLING!r} for a {law} law; expected a joint law")
+    return None
 
 
 def named_runs(
@@ -121,7 +135,10 @@ def _law_set(
         groups = ratio_groups(runs, by, table.origin)
     else:
         groups = groups_of(runs, law, by, table.origin)
-    _require_known(options.fixed, law, form, groups)
+    if options.choose:
+        _require_known(options.fixed, joint_forms(options.unit["tokens"]))
+    else:
+        _require_known(options.fixed, _forms_of(law, form, groups))
     fitted, skipped = _fit_each(groups, law, form, options)
     if not fitted:
         reasons = "; ".join(f"'{s['mixture']}': {s['reason']}" for s in skipped[:5])
@@ -154,16 +171,17 @@ def _usable(table: RunsTable, law: str, form: Form | None) -> tuple[Runs, list[L
     return table.usable(needs, separates=[held] if held else [])
 
 
-def _require_known(
-    fixed: Mapping[str, float], law: str, form: Form | None, groups: Sequence[Group]
-) -> None:
-    """A fixed coefficient that no form has is a mistake, and so is a value that none can have."""
+def _forms_of(law: str, form: Form | None, groups: Sequence[Group]) -> list[Form]:
+    """The forms that a law may be fitted in."""
     if law == "repetition":
-        forms: list[Form] = [RepetitionForm((), 1.0)]
-    elif law == "ratio":
-        forms = [f for group in groups for f in forms_for(group.runs, form)]
-    else:
-        forms = [form or form_named(PLAIN[law])]
+        return [RepetitionForm((), 1.0)]
+    if law == "ratio":
+        return [f for group in groups for f in forms_for(group.runs, form)]
+    return [form or form_named(PLAIN[law])]
+
+
+def _require_known(fixed: Mapping[str, float], forms: Sequence[Form]) -> None:
+    """A fixed coefficient that no form has is a mistake, and so is a value that none can have."""
     known = dict.fromkeys(name for f in forms for name in (*f.linear, *f.shape))
     for name, value in fixed.items():
         if name not in known:
@@ -179,6 +197,8 @@ def _fit_one(group: Group, law: str, form: Form | None, options: Options) -> Law
         return fit_ratio_group(group, options, form)
     if law == "repetition":
         return fit_repetition_group(group, options)
+    if options.choose:
+        return fit_chosen_group(group, options)
     return fit_group(group, law, form or form_named(PLAIN[law]), options)
 
 

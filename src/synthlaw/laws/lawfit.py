@@ -54,7 +54,7 @@ class LawFit:
     at: the variables that the law does not see, in `unit`, where its runs hold them fixed.
     ranges: smallest and largest value of each variable among the runs, as plain counts.
     noise: residual spread, log of loss for log objectives, else nats per token.
-    rivals: laws of other forms that held-out error cannot tell from this one (ratio laws).
+    rivals: laws of other forms that held-out error cannot tell from this one.
     replicates: refits on resampled runs [count, coefficients], in the order of `coefficients`.
     drift: relative error of the loss per factor of e beyond the runs, by size and by their product,
     as smaller fits showed it (`fit.distance.measured_drift`).
@@ -206,12 +206,20 @@ class LawFit:
         The drift times the distance ln(factor) in each size, summed in squares, or the same along
         compute where that is more: a large model trained long may lie within both sizes' ranges and
         far beyond every run. Sizes without a measured drift take ASSUMED_DRIFT, those that the law
-        does not read UNSEEN_DRIFT.
+        does not read UNSEEN_DRIFT. Rival forms add how far they lie apart, within the runs, too.
         """
         far = self.extrapolation(**inputs)
         wanted = sum((self.drift_in(name) * math.log(factor)) ** 2 for name, factor in far.items())
         farther = self.drift.get(COMPUTE, 0.0) * math.log(self.compute_beyond(inputs))
-        return math.sqrt(max(wanted, farther**2))
+        return math.sqrt(max(wanted, farther**2) + self._apart(inputs) ** 2)
+
+    def _apart(self, inputs: Mapping[str, float]) -> float:
+        """The largest relative difference of a rival form's loss (joint laws; else none)."""
+        rivals = [] if self.reads("ratio") else self.rivals
+        if not rivals or not set(self.form.inputs) <= set(inputs):
+            return 0.0
+        own = float(self.predict(**inputs)[0])
+        return max(abs(math.log(float(rival.predict(**inputs)[0]) / own)) for rival in rivals)
 
     def compute_beyond(self, inputs: Mapping[str, float]) -> float:
         """How far params x tokens lies beyond the runs': a factor, 1 within them or if unknown."""

@@ -112,6 +112,8 @@ def _place(law: LawFit, name: str) -> float | None:
 
 
 def _choice(kind: str, law: LawFit, at: Mapping[str, float | None], rows: int) -> dict[str, Any]:
+    if law.rivals:
+        raise UsageError(f"the law of '{law.mixture}' has rivals of other forms")
     return {"kind": kind, "near": dict(at), **_law(law, rows)}
 
 

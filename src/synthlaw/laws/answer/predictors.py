@@ -22,6 +22,7 @@ SERIOUS = frozenset(
     {
         "inconsistent-laws",
         "form-misfit",
+        "rival-forms",
         "at-bound",
         "no-degrees-of-freedom",
         "few-points",

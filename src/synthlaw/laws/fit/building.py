@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Options:
-    """How to fit: see `fit_laws`."""
+    """How to fit: see `fit_laws`. choose: of several joint forms, by their rolling error."""
 
     objective: Objective
     unit: dict[str, float]
@@ -44,6 +44,7 @@ class Options:
     fixed: Mapping[str, float]
     profile: bool = False
     rolling: bool = False
+    choose: bool = False
 
 
 @dataclass

@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 LEVELS_FOR_DRIFT = 3
 """Distinct sizes that a smaller fit has at least when its error beyond them is to count."""
 
+ROOM = 2
+"""Settings for each coefficient that a smaller fit has at least when forms are compared by it."""
+
 ROUNDS, TINY = 5, 1e-14
 """Of reweighting; and what keeps an exact fit's weights finite."""
 
@@ -73,22 +76,49 @@ def rolling_errors(
 ) -> tuple[Array, Array, Array]:
     """Relative errors of smaller fits beyond their largest value; ln(value / largest); and the
     variance that sampling alone gives each prediction, for runs of variance 1."""
-    cuts = [cut for cut in _cuts(values) if _carries(fit, values <= cut)]
-    if not cuts:
+    cuts = np.array([cut for cut in _cuts(values) if _carries(fit, values <= cut)])
+    if not len(cuts):
         return np.empty(0), np.empty(0), np.empty(0)
-    inside = values[None] <= np.array(cuts)[:, None]
-    problem = fit.problem(weights=inside * fit.weights)
-    spread = float(np.median(np.abs(solution.residuals)))
-    z = refit(problem, np.repeat(solution.z[None], len(cuts), axis=0), max(spread, 1e-7))
-    predicted, slopes = fit.bound.evaluate(z)
+    inside = values[None] <= cuts[:, None]
+    predicted, slopes = _refitted(fit, solution, inside)
     errors = predicted / fit.observed - 1
-    distances = np.log(values[None] / np.array(cuts)[:, None])
+    distances = np.log(values[None] / cuts[:, None])
     relative = slopes / predicted[:, None]
     sampling = np.stack(
         [_sampling(*pair) for pair in zip(relative, inside * fit.weights, strict=True)]
     )
     kept = ~inside & np.isfinite(errors) & np.isfinite(sampling)
     return errors[kept], distances[kept], sampling[kept]
+
+
+def errors_by_run(fit: FitProblem, solution: Solution, values: Array, carried: FitProblem) -> Array:
+    """Mean |log error| at each run [points] over the smaller fits that it lies beyond.
+
+    NaN where it lies beyond none; infinite where one fails. carried: the form of most coefficients
+    among those compared, which every smaller fit must carry, so that all are asked the same.
+    """
+    cuts = np.array([cut for cut in _cuts(values) if _carries(carried, values <= cut, ROOM)])
+    if not len(cuts):
+        return np.full(len(values), np.nan)
+    inside = values[None] <= cuts[:, None]
+    predicted, _ = _refitted(fit, solution, inside)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = np.abs(np.log(predicted / fit.observed))
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    beyond = (~inside).sum(axis=0)
+    total = np.where(inside, 0.0, errors).sum(axis=0)
+    return np.where(beyond > 0, total / np.maximum(beyond, 1), np.nan)
+
+
+def _refitted(
+    fit: FitProblem, solution: Solution, inside: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Predictions of every run, and their derivatives, by the fits to the runs `inside` [cuts,
+    points]."""
+    problem = fit.problem(weights=inside * fit.weights)
+    spread = float(np.median(np.abs(solution.residuals)))
+    z = refit(problem, np.repeat(solution.z[None], len(inside), axis=0), max(spread, 1e-7))
+    return fit.bound.evaluate(z)
 
 
 def _sampling(slopes: Array, weights: Array) -> Array:
@@ -107,8 +137,8 @@ def _cuts(values: Array) -> Array:
     return sizes
 
 
-def _carries(fit: FitProblem, inside: NDArray[np.bool_]) -> bool:
-    """Whether so many runs determine the form."""
+def _carries(fit: FitProblem, inside: NDArray[np.bool_], room: int = 1) -> bool:
+    """Whether so many runs determine the form, with `room` settings for each coefficient."""
     inputs = [values[inside] for values in fit.inputs.values()]
     settings = set(zip(*inputs, strict=True))
-    return len(settings) >= fit.free and all(len(np.unique(values)) > 1 for values in inputs)
+    return len(settings) >= room * fit.free and all(len(np.unique(v)) > 1 for v in inputs)
