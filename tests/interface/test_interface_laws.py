@@ -147,3 +147,19 @@ def test_a_notebook_shows_names_inert(rows: list[dict[str, Any]]) -> None:
 def test_the_papers_laws_are_at_hand() -> None:
     laws = sl.reference_laws()
     assert {"CC", "33HQ", "33QA"} <= set(laws.mixtures)
+
+
+@pytest.mark.parametrize("along", ["tokens", "params"])
+def test_laws_are_drawn_with_their_runs(along: str) -> None:
+    rows = joint_rows(mixture="CC") + joint_rows(mixture="HQ", seed=1)
+    figure = sl.fit(rows, "joint", by="mixture", bootstrap=20).plot(along)
+    words = {text.get_text().strip() for text in figure.legends[0].get_texts()}
+    assert {"CC", "HQ"} <= words
+    assert any(line.get_xdata().size > 10 for axes in figure.axes for line in axes.lines)
+
+
+def test_laws_without_runs_say_what_they_lack() -> None:
+    with pytest.raises(sl.UsageError, match="found no runs to draw"):
+        sl.reference_laws().plot()
+    with pytest.raises(sl.UsageError, match="found 'loss'; expected tokens or params"):
+        sl.fit(joint_rows(), "joint", bootstrap=0).plot("loss")

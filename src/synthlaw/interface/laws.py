@@ -19,9 +19,13 @@ from synthlaw.laws.lawfit import LawFit
 from synthlaw.laws.laws_file import read_laws as laws_in
 from synthlaw.laws.laws_file import write_laws
 from synthlaw.laws.rows import frame_of
+from synthlaw.laws.table import RunsTable
 
 Count = str | float
 """A number of parameters or tokens: "7B", 7e9."""
+
+TakenFrom = tuple[RunsTable, dict[str, Any]]
+"""A table of runs, and how a fit took its groups from it."""
 
 SIZES = ("params", "tokens", "unique_tokens")
 
@@ -137,8 +141,8 @@ class Laws(Sequence[Law]):
     how the table was read.
     """
 
-    def __init__(self, fitted: LawSet) -> None:
-        self._fitted = fitted
+    def __init__(self, fitted: LawSet, taken_from: TakenFrom | None = None) -> None:
+        self._fitted, self._taken_from = fitted, taken_from
         self._laws = [Law(fit) for fit in fitted.laws]
 
     @property
@@ -190,6 +194,27 @@ class Laws(Sequence[Law]):
         """A pandas DataFrame with a row per law; see `Law.row`. Needs pandas."""
         return frame_of([law.row() for law in self._laws])
 
+    def plot(self, along: str = "tokens") -> Any:
+        """A matplotlib Figure of the runs and laws' curves along "tokens" or "params", as the page
+        draws them. Raises UsageError for laws that come without runs, such as a file's.
+        """
+        if self._taken_from is None:
+            raise UsageError("laws: found no runs to draw beside them; expected laws of sl.fit")
+        from synthlaw.report.charts import data_scaling, model_scaling
+        from synthlaw.report.drawing import drawing
+        from synthlaw.report.matplotlib_charts import matplotlib_figure
+        from synthlaw.report.own_runs import study_of_table
+
+        charts = {"tokens": data_scaling, "params": model_scaling}
+        if along not in charts:
+            raise UsageError(f"along: found {along!r}; expected tokens or params")
+        table, how = self._taken_from
+        chart = charts[along].of_study(study_of_table(table, self._fitted.laws, **how))
+        if chart is None:
+            raise UsageError(f"laws: found no law and no two runs to draw along {along}")
+        with drawing():
+            return matplotlib_figure(chart)
+
     def to_json(self) -> dict[str, Any]:
         """What `synthlaw fit --json` prints."""
         return self._fitted.to_json()
@@ -240,13 +265,14 @@ def fit(
 
     Raises UsageError when no mixture can carry the law; see docs/laws.md for the method.
     """
-    one = parse_count(unit, "unit")
+    one, table = parse_count(unit, "unit"), runs_table(runs)
+    places = {name: parse_count(value, name) for name, value in (at or {}).items()}
     return Laws(
         fit_laws(
-            runs_table(runs),
+            table,
             law,
             by=by,
-            at={name: parse_count(value, name) for name, value in (at or {}).items()},
+            at=places,
             holdout=holdout,
             where=where,
             form=form,
@@ -255,7 +281,8 @@ def fit(
             objective=objective,
             unit=one,
             level=level,
-        )
+        ),
+        (table, {"by": by, "where": where, "at": places}),
     )
 
 
